@@ -1,0 +1,51 @@
+"""Server-side sessions for Flask that end when you end them."""
+
+from typing import cast
+
+import flask
+
+from .errors import (
+    BackendError,
+    ConfigurationError,
+    SessionError,
+    SessionRefused,
+    SessionTooLarge,
+    StaleCredential,
+    StaleLogin,
+    TooManySessions,
+)
+from .extension import ServerSession
+from .session import ServerSideSession
+from .signals import (
+    session_changes_dropped,
+    session_created,
+    session_destroyed,
+    session_replayed,
+    session_revoked,
+    session_rotated,
+)
+from .store import SessionInfo
+
+session = cast("ServerSideSession", flask.session)
+"""Flask's own ``session``, with the type that it has under this extension."""
+
+__all__ = [
+    "BackendError",
+    "ConfigurationError",
+    "ServerSession",
+    "ServerSideSession",
+    "SessionError",
+    "SessionInfo",
+    "SessionRefused",
+    "SessionTooLarge",
+    "StaleCredential",
+    "StaleLogin",
+    "TooManySessions",
+    "session",
+    "session_changes_dropped",
+    "session_created",
+    "session_destroyed",
+    "session_replayed",
+    "session_revoked",
+    "session_rotated",
+]

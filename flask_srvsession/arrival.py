@@ -1,0 +1,100 @@
+"""Which session a request came with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from flask import Flask
+
+from . import signals
+from .cells import Held, Superseded
+from .ids import Credential
+from .rotation import Standing
+from .serializers import Serializer
+from .store import SessionStore
+
+log = logging.getLogger("flask_srvsession")
+
+
+class Opening(Protocol):
+    """What a session knows of the request that it was opened for."""
+
+    app: Flask
+    opened: float
+
+    @property
+    def store(self) -> SessionStore: ...
+    @property
+    def serializer(self) -> Serializer: ...
+    def credentials(self) -> list[Credential]:
+        """Return the valid cookies, at most three."""
+
+    def was_admitted(self, session_id: str) -> bool:
+        """Return whether this very request was admitted to the session before."""
+
+    def note_admitted(self, session_id: str) -> None:
+        """Remember that for as long as the request lasts."""
+
+    def metadata(self) -> Mapping[str, Any] | None:
+        """Return what is to be kept about the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What the cookies of a request led to."""
+
+    held: Held | None = None
+    superseded: Superseded | None = None
+    rivals: list[str] = field(default_factory=list)
+    """The ids of several live sessions, of which none is used: a sibling domain can
+    plant a cookie beside ours, and browsers do not say which is whose."""
+
+    @property
+    def came_with_one(self) -> bool:
+        return bool(self.held or self.superseded or self.rivals)
+
+
+def arrive(opening: Opening) -> Arrival:
+    """Try the cookies of a request; raise the alarm for an outdated one, if there is
+    no good one of the same session beside it."""
+    found: dict[str, Held | Superseded] = {}
+    replayed: dict[str, Held] = {}
+    for credential in opening.credentials():
+        judged = opening.was_admitted(credential.id)
+        result = opening.store.load(credential, opened=opening.opened, judged=judged)
+        if isinstance(result, Held) and result.standing is Standing.REPLAYED:
+            replayed[result.id] = result
+        elif result:
+            known = found.get(credential.id, result)
+            found[credential.id] = max(known, result, key=_worth)
+    for session_id in replayed.keys() - found.keys():
+        _alarm(opening, replayed[session_id])
+    live = [held for held in found.values() if isinstance(held, Held)]
+    if len(live) > 1:
+        return Arrival(rivals=[held.id for held in live])
+    if live:
+        opening.note_admitted(live[0].id)
+        return Arrival(held=live[0])
+    moved = [moved for moved in found.values() if isinstance(moved, Superseded)]
+    return Arrival(superseded=moved[0] if moved else None)
+
+
+def _worth(found: Held | Superseded) -> int:
+    """Rank what several cookies of one session may find."""
+    if isinstance(found, Superseded):
+        return 0
+    return 1 if found.standing is Standing.GRACE else 2
+
+
+def _alarm(opening: Opening, held: Held) -> None:
+    """Somebody used an outdated cookie, so two clients have the same session."""
+    log.warning("session %s: an outdated cookie was used", held.id)
+    info, policy = opening.store.info(held), opening.store.settings.on_replay
+    if policy == "revoke":
+        opening.store.destroy(held.id, held)
+    elif callable(policy):
+        policy(info)
+    signals.session_replayed.send(opening.app, info=info)

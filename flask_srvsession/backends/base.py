@@ -1,0 +1,117 @@
+"""What a storage has to offer: conditional changes of bytes under keys."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+Token: TypeAlias = Any
+"""Opaque proof of which version was read; only its own backend looks inside."""
+
+Epoch: TypeAlias = str
+"""Opaque name of an index's present; a value that was left never comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is stored under a key now, and the token that a change of it needs."""
+
+    data: bytes
+    token: Token
+
+
+class Added(enum.Enum):
+    """How :meth:`Index.add` ended."""
+
+    DONE = "done"
+    STALE = "stale"  # the epoch has moved on: nothing was added
+    FULL = "full"  # the limit is reached: nothing was added
+
+
+class Index(Protocol):
+    """Which sessions belong to a name, and since when.
+
+    Each method takes effect in one step. A session is *admitted* while the epoch it
+    was added under is current; :meth:`fence` ends an epoch.
+    """
+
+    def epoch(self, name: str) -> Epoch:
+        """Return the current epoch, a never used one where there was none."""
+
+    def add(
+        self,
+        name: str,
+        member: str,
+        expect: Epoch,
+        ttl: int,
+        *,
+        limit: int | None = None,
+        replaces: str | None = None,
+    ) -> Added:
+        """List `member` for `ttl` seconds if `expect` is still the current epoch.
+
+        With `limit`, the list may not grow past it; `replaces`, if listed, does not
+        count (and stays listed). Adding a listed member again only renews its time.
+        """
+
+    def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+        """Start a new epoch; return it with all members. Nothing is removed.
+
+        The members in `spare` stay admitted with the epoch they have.
+        """
+
+    def admits(self, name: str, member: str, epoch: Epoch) -> bool:
+        """Return whether `epoch` is current, or `member` was spared by the last fence.
+
+        False where the storage has lost the index. Never changes anything.
+        """
+
+    def remove(self, name: str, members: Collection[str]) -> None:
+        """Unlist `members`; those that are not listed are no error."""
+
+    def members(self, name: str) -> list[str]:
+        """Return the listed members whose time has not run out, in any order."""
+
+
+class Backend(Protocol):
+    """A key-value store in which every change is conditional.
+
+    Keys are printable ASCII without spaces, at most 200 characters; a `ttl` is in
+    seconds and positive, and also right beyond 30 days. What has expired is absent
+    for every method. Data that was read or written is never changed by its caller
+    afterwards, nor by the backend.
+    """
+
+    errors: tuple[type[Exception], ...]
+    """What the methods raise when the storage cannot be reached or refuses."""
+    evicts: bool
+    """Whether the storage may lose what has not expired (a full cache does)."""
+    shared: bool
+    """Whether other processes see the same data."""
+    max_bytes: int | None
+    """The longest data that the storage takes, None without a limit."""
+    index: Index
+
+    def get(self, key: str) -> Cell | None:
+        """Return what is stored under `key`, or None."""
+
+    def add(self, key: str, data: bytes, ttl: int) -> Token | None:
+        """Store `data` if nothing is there; return its token, None if something is."""
+
+    def swap(self, key: str, data: bytes, token: Token, ttl: int) -> Token | Cell | None:
+        """Replace what `token` stands for with `data`, in one step.
+
+        Returns the new token; the present :class:`Cell` if it is somebody else's by
+        now; None if nothing is there any more. Never creates.
+        """
+
+    def delete(self, key: str, token: Token | None = None) -> bool:
+        """Delete what is under `key`, with `token` only if it is still that version.
+
+        Returns whether something was deleted.
+        """
+
+    def sweep(self) -> int:
+        """Remove what has expired, where the storage does not; return how many."""

@@ -1,0 +1,30 @@
+-- KEYS: the epoch, the members. ARGV: the member, the epoch that is expected, the
+-- member's life in ms, the limit or '', the member that does not count or ''.
+-- Returns 'done', 'stale' or 'full'.
+local head = redis.call('GET', KEYS[1])
+if not head or string.match(head, '^[^ ]+') ~= ARGV[2] then
+  return 'stale'
+end
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now))
+
+if ARGV[4] ~= '' and not redis.call('ZSCORE', KEYS[2], ARGV[1]) then
+  local others = redis.call('ZCARD', KEYS[2])
+  if ARGV[5] ~= '' and redis.call('ZSCORE', KEYS[2], ARGV[5]) then
+    others = others - 1
+  end
+  if others >= tonumber(ARGV[4]) then
+    return 'full'
+  end
+end
+
+local life = tonumber(ARGV[3])
+redis.call('ZADD', KEYS[2], 'GT', string.format('%.0f', now + life), ARGV[1])
+for _, key in ipairs(KEYS) do
+  if redis.call('PTTL', key) < life then
+    redis.call('PEXPIRE', key, ARGV[3])
+  end
+end
+return 'done'

@@ -1,0 +1,213 @@
+"""Sessions in memcached, through pymemcache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pymemcache.client.base import PooledClient
+from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
+
+from ..errors import ConfigurationError
+from .base import Cell, Token
+from .index import CellIndex, IndexContention, IndexFull
+
+MAX_BYTES = 1024 * 1024 - 512
+"""What fits into an item of 1 MiB, the server's default, beside its key and header."""
+PORT = 11211
+_TIMEOUT = 1.0
+_LONGEST_RELATIVE = 30 * 24 * 60 * 60
+_AT_ONCE = -1
+_CLOSED = (ConnectionError, MemcacheUnexpectedCloseError)
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/]+)(?::([0-9]{1,5}))?")
+
+
+class ItemTooLarge(ValueError):
+    """The data is longer than an item of the server may be; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The token of what we wrote: memcached does not say which CAS id it got.
+
+    Data that somebody else wrote and that is the same counts as the same version.
+    """
+
+    digest: bytes
+
+    @classmethod
+    def of(cls, data: bytes) -> _Written:
+        return cls(hashlib.sha256(data).digest())
+
+
+class MemcachedBackend:
+    """Keeps each cell as an item; a hash of the key says on which of the servers.
+
+    Each process must be given the same servers in the same order. One that is down
+    is an error, never a reason to look elsewhere: the others do not have its items,
+    and when it came back, so would the sessions that were ended meanwhile.
+    """
+
+    errors: tuple[type[Exception], ...] = (
+        OSError,
+        MemcacheError,
+        ItemTooLarge,
+        IndexContention,
+        IndexFull,
+    )
+    evicts = True
+    shared = True
+
+    def __init__(
+        self,
+        servers: Sequence[tuple[str, int]],
+        *,
+        timeout: float = _TIMEOUT,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        if not servers:
+            raise ConfigurationError("A memcached backend needs at least one server.")
+        self.max_bytes: int | None = max_bytes
+        self._servers = tuple(servers)
+        self._timeout = timeout
+        self._connect()
+        self.index = CellIndex(self)
+
+    @classmethod
+    def from_url(cls, url: str) -> MemcachedBackend:
+        """Build one for ``memcached://host:port,host:port``.
+
+        The query may hold `timeout` (seconds) and `max_bytes` (with ``memcached -I``).
+        """
+        servers, _, query = url.partition("://")[2].partition("?")
+        hosts = [_server(server) for server in servers.rstrip("/").split(",")]
+        return cls(hosts, **_options(query))
+
+    def get(self, key: str) -> Cell | None:
+        data, cas = self._gets(key)
+        return None if cas is None else Cell(data, cas)
+
+    def add(self, key: str, data: bytes, ttl: int) -> Token | None:
+        self._check(data)
+        added = self._client(key).add(key, data, expire=_expire(ttl), noreply=False)
+        return _Written.of(data) if added else None
+
+    def swap(
+        self, key: str, data: bytes, token: Token, ttl: int
+    ) -> Token | Cell | None:
+        self._check(data)
+        cas, other = self._cas_id(key, token)
+        if cas is None:
+            return other
+        swapped = self._cas(key, data, cas, _expire(ttl))
+        if swapped:
+            return _Written.of(data)
+        return None if swapped is None else self.get(key)
+
+    def delete(self, key: str, token: Token | None = None) -> bool:
+        if token is None:
+            return bool(self._client(key).delete(key, noreply=False))
+        cas, _ = self._cas_id(key, token)
+        # The text protocol has no conditional delete, but items that end at once.
+        return cas is not None and bool(self._cas(key, b"", cas, _AT_ONCE))
+
+    def sweep(self) -> int:
+        return 0  # the server removes what has expired
+
+    def close(self) -> None:
+        """Close the connections of this process; the next call opens new ones."""
+        for client in self._clients:
+            client.close()
+
+    def _connect(self) -> None:
+        self._pid = os.getpid()
+        self._clients = tuple(
+            PooledClient(
+                server,
+                connect_timeout=self._timeout,
+                timeout=self._timeout,
+                no_delay=True,
+                default_noreply=False,
+            )
+            for server in self._servers
+        )
+
+    def _client(self, key: str) -> Any:
+        if self._pid != os.getpid():
+            # Two processes on one socket would read each other's replies.
+            self._connect()
+        return self._clients[zlib.crc32(key.encode()) % len(self._clients)]
+
+    def _gets(self, key: str) -> Any:
+        client = self._client(key)
+        # A server that was restarted has closed our idle connections. Each attempt
+        # drops one of them; a read that got no answer does no harm when repeated.
+        for _ in range(len(client.client_pool.free)):
+            try:
+                return client.gets(key)
+            except _CLOSED:
+                continue
+        return client.gets(key)
+
+    def _cas(self, key: str, data: bytes, cas: bytes, expire: int) -> bool | None:
+        """Return True for done, False for somebody else's, None for gone."""
+        done: bool | None = self._client(key).cas(
+            key, data, cas, expire=expire, noreply=False
+        )
+        return done
+
+    def _cas_id(self, key: str, token: Token) -> tuple[bytes | None, Cell | None]:
+        """Return the CAS id that `token` stands for, or what is there instead."""
+        if not isinstance(token, _Written):
+            return token, None
+        cell = self.get(key)
+        if cell is None or _Written.of(cell.data) != token:
+            return None, cell
+        return cell.token, None
+
+    def _check(self, data: bytes) -> None:
+        if self.max_bytes is not None and len(data) > self.max_bytes:
+            raise ItemTooLarge(
+                f"{len(data)} bytes are too many for memcached, which takes"
+                f" {self.max_bytes}"
+            )
+
+
+def _expire(ttl: int) -> int:
+    # Beyond 30 days the server takes the number for a date; 0 would mean for ever.
+    return int(time.time()) + ttl if ttl > _LONGEST_RELATIVE else max(1, ttl)
+
+
+def _server(text: str) -> tuple[str, int]:
+    match = _SERVER.fullmatch(text)
+    port = int(match[2] or PORT) if match else 0
+    if match is None or not 0 < port < 65536:
+        raise ConfigurationError(
+            "This memcached:// URL cannot be understood. It looks like"
+            " memcached://host:port,host:port (without user and password)."
+        )
+    return match[1].strip("[]"), port
+
+
+def _options(query: str) -> dict[str, Any]:
+    known = {"timeout": float, "max_bytes": int}
+    options = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            raise ConfigurationError(
+                "A memcached:// URL takes the options timeout and max_bytes only."
+            )
+        try:
+            options[name] = known[name](value)
+        except ValueError:
+            raise ConfigurationError(
+                f"The option {name} of the memcached:// URL must be a number."
+            ) from None
+    return options

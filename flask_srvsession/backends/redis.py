@@ -1,0 +1,235 @@
+"""Sessions in Redis or Valkey, through redis-py."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException
+from redis.retry import Retry
+
+from ..errors import ConfigurationError
+from .base import Added, Cell, Epoch, Token
+
+EPOCH_ALONE = 24 * 60 * 60
+_TOKEN = 8
+_TIMEOUT = 1.0
+_SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
+_log = logging.getLogger("flask_srvsession")
+
+
+class RedisBackend:
+    """Keeps each cell as a string: 8 random bytes, its token, and the data.
+
+    `client` is a ``redis.Redis`` (Sentinel's ``master_for`` too) or ``RedisCluster``
+    that answers in bytes, asks no replicas, and better does not retry by itself.
+    """
+
+    errors: tuple[type[Exception], ...] = (redis.RedisError, RedisClusterException)
+    shared = True
+    max_bytes: int | None = 512 * 1024 * 1024 - _TOKEN
+
+    def __init__(self, client: Any) -> None:
+        _check_client(client)
+        self._client = client
+        self._swap = _script(client, "swap")
+        self._delete = _script(client, "delete")
+        self._evicts: bool | None = None
+        self.index = RedisIndex(client)
+
+    @classmethod
+    def from_url(cls, url: str) -> RedisBackend:
+        """Build one with timeouts of a second and without retries.
+
+        What the query of the URL says goes first (``?socket_timeout=0.5``).
+        """
+        scheme, _, rest = url.partition("://")
+        scheme = _SCHEMES.get(scheme.lower(), scheme.lower())
+        try:
+            client = redis.Redis.from_url(
+                f"{scheme}://{rest}",
+                socket_timeout=_TIMEOUT,
+                socket_connect_timeout=_TIMEOUT,
+                retry=Retry(NoBackoff(), 0),
+            )
+        except (ValueError, TypeError):
+            # The reason may repeat a piece of the URL, and so of the password.
+            raise ConfigurationError(
+                f"This {scheme}:// URL cannot be understood. It looks like"
+                f" {scheme}://[user:password@]host:port/database, with special"
+                " characters in the password percent-encoded."
+            ) from None
+        return cls(client)
+
+    @property
+    def evicts(self) -> bool:
+        """Whether the server may throw out keys that have not expired.
+
+        True as well where the server does not want to tell.
+        """
+        if self._evicts is None:
+            self._evicts = _may_evict(self._client)
+        return self._evicts
+
+    def get(self, key: str) -> Cell | None:
+        try:
+            value = self._client.get(key)
+        except redis.ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            # Something else lives under our key: it is there, but is no data of ours.
+            return Cell(b"", b"")
+        return None if value is None else _cell(value)
+
+    def add(self, key: str, data: bytes, ttl: int) -> Token | None:
+        token = secrets.token_bytes(_TOKEN)
+        done = self._client.set(key, token + data, nx=True, px=ttl * 1000)
+        return token if done else None
+
+    def swap(
+        self, key: str, data: bytes, token: Token, ttl: int
+    ) -> Token | Cell | None:
+        new = secrets.token_bytes(_TOKEN)
+        reply = self._swap(keys=[key], args=[token, new + data, ttl * 1000])
+        if reply == 1:
+            return new
+        return None if reply is None else _cell(reply)
+
+    def delete(self, key: str, token: Token | None = None) -> bool:
+        if token is None:
+            return bool(self._client.delete(key))
+        return bool(self._delete(keys=[key], args=[token]))
+
+    def sweep(self) -> int:
+        return 0  # the server removes what has expired
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self._client.close()
+
+
+class RedisIndex:
+    """The epoch as a string, the members as a sorted set, both in one hash slot.
+
+    The string is the epoch, followed by the members that the last fence spared. The
+    set is ordered by when a member's time is over, by the clock of the server.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._epoch = _script(client, "index_epoch")
+        self._add = _script(client, "index_add")
+        self._fence = _script(client, "index_fence")
+        self._members = _script(client, "index_members")
+
+    def epoch(self, name: str) -> Epoch:
+        args = [_new_epoch(), EPOCH_ALONE * 1000]
+        return cast(bytes, self._epoch(keys=_keys(name), args=args)).decode()
+
+    def add(
+        self,
+        name: str,
+        member: str,
+        expect: Epoch,
+        ttl: int,
+        *,
+        limit: int | None = None,
+        replaces: str | None = None,
+    ) -> Added:
+        most = "" if limit is None else limit
+        args = [member, expect, ttl * 1000, most, replaces or ""]
+        return Added(self._add(keys=_keys(name), args=args).decode())
+
+    def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+        epoch = _new_epoch()
+        args = [" ".join((epoch, *spare)), EPOCH_ALONE * 1000]
+        return epoch, _texts(self._fence(keys=_keys(name), args=args))
+
+    def admits(self, name: str, member: str, epoch: Epoch) -> bool:
+        head = self._client.get(_keys(name)[0])
+        if head is None:
+            return False
+        current, *spared = head.decode().split(" ")
+        return current == epoch or member in spared
+
+    def remove(self, name: str, members: Collection[str]) -> None:
+        if members:
+            self._client.zrem(_keys(name)[1], *members)
+
+    def members(self, name: str) -> list[str]:
+        return _texts(self._members(keys=_keys(name)[1:]))
+
+
+def _cell(value: bytes) -> Cell:
+    return Cell(value[_TOKEN:], value[:_TOKEN])
+
+
+def _keys(name: str) -> list[str]:
+    return [f"{{{name}}}:e", f"{{{name}}}:m"]
+
+
+def _texts(members: list[bytes]) -> list[str]:
+    return [member.decode() for member in members]
+
+
+def _new_epoch() -> Epoch:
+    # Random, so that an index which was lost never gets an epoch back that it had.
+    return secrets.token_hex(8)
+
+
+def _script(client: Any, name: str) -> Any:
+    text = Path(__file__).with_name(f"{name}.lua").read_text(encoding="ascii")
+    return client.register_script(text)
+
+
+def _check_client(client: Any) -> None:
+    if client.get_encoder().decode_responses:
+        raise ConfigurationError(
+            "The Redis client has decode_responses=True, but sessions are bytes."
+            " Pass a client of its own, built without decode_responses."
+        )
+    if _asks_replicas(client):
+        raise ConfigurationError(
+            "The Redis client reads from replicas, which may still have a session"
+            " that was ended. Pass a client that asks the primary: a RedisCluster"
+            " without read_from_replicas and load_balancing_strategy, or Sentinel's"
+            " master_for."
+        )
+    retry = client.get_retry()
+    if retry is not None and retry.get_retries() > 0:
+        _log.warning(
+            "The Redis client repeats a command up to %d times by itself, so that a"
+            " request may hang for long and a command may be executed twice. Build it"
+            " with retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0).",
+            retry.get_retries(),
+        )
+
+
+def _asks_replicas(client: Any) -> bool:
+    pool = getattr(client, "connection_pool", None)
+    return bool(
+        getattr(client, "read_from_replicas", False)
+        or getattr(client, "load_balancing_strategy", None)
+        or not getattr(pool, "is_master", True)
+    )
+
+
+def _may_evict(client: Any) -> bool:
+    try:
+        info = client.info("memory")
+    except redis.ResponseError:
+        return True
+    nodes = [info] if "maxmemory" in info else list(info.values())
+    return not nodes or any(_node_may_evict(node) for node in nodes)
+
+
+def _node_may_evict(info: object) -> bool:
+    if not isinstance(info, Mapping):
+        return True
+    policy = info.get("maxmemory_policy")
+    return info.get("maxmemory") != 0 and policy != "noeviction"

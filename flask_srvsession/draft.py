@@ -1,0 +1,188 @@
+"""A session's values as one request sees and changes them. No store, no Flask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from .changes import Changes
+from .serializers import Serializer, encode
+
+T = TypeVar("T")
+
+_IMMUTABLE = (str, int, float, bool, type(None), bytes, UUID, datetime)
+
+
+class Undecodable(Exception):
+    """The stored value of `key` cannot be turned back into an object."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the value of {key!r} cannot be decoded")
+        self.key = key
+
+
+@dataclass(slots=True)
+class _Computation:
+    """Functions to apply to the value of a key, whatever that is by then."""
+
+    serializer: Serializer
+    key: str
+    before: bytes | None
+    after: bytes
+    functions: list[Callable[[Any], Any]] = field(default_factory=list)
+
+    def __call__(self, stored: bytes | None) -> bytes:
+        if stored == self.before:
+            return self.after
+        value = None if stored is None else self.serializer.loads(stored)
+        for function in self.functions:
+            value = function(value)
+        return encode(self.serializer, self.key, value)
+
+
+class Draft(MutableMapping[str, Any]):
+    """Decodes values one by one, when they are used, and knows what changed.
+
+    Values that were handed out and could have been changed in place are encoded again
+    and compared with what is stored: so nested changes are found, and only those.
+    """
+
+    def __init__(self, base: Mapping[str, bytes], serializer: Serializer) -> None:
+        self._stored = base
+        self._serializer = serializer
+        self.discard_changes()
+
+    def discard_changes(self) -> None:
+        """Go back to what is stored."""
+        self._base = self._stored
+        self._values: dict[str, Any] = {}
+        self._assigned: set[str] = set()
+        self._removed: set[str] = set()
+        self._computed: dict[str, _Computation] = {}
+        self._cleared = False
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._values:
+            if key in self._removed:
+                raise KeyError(key)
+            self._values[key] = self._decode(key, self._base[key])
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._values[key] = value
+        self._assigned.add(key)
+        self._removed.discard(key)
+        self._computed.pop(key, None)
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self:
+            raise KeyError(key)
+        self._values.pop(key, None)
+        self._assigned.discard(key)
+        self._computed.pop(key, None)
+        if key in self._base:
+            self._removed.add(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values or (key in self._base and key not in self._removed)
+
+    def __iter__(self) -> Iterator[str]:
+        stored = [key for key in self._base if key not in self._removed]
+        return iter([*stored, *(key for key in self._values if key not in self._base)])
+
+    def __len__(self) -> int:
+        added = sum(key not in self._base for key in self._values)
+        return len(self._base) - len(self._removed) + added
+
+    def clear(self) -> None:
+        """Remove everything, also what others store until this is saved."""
+        self.discard_changes()
+        self._base = {}
+        self._cleared = True
+
+    def compute(self, key: str, function: Callable[[Any], T]) -> T:
+        """Set `key` to ``function(present value or None)``; :class:`Changes` repeats
+        that on another present value. What this request had set itself counts as the
+        present value for good."""
+        if self._cleared or key in self._removed or self._encoded_change(key):
+            self[key] = value = function(self.get(key))
+            return value
+        before = self._base.get(key)
+        known = self._computed.get(key) or _Computation(
+            self._serializer, key, before, before or b""
+        )
+        present = known.after or None
+        value = function(None if present is None else self._decode(key, present))
+        known.after = encode(self._serializer, key, value)
+        known.functions.append(function)
+        self._computed[key] = known
+        self._values[key] = value
+        return value
+
+    def stored(self, key: str) -> Any:
+        """Return the value that is stored, None if there is none."""
+        data = self._stored.get(key)
+        return None if data is None else self._decode(key, data)
+
+    def decode_all(self) -> None:
+        """Make sure that every value can be read; :class:`Undecodable` if not."""
+        for key in self:
+            self[key]
+
+    def changes(self) -> Changes:
+        """Return what is different from what is stored; TypeError names what cannot
+        be stored."""
+        assigned = {}
+        for key in self._values:
+            data = self._encoded_change(key)
+            if data is not None:
+                assigned[key] = data
+        return Changes(
+            cleared=self._cleared,
+            assigned=assigned,
+            removed=frozenset(self._removed),
+            computed={k: c for k, c in self._computed.items() if k not in assigned},
+        )
+
+    def rebase(self, base: Mapping[str, bytes], changes: Changes) -> None:
+        """Go on from `base`, which was stored with `changes` in it.
+
+        Values that the caller may still hold stay the same objects, as long as nobody
+        else changed them meanwhile.
+        """
+        mine: dict[str, bytes] = {**self._base, **changes.assigned}
+        mine.update((key, c.after) for key, c in self._computed.items())
+        kept = {k: v for k, v in self._values.items() if mine.get(k) == base.get(k)}
+        self._stored = base
+        self.discard_changes()
+        self._values = kept
+
+    def move(self, base: Mapping[str, bytes]) -> None:
+        """Keep only what this request changed, as a change of `base` instead."""
+        changes = self.changes()
+        mine = {**changes.assigned, **changes.computed}
+        self._values = {k: v for k, v in self._values.items() if k in mine}
+        self._assigned |= changes.assigned.keys()
+        self._removed &= base.keys()
+        self._stored = base
+        self._base = {} if self._cleared else base
+
+    def _encoded_change(self, key: str) -> bytes | None:
+        """Return the value's bytes if this request changed it by more than compute."""
+        if key not in self._values:
+            return None
+        value, computation = self._values[key], self._computed.get(key)
+        if key not in self._assigned and isinstance(value, _IMMUTABLE):
+            return None
+        data = encode(self._serializer, key, value)
+        known = computation.after if computation else self._base.get(key)
+        return None if data == known else data
+
+    def _decode(self, key: str, data: bytes) -> Any:
+        try:
+            return self._serializer.loads(data)
+        except Exception as error:
+            raise Undecodable(key) from error

@@ -1,0 +1,83 @@
+"""Everything that this package raises on purpose."""
+
+from __future__ import annotations
+
+from werkzeug.exceptions import Conflict, ServiceUnavailable
+
+
+class SessionError(Exception):
+    """The root of all errors of this package."""
+
+
+class ConfigurationError(SessionError, ValueError):
+    """The configuration cannot work; the message names key, value and remedy."""
+
+
+class BackendError(SessionError, ServiceUnavailable):
+    """The storage could not be reached, or refused: an outage, not a logout.
+
+    An HTTP 503, so that a view that does not catch it answers with the app's own
+    error page. The client's error is its ``__cause__``.
+    """
+
+    description = "The session storage cannot be reached. Please try again."
+
+    def __init__(
+        self, operation: str, *, ambiguous: bool = False, quick: bool = False
+    ) -> None:
+        super().__init__()
+        self.operation = operation
+        """What was to be done: "load", "save", "destroy" and so on."""
+        self.ambiguous = ambiguous
+        """Whether the storage may have done it all the same."""
+        self.quick = quick
+        """Whether it failed at once, that is, without waiting for a timeout."""
+
+    def __str__(self) -> str:
+        known = "it may have been done" if self.ambiguous else "it was not done"
+        return f"The session storage failed at {self.operation!r}; {known}."
+
+
+class SessionRefused(SessionError, Conflict):
+    """A login or rotation was refused; the session is as it was before. HTTP 409."""
+
+
+class StaleLogin(SessionRefused):
+    """All sessions of this user were ended while the login was under way.
+
+    The credentials were checked before that: ask for them again.
+    """
+
+    description = "Your sessions were signed out meanwhile. Please sign in again."
+
+
+class StaleCredential(SessionRefused):
+    """``rotate()`` was called with a cookie that has a successor already.
+
+    Whoever holds the outdated cookie of a moment ago may use the session for the
+    rest of its grace, but gets no new one.
+    """
+
+    description = "Your session has just been renewed. Please try again."
+
+
+class TooManySessions(SessionRefused):
+    """The limit ``SRVSESSION_MAX_PER_KEY`` is reached and the policy is "reject"."""
+
+    description = "You are signed in too often. Please sign out elsewhere first."
+
+
+class SessionTooLarge(SessionError, ValueError):
+    """The session is larger than ``SRVSESSION_MAX_PAYLOAD``; it was not saved.
+
+    The stored session is as it was. Keep large data in a database and its key in
+    the session, or raise the limit.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"The session has {size} bytes, but at most {limit} are allowed: store "
+            "less in it, or raise SRVSESSION_MAX_PAYLOAD."
+        )
+        self.size = size
+        self.limit = limit

@@ -1,0 +1,69 @@
+"""A backend whose failures are :class:`BackendError`, and what may be tried again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .backends.base import Backend, Cell, Token
+from .errors import BackendError
+
+log = logging.getLogger("flask_srvsession")
+
+QUICK = 0.5
+"""Seconds; what failed later than that has waited for a timeout already."""
+
+T = TypeVar("T")
+
+
+class Guarded:
+    """Calls a backend and translates what it raises.
+
+    What is harmless when it happens twice is tried a second time, but only where the
+    first try failed at once: a client waits for one timeout, never for two. Clients
+    must not repeat anything by themselves: a repeated ``add`` or ``swap`` could take
+    effect twice.
+    """
+
+    def __init__(
+        self, backend: Backend, timer: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.backend = backend
+        self._timer = timer
+
+    def once(self, operation: str, call: Callable[..., T], *args: Any, **kw: Any) -> T:
+        """Return ``call(*args, **kw)``; BackendError, ambiguous, if it fails."""
+        began = self._timer()
+        try:
+            return call(*args, **kw)
+        except self.backend.errors as error:
+            quick = self._timer() - began < QUICK
+            log.error("storage failed at %s: %s", operation, type(error).__name__)  # noqa: TRY400
+            raise BackendError(
+                operation, ambiguous=operation != "load", quick=quick
+            ) from error
+
+    def twice(self, operation: str, call: Callable[..., T], *args: Any, **kw: Any) -> T:
+        """The same for what may be repeated."""
+        try:
+            return self.once(operation, call, *args, **kw)
+        except BackendError as error:
+            if not error.quick:
+                raise
+        return self.once(operation, call, *args, **kw)
+
+    def get(self, key: str) -> Cell | None:
+        return self.twice("load", self.backend.get, key)
+
+    def add(self, key: str, data: bytes, ttl: int) -> Token | None:
+        return self.once("create", self.backend.add, key, data, ttl)
+
+    def swap(
+        self, key: str, data: bytes, token: Token, ttl: int
+    ) -> Token | Cell | None:
+        return self.once("save", self.backend.swap, key, data, token, ttl)
+
+    def delete(self, key: str, token: Token | None = None) -> bool:
+        return self.twice("destroy", self.backend.delete, key, token)

@@ -1,0 +1,98 @@
+"""Session ids, tokens, and the signed cookie value that carries both."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from itsdangerous import BadSignature, Signer
+from itsdangerous.encoding import base64_decode, base64_encode
+
+MAX_COOKIE_LENGTH = 512
+"""Characters of a cookie value; longer ones are not even looked at."""
+
+MAX_CLOCK_SKEW = 60
+"""Seconds by which the clocks of two servers may differ."""
+
+_PAYLOAD = re.compile(
+    r"([0-9a-f]{32}_[1-9a-f][0-9a-f]{0,11})\.([1-9][0-9]{0,8})\.([0-9a-f]{32})"
+)
+
+
+def new_id(born: float) -> str:
+    """Return a never used id ``KEY_CREATED`` of a session born at `born` (unix time).
+
+    KEY has 128 random bits. The id is not a secret: it may be shown and logged.
+    """
+    return f"{secrets.token_hex(16)}_{int(born):x}"
+
+
+def born(session_id: str) -> int:
+    """Return when the session was born, as unix time."""
+    return int(session_id.partition("_")[2], 16)
+
+
+def new_token() -> str:
+    """Return 128 random bits, the secret half of a credential."""
+    return secrets.token_hex(16)
+
+
+def token_hash(token: str) -> bytes:
+    """Return what a record keeps of `token`, which has too many bits to be guessed."""
+    return hashlib.sha256(token.encode("ascii")).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a client presents: which session, and the proof that it is theirs."""
+
+    id: str
+    generation: int
+    token: str = field(repr=False)
+
+
+class CookieSigner:
+    """Turns credentials into cookie values and back.
+
+    `secret_keys` are oldest first, the one that signs last (the order of
+    itsdangerous; Flask had it wrong once, CVE-2025-47278). The salt includes the
+    `prefix`, so that two apps never accept each other's cookies.
+    """
+
+    def __init__(self, secret_keys: Sequence[str | bytes], prefix: str) -> None:
+        self._signer = Signer(
+            list(secret_keys),  # type: ignore[arg-type]  # Sequence[str | bytes]
+            salt=f"flask_srvsession.cookie.v1:{prefix}",
+            key_derivation="hmac",
+            digest_method=hashlib.sha256,
+        )
+
+    def dumps(self, credential: Credential) -> str:
+        """Return ``KEY_CREATED.GENERATION.TOKEN.SIGNATURE``."""
+        payload = f"{credential.id}.{credential.generation}.{credential.token}"
+        return self._signer.sign(payload).decode("ascii")
+
+    def loads(self, value: str) -> Credential | None:
+        """Return the credential if `value` is exactly what we would have sent."""
+        if len(value) > MAX_COOKIE_LENGTH:
+            return None
+        payload, _, signature = value.rpartition(".")
+        match = _PAYLOAD.fullmatch(payload)
+        if match is None or not _is_canonical(signature):
+            return None
+        try:
+            self._signer.unsign(value)
+        except BadSignature:
+            return None
+        return Credential(match[1], int(match[2]), match[3])
+
+
+def _is_canonical(signature: str) -> bool:
+    """Whether it is spelled as we spell it; base64 has several ways to say the same."""
+    try:
+        return base64_encode(base64_decode(signature)).decode("ascii") == signature
+    except (ValueError, BadSignature):
+        return False

@@ -1,0 +1,161 @@
+"""Flask's session interface: cookies in, cookies out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from flask import Flask, Request, Response
+from flask.sessions import SessionInterface, SessionMixin
+from werkzeug.exceptions import HTTPException
+
+from .errors import BackendError, SessionRefused
+from .ids import Credential
+from .runtime import Keyed, Runtime
+from .serializers import Serializer
+from .session import Cookie, ServerSideSession
+from .store import SessionStore
+
+MAX_COOKIES = 3
+"""How many valid cookies of our name are tried; browsers send one."""
+
+OPENED = "flask_srvsession.opened"
+ADMITTED = "flask_srvsession.admitted"
+
+
+class RequestOpening:
+    """A session's view of the request it was opened for.
+
+    Time and verdict are kept in the WSGI environ: whoever opens the session again from
+    the environ of a long-lived connection (Flask-SocketIO does) is judged by when that
+    connection began, and once.
+    """
+
+    def __init__(self, runtime: Runtime, request: Request, cookie_name: str) -> None:
+        self.app = runtime.app
+        self.opened: float = request.environ.setdefault(OPENED, runtime.clock())
+        self._runtime = runtime
+        self._request = request
+        self._cookie_name = cookie_name
+
+    @cached_property
+    def _keyed(self) -> Keyed:
+        return self._runtime.keyed
+
+    @property
+    def store(self) -> SessionStore:
+        return self._keyed.store
+
+    @property
+    def serializer(self) -> Serializer:
+        return self._runtime.serializer
+
+    def credentials(self) -> list[Credential]:
+        loads, is_plausible = self._keyed.signer.loads, self.store.is_plausible
+        cookies = self._request.cookies.getlist(self._cookie_name)
+        valid = [loads(cookie) for cookie in cookies]
+        return [c for c in valid if c and is_plausible(c.id)][:MAX_COOKIES]
+
+    def was_admitted(self, session_id: str) -> bool:
+        return session_id in self._request.environ.get(ADMITTED, ())
+
+    def note_admitted(self, session_id: str) -> None:
+        self._request.environ.setdefault(ADMITTED, set()).add(session_id)
+
+    def metadata(self) -> Mapping[str, Any] | None:
+        return self._runtime.metadata(self._request)
+
+
+class ServerSessionInterface(SessionInterface):
+    """Opens a :class:`ServerSideSession` for each request and saves it at its end."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def open_session(self, app: Flask, request: Request) -> ServerSideSession | None:
+        """Return a session that has read nothing yet; None without a SECRET_KEY."""
+        if not app.secret_key:
+            return None
+        self._runtime.warn_if_alone(request.environ)
+        opening = RequestOpening(self._runtime, request, self.get_cookie_name(app))
+        return ServerSideSession(opening)
+
+    def save_session(
+        self, app: Flask, session: SessionMixin | None, response: Response
+    ) -> None:
+        """Write what there is to write, and set or delete the cookie accordingly.
+
+        Where that fails, the response turns into the error's, in place: Flask would
+        make a bare 500 of it. May be called again, for another response.
+        """
+        if not isinstance(session, ServerSideSession):
+            return
+        try:
+            session.commit()
+        except (BackendError, SessionRefused) as error:
+            _turn_into(app, response, error)
+        if session.failure and response.status_code == 500:
+            _replace(response, app.make_response(session.failure.get_response()))
+        if session.accessed:
+            response.vary.add("Cookie")
+        self._send_cookie(app, session, response)
+        session.response_left()
+
+    def _send_cookie(
+        self, app: Flask, session: ServerSideSession, response: Response
+    ) -> None:
+        name = self.get_cookie_name(app)
+        attributes: dict[str, Any] = {
+            "domain": self.get_cookie_domain(app),
+            "path": self.get_cookie_path(app),
+            "secure": self.get_cookie_secure(app),
+            "httponly": self.get_cookie_httponly(app),
+            "samesite": self.get_cookie_samesite(app),
+            "partitioned": self.get_cookie_partitioned(app),
+        }
+        refreshing = (
+            self._runtime.settings.rotate_every is None
+            and app.config["SESSION_REFRESH_EACH_REQUEST"]
+        )
+        match session.cookie(repeat=refreshing):
+            case Cookie.KEEP:
+                return
+            case Cookie.DELETE:
+                response.delete_cookie(name, **attributes)
+            case Credential() as credential:
+                value = self._runtime.keyed.signer.dumps(credential)
+                expires = self._expires(app, session)
+                response.set_cookie(name, value, expires=expires, **attributes)
+        response.vary.add("Cookie")
+        if "Cache-Control" not in response.headers:
+            response.cache_control.no_store = True
+
+    def _expires(self, app: Flask, session: ServerSideSession) -> datetime | None:
+        """Return when the cookie of a permanent session ends: never past its end."""
+        expires = self.get_expiration_time(app, session)
+        end = session.ends_at
+        return min(expires, end) if expires and end else expires
+
+
+def _turn_into(app: Flask, response: Response, error: HTTPException) -> None:
+    """Make of `response` what the app's error handlers make of `error`."""
+    try:
+        answer = app.make_response(app.handle_user_exception(error))
+    except Exception as failure:
+        if failure is not error:
+            app.log_exception(sys.exc_info())
+        answer = app.make_response(error.get_response())
+    _replace(response, answer)
+
+
+def _replace(response: Response, answer: Response) -> None:
+    if callable(close := getattr(response.response, "close", None)):
+        close()
+    response.direct_passthrough = False
+    response.status = answer.status
+    response.headers.clear()
+    response.headers.extend(answer.headers)
+    response.set_data(answer.get_data())

@@ -1,0 +1,154 @@
+"""Where sessions are listed: the indexes, seen from the sessions' side."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+from .backends.base import Added, Epoch
+from .config import Settings
+from .errors import BackendError
+from .guard import Guarded
+from .record import Binding
+from .serializers import Serializer
+
+log = logging.getLogger("flask_srvsession")
+
+
+class Listing:
+    """Translates between what a session holds and the index cells of a backend."""
+
+    def __init__(
+        self, backend: Guarded, serializer: Serializer, settings: Settings
+    ) -> None:
+        self._backend = backend
+        self._index = backend.backend.index
+        self._serializer = serializer
+        self._settings = settings
+
+    def bindings(
+        self,
+        values: Mapping[str, bytes],
+        carried: Mapping[Binding, Epoch],
+        epochs: Mapping[Binding, Epoch],
+    ) -> dict[Binding, Epoch]:
+        """Return where a session of `values` belongs, with the epoch of each place.
+
+        A place that is carried over keeps the epoch of the record: whoever ended that
+        epoch meant this session, too. Only a new one begins in the present, or in
+        the one of `epochs`.
+        """
+        return {
+            binding: epochs.get(binding) or carried.get(binding) or self.epoch(binding)
+            for binding in self._fed(values)
+        }
+
+    def epoch(self, binding: Binding) -> Epoch:
+        """Return the present of `binding`."""
+        return self._backend.twice("epoch", self._index.epoch, self._name(binding))
+
+    def add(
+        self,
+        session_id: str,
+        binding: Binding,
+        epoch: Epoch,
+        ttl: int,
+        replaced: str | None,
+    ) -> Added:
+        """List the session for `ttl` seconds; `replaced` is the id that it follows."""
+        return self._backend.twice(
+            "bind",
+            self._index.add,
+            self._name(binding),
+            session_id,
+            epoch,
+            ttl,
+            limit=self._settings.max_per_key,
+            replaces=replaced,
+        )
+
+    def admits(self, session_id: str, bindings: Mapping[Binding, Epoch]) -> bool:
+        """Return whether each place still has the epoch that the session knows.
+
+        Asked where the storage may lose an index on its own (*fenced load*): it would
+        otherwise let a session live that nobody finds any more.
+        """
+        return not self._is_fenced(bindings) or all(
+            self._backend.twice(
+                "load", self._index.admits, self._name(binding), session_id, epoch
+            )
+            for binding, epoch in bindings.items()
+        )
+
+    def fence(
+        self, binding: Binding, spare: Collection[str]
+    ) -> tuple[Epoch, list[str]]:
+        """Begin a new epoch; return it with all who are listed."""
+        return self._backend.twice(
+            "revoke", self._index.fence, self._name(binding), spare
+        )
+
+    def members(self, binding: Binding) -> list[str]:
+        """Return the ids of all who are listed, dead ones among them."""
+        return self._backend.twice("find", self._index.members, self._name(binding))
+
+    def remove(self, binding: Binding, session_ids: Collection[str]) -> None:
+        """Unlist sessions whose records are gone."""
+        if session_ids:
+            name = self._name(binding)
+            self._backend.twice("unbind", self._index.remove, name, session_ids)
+
+    def forget(self, session_id: str, bindings: Collection[Binding]) -> None:
+        """Unlist a session everywhere. Its record is gone already, and who reads the
+        list finds that out: so a failure here is no failure of the logout."""
+        for binding in bindings:
+            try:
+                self.remove(binding, [session_id])
+            except BackendError as error:
+                log.warning("session %s is still listed: %s", session_id, error)
+
+    def _name(self, binding: Binding) -> str:
+        return f"{self._settings.key_prefix}index:{binding.digest()}"
+
+    def _fed(self, values: Mapping[str, bytes]) -> Iterator[Binding]:
+        for index, keys in self._settings.indexes.items():
+            for key in keys:
+                if key in values:
+                    value = self._serializer.loads(values[key])
+                    if value is not None:
+                        yield Binding(index, index_value(f"session[{key!r}]", value))
+
+    def _is_fenced(self, bindings: Mapping[Binding, Epoch]) -> bool:
+        if not bindings or self._settings.fenced_load is not None:
+            return bool(bindings and self._settings.fenced_load)
+        return self._backend.once("load", lambda: self._backend.backend.evicts)
+
+
+def index_value(where: str, value: object) -> str:
+    """Return how `value` is compared in an index: 42 and "42" are the same."""
+    if isinstance(value, (str, int, UUID)) and not isinstance(value, bool):
+        return str(value)
+    raise TypeError(
+        f"{where} feeds an index and must be a str, int or UUID, "
+        f"but is a {type(value).__name__}."
+    )
+
+
+def parse_index(
+    indexes: Mapping[str, tuple[str, ...]], given: Mapping[str, Any]
+) -> tuple[Binding, Any]:
+    """Return the one index that is `given` as a keyword, and its value as it came.
+
+    Raises TypeError for none, several or an unknown one: to find nothing quietly
+    would leave sessions alive that somebody wanted to end.
+    """
+    if len(given) != 1:
+        raise TypeError(f"exactly one index is to be given, one of {sorted(indexes)}.")
+    [(index, value)] = given.items()
+    if index not in indexes:
+        raise TypeError(
+            f"{index!r} is no index; SRVSESSION_INDEXES has {sorted(indexes)}."
+        )
+    return Binding(index, index_value(index, value)), value

@@ -1,0 +1,141 @@
+"""How the values of a session become bytes and come back as what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgpack
+from flask.json.tag import TaggedJSONSerializer
+from markupsafe import Markup
+
+
+class Serializer(Protocol):
+    """Turns one value into bytes and back; TypeError for what would not survive."""
+
+    def dumps(self, value: Any) -> bytes:
+        """Return `value` as bytes, equal bytes for an unchanged value."""
+
+    def loads(self, data: bytes) -> Any:
+        """Return a new object equal to the one that was dumped."""
+
+
+_TUPLE, _MARKUP, _UUID, _DATETIME, _INT = range(5)
+
+_BASES: dict[type, Callable[[Any], Any]] = {
+    dict: dict,
+    list: list,
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+}
+
+
+class MsgpackSerializer:
+    """MessagePack that keeps what Flask's own session keeps, and a little more.
+
+    Tuples, bytes, Markup, UUID, datetime (with microseconds and UTC offset), ints of
+    any size and non-string keys of dictionaries survive. Subclasses of dict, list,
+    tuple, str, int and float come back as those. Anything else is a TypeError.
+    """
+
+    def dumps(self, value: Any) -> bytes:
+        packed: bytes = msgpack.packb(
+            value,
+            default=self._extend,
+            strict_types=True,
+            unicode_errors="surrogatepass",
+        )
+        return packed
+
+    def loads(self, data: bytes) -> Any:
+        return msgpack.unpackb(
+            data,
+            ext_hook=self._restore,
+            strict_map_key=False,
+            unicode_errors="surrogatepass",
+        )
+
+    def _extend(self, value: Any) -> Any:
+        match value:
+            case tuple():
+                return msgpack.ExtType(_TUPLE, self.dumps(list(value)))
+            case UUID():
+                return msgpack.ExtType(_UUID, value.bytes)
+            case datetime():
+                text = datetime.isoformat(value)
+                return msgpack.ExtType(_DATETIME, text.encode("ascii"))
+            case int() if not -(2**63) <= value < 2**64:
+                return msgpack.ExtType(_INT, b"%d" % value)
+            case _ if callable(getattr(value, "__html__", None)):
+                return msgpack.ExtType(_MARKUP, self.dumps(str(value.__html__())))
+        for base, convert in _BASES.items():
+            if isinstance(value, base):
+                return convert(value)
+        raise TypeError(f"a {type(value).__name__} cannot be stored in a session")
+
+    def _restore(self, code: int, data: bytes) -> Any:
+        match code:
+            case 0:
+                return tuple(self.loads(data))
+            case 1:
+                return Markup(self.loads(data))  # noqa: S704 - it was Markup before
+            case 2:
+                return UUID(bytes=data)
+            case 3:
+                return datetime.fromisoformat(data.decode("ascii"))
+            case 4:
+                return int(data)
+        raise ValueError(f"unknown extension type {code}")
+
+
+class JSONSerializer:
+    """Flask's tagged JSON, with the losses that Flask documents."""
+
+    _tagged = TaggedJSONSerializer()
+
+    def dumps(self, value: Any) -> bytes:
+        return self._tagged.dumps(value).encode("utf-8", "surrogatepass")
+
+    def loads(self, data: bytes) -> Any:
+        return self._tagged.loads(data.decode("utf-8", "surrogatepass"))
+
+
+SERIALIZERS: dict[str, Callable[[], Serializer]] = {
+    "msgpack": MsgpackSerializer,
+    "json": JSONSerializer,
+}
+
+
+def encode(serializer: Serializer, key: str, value: Any) -> bytes:
+    """Return `value` as bytes; a refusal says where in the session the culprit is.
+
+    Raises TypeError with the path, as in ``session['cart']['items'][3]``.
+    """
+    try:
+        return serializer.dumps(value)
+    except Exception as error:
+        path, culprit = _culprit(serializer, f"session[{key!r}]", value)
+        raise TypeError(
+            f"{path} cannot be stored: it is a {type(culprit).__name__} that does not "
+            "survive serialization. Convert it to a type that does."
+        ) from error
+
+
+def _culprit(
+    serializer: Serializer, path: str, value: Any, depth: int = 32
+) -> tuple[str, Any]:
+    """Return path and value of the smallest part that cannot be dumped."""
+    parts: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        parts = list(value.items())
+    elif isinstance(value, (list, tuple)):
+        parts = list(enumerate(value))
+    for key, part in parts if depth else ():
+        try:
+            serializer.dumps(part)
+        except Exception:
+            return _culprit(serializer, f"{path}[{key!r}]", part, depth - 1)
+    return path, value

@@ -1,0 +1,617 @@
+"""``flask.session``: a lazy mapping that records its own changes."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from blinker import Signal
+from flask import g, has_app_context
+from flask.sessions import SessionMixin
+
+from . import rotation, signals
+from .arrival import Opening, arrive
+from .backends.base import Epoch
+from .cells import Found, Held, Superseded
+from .changes import Changes
+from .config import Settings
+from .draft import Draft, Undecodable
+from .errors import BackendError, StaleCredential, StaleLogin
+from .ids import Credential
+from .listing import parse_index
+from .record import Binding
+from .rotation import Standing
+from .store import SessionInfo, SessionStore, utc
+
+log = logging.getLogger("flask_srvsession")
+
+LOCAL_KEYS = frozenset({"_remember", "_remember_seconds"})
+"""Flask-Login's notes to itself within one request: neither loaded nor stored."""
+
+FRESH = 1.0
+"""Seconds for which what was read may be handed on in a cookie."""
+
+T = TypeVar("T")
+
+
+class State(enum.Enum):
+    """What a request has done to its session, as far as saving is concerned."""
+
+    UNTOUCHED = enum.auto()
+    READ = enum.auto()
+    CHANGED = enum.auto()
+    NEW = enum.auto()
+    REPLACED = enum.auto()  # somebody logged in or out, or clear() and then writes
+    CLEARED = enum.auto()
+    EMPTIED = enum.auto()
+
+
+class Cookie(enum.Enum):
+    """What happens to the cookie, where it is not set to a :class:`Credential`."""
+
+    KEEP = enum.auto()
+    DELETE = enum.auto()
+
+
+class Login(enum.Enum):
+    """What a request has done to the keys that say who is logged in."""
+
+    SAME = enum.auto()
+    IN = enum.auto()
+    OUT = enum.auto()
+
+
+class ServerSideSession(SessionMixin):
+    """The session of a request: a mapping from str to whatever can be stored.
+
+    Nothing is read before the first access, and nothing is written if nothing
+    changed. Changes are found by comparison, nested ones too: ``modified = True`` is
+    never needed. May be used from several threads. Everything that reaches the
+    storage raises :class:`BackendError` (a 503) when it cannot be reached.
+    """
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._lock = threading.RLock()
+        self._local: dict[str, Any] = {}
+        self._loaded = False
+        self._accessed = False
+        self._came_with_one = False
+        self._delete_cookie = False
+        self._response_left = False
+        self._permanent: bool | None = None
+        self._held: Held | None
+        self._superseded: Superseded | None
+        self._rivals: list[str]
+        self._draft: Draft
+        self._become_new()
+        self.failure: BackendError | None = None
+        """The outage that this request has met, if any: it does not wait twice."""
+
+    # -- the mapping ----------------------------------------------------------------
+
+    def __getitem__(self, key: str) -> Any:
+        if key in LOCAL_KEYS:
+            return self._local[key]
+        with self._reading() as draft:
+            return draft[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if not isinstance(key, str):
+            raise TypeError(f"Session keys are str, but {key!r} is not.")
+        if key in LOCAL_KEYS:
+            self._local[key] = value
+            return
+        with self._reading() as draft:
+            if key in self._settings.login_keys and _is_login(draft.get(key), value):
+                self._drop_at_login()
+            draft[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        if key in LOCAL_KEYS:
+            del self._local[key]
+            return
+        with self._reading() as draft:
+            del draft[key]
+
+    def __contains__(self, key: object) -> bool:
+        if key in LOCAL_KEYS:
+            return key in self._local
+        with self._reading() as draft:
+            return key in draft
+
+    def __iter__(self) -> Iterator[str]:
+        with self._lock:
+            with suppress(KeyError), self._reading() as draft:
+                draft.decode_all()
+            return iter(self._draft)
+
+    def __len__(self) -> int:
+        with self._reading() as draft:
+            return len(draft)
+
+    def __repr__(self) -> str:
+        state = self._held.id if self._held else "new" if self._loaded else "not loaded"
+        return f"<{type(self).__name__} {state}>"
+
+    def clear(self) -> None:
+        """Empty the session. If it stays empty, the end of the request destroys it;
+        if it is filled again, it gets a new id."""
+        with self._reading() as draft:
+            draft.clear()
+
+    def compute(self, key: str, function: Callable[[Any], T]) -> T:
+        """Set `key` to ``function(present value or None)`` and return it.
+
+        Exact under concurrency: if others change the value before this request
+        commits, `function` runs again, on theirs. It should have no side effects.
+        """
+        with self._reading() as draft:
+            if key not in LOCAL_KEYS and key not in self._settings.login_keys:
+                return draft.compute(key, function)
+            self[key] = value = function(self.get(key))
+            return value
+
+    # -- what it is -----------------------------------------------------------------
+
+    @property
+    def id(self) -> str | None:
+        """The public id ``KEY_CREATED``; None before the session is stored."""
+        held = self._live()
+        return held.id if held else None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When this session began, at the latest login; aware, UTC."""
+        return info.created_at if (info := self._info()) else None
+
+    @property
+    def last_seen_at(self) -> datetime | None:
+        """When it was last written or renewed; aware, UTC."""
+        return info.last_seen_at if (info := self._info()) else None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it ends if it is not used again; aware, UTC."""
+        return info.expires_at if (info := self._info()) else None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it ends, used or not; aware, UTC."""
+        held = self._live()
+        return utc(self._store.ends_at(held.id)) if held else None
+
+    @property
+    def new(self) -> bool:  # type: ignore[override]  # a class attribute in Flask
+        """Whether this request came without a live session."""
+        held = self._live()
+        return held is None or held.created
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the cookie outlives the browser. Setting it neither loads nor
+        stores by itself; the client of a live session gets a new cookie for it."""
+        if self._permanent is not None:
+            return self._permanent
+        held = self._live()
+        return held is not None and held.record.permanent
+
+    @permanent.setter
+    def permanent(self, value: bool) -> None:
+        self._permanent = bool(value)
+
+    @property
+    def modified(self) -> bool:
+        """Whether there is something to save. Set it to True to save, and so renew,
+        the session even if nothing changed."""
+        with self._lock:
+            state = self._state(self._pending())
+            return state not in (State.UNTOUCHED, State.READ)
+
+    @modified.setter
+    def modified(self, value: bool) -> None:
+        self._forced_save = bool(value)
+
+    @property
+    def accessed(self) -> bool:
+        """Whether somebody really looked at the session. Flask sets this as soon as
+        the ``session`` proxy is touched, which says less and is ignored."""
+        return self._accessed
+
+    @accessed.setter
+    def accessed(self, value: bool) -> None:
+        pass
+
+    # -- what can be done with it ---------------------------------------------------
+
+    def destroy(self) -> None:
+        """End this session now, for every copy of its cookie.
+
+        Afterwards the mapping is a new, empty session: ``flash("Bye")`` still works.
+        The response deletes the cookie. Raises BackendError if the storage could not
+        confirm it; then the session may still live.
+        """
+        with self._acting():
+            held, moved = self._held, self._superseded
+            if held:
+                self._store.destroy(held.id, held)
+            if moved and moved.successor:
+                self._store.destroy(moved.successor)
+            self._destroy_rivals()
+            self._delete_cookie = self._came_with_one
+            self._become_new()
+            self._local["_remember"] = "clear"
+            if held:
+                self._send(signals.session_destroyed, held)
+
+    def rotate(self) -> None:
+        """Give this session a new id now; the old one is dead at once.
+
+        For changes of privilege that are not a login. Content and absolute lifetime
+        are carried over; pending changes are saved with it. Raises StaleCredential if
+        the client's cookie has a successor already.
+        """
+        with self._acting():
+            if self._held is None:
+                self.commit()
+            elif self._held.standing is Standing.GRACE:
+                raise StaleCredential
+            else:
+                login = self._login() is Login.IN
+                self._regenerate(self._held, self._pending(), login=login)
+
+    def bind(self, *, epoch: Epoch | None = None, **index: Any) -> None:
+        """Log in now: ``session.bind(user_id=42, epoch=e)``.
+
+        The session gets a new id, is listed under ``user_id=42``, and its key says
+        so. With an `epoch` that ``sessions.epoch(user_id=42)`` returned *before* the
+        password was checked, a ``revoke_all`` since then refuses the login:
+        StaleLogin. Raises TooManySessions at the limit. A refusal leaves the stored
+        session as it was and discards what this request had changed.
+        """
+        binding, value = parse_index(self._settings.indexes, index)
+        epochs = {binding: epoch} if epoch else {}
+        keys = self._settings.indexes[binding.index]
+        with self._acting():
+            present = [self._draft[key] for key in keys if key in self._draft]
+            if binding.value not in map(str, present):
+                self._draft[keys[0]] = value
+            self._drop_at_login()
+            if self._held:
+                changes = self._pending()
+                self._regenerate(self._held, changes, login=True, epochs=epochs)
+            else:
+                self._create(self._pending(), login=True, epochs=epochs)
+            if self._held is None:  # it was ended meanwhile
+                raise StaleLogin
+
+    def commit(self) -> None:
+        """Write now what there is to write.
+
+        A cookie can only be set by the response: in a stream, a websocket or a thread
+        that outlives it, an existing session can be saved, but none can be created or
+        get a new id (RuntimeError).
+        """
+        with self._lock, self._refusing():
+            changes = self._pending()
+            match self._state(changes), self._held:
+                case State.UNTOUCHED, _:
+                    pass
+                case State.READ, Held() as held:
+                    self._renew(held)
+                case _ if self.failure:
+                    raise self.failure
+                case State.NEW, None:
+                    self._create(changes, login=self._login() is Login.IN)
+                case State.CHANGED, Held() as held:
+                    self._save(held, changes)
+                case State.REPLACED, Held() as held:
+                    self._regenerate(held, changes, login=self._login() is Login.IN)
+                case State.CLEARED, Held():
+                    self.destroy()
+                case State.EMPTIED, Held() as held:
+                    self._discard(held, changes)
+
+    def login_happened(self) -> None:
+        """Treat this request as a login, even if it names who was logged in before."""
+        with self._reading():
+            self._forced_login = True
+            self._drop_at_login()
+
+    # -- how it ends ----------------------------------------------------------------
+
+    def cookie(self, *, repeat: bool = False) -> Credential | Cookie:
+        """Return what the response does to the cookie.
+
+        Set only for a session that was created or regenerated, or to hand out a
+        successor; never to what the client has already: an old credential that comes
+        late would undo a newer one. Only without rotation there is none, and a
+        permanent session's cookie may be repeated to move its expiry.
+        """
+        held = self._held
+        if held and held.credential:
+            if held.created:
+                return held.credential
+            fresh = self._store.clock() - held.read_at < FRESH
+            if fresh and rotation.has_successor(held.record, held.credential):
+                return rotation.successor(held.record, held.credential)
+            if repeat and held.record.permanent:
+                return held.credential
+        return Cookie.DELETE if self._delete_cookie and not held else Cookie.KEEP
+
+    def response_left(self) -> None:
+        """Remember that from now on no cookie can be set."""
+        self._response_left = True
+
+    def _state(self, changes: Changes) -> State:
+        if not self._loaded:
+            return State.UNTOUCHED
+        if self._held is None:
+            return State.NEW if self._draft else State.UNTOUCHED
+        if changes and not self._draft:
+            return State.CLEARED if changes.cleared else State.EMPTIED
+        if changes.cleared or self._login() is not Login.SAME:
+            return State.REPLACED
+        return State.CHANGED if changes or self._forced_save else State.READ
+
+    def _pending(self) -> Changes:
+        """Return what this request changed so far; TypeError for what cannot be
+        stored."""
+        changes = self._draft.changes()
+        held, permanent = self._held, self._permanent
+        if held and (
+            held.standing is Standing.GRACE or permanent == held.record.permanent
+        ):
+            permanent = None
+        return replace(changes, permanent=permanent)
+
+    def _login(self) -> Login:
+        if self._forced_login:
+            return Login.IN
+        login = Login.SAME
+        for key in self._settings.login_keys:
+            before, after = self._draft.stored(key), self._draft.get(key)
+            if _is_login(before, after):
+                return Login.IN
+            if before is not None and after is None:
+                login = Login.OUT
+        return login
+
+    def _renew(self, held: Held) -> None:
+        if self.failure or not self._store.needs_renewal(held):
+            return
+        try:
+            self._accept(self._store.renew(held, self._opening.metadata()), Changes())
+        except BackendError as error:
+            log.warning("session %s was not renewed: %s", held.id, error)
+
+    def _save(self, held: Held, changes: Changes) -> None:
+        found = self._store.save(held, changes)
+        if not self._accept(found, changes):
+            self._go_on_without(held, found, changes, login=False)
+
+    def _create(
+        self,
+        changes: Changes,
+        *,
+        login: bool,
+        epochs: Mapping[Binding, Epoch] | None = None,
+    ) -> None:
+        if self._superseded and not login:
+            self._drop_changes(None)
+            return
+        self._need_response()
+        created = self._store.create(
+            self._without_dropped(changes) if login else changes,
+            epochs=epochs,
+            meta=self._opening.metadata(),
+        )
+        if login:
+            self._destroy_rivals()
+        self._accept(created, changes)
+        self._send(signals.session_created, created)
+
+    def _regenerate(
+        self,
+        held: Held,
+        changes: Changes,
+        *,
+        login: bool,
+        epochs: Mapping[Binding, Epoch] | None = None,
+    ) -> None:
+        self._need_response()
+        if login:
+            changes = self._without_dropped(changes)
+        if held.standing is Standing.GRACE:  # perhaps a copy: it carries nothing over
+            changes = replace(changes, cleared=True)
+            if not changes.has_content:
+                self.destroy()
+                return
+        found = self._store.regenerate(
+            held, changes, login=login, epochs=epochs, meta=self._opening.metadata()
+        )
+        if self._accept(found, changes):
+            self._send(signals.session_rotated, self._held)
+        else:
+            self._go_on_without(held, found, changes, login=login, epochs=epochs)
+
+    def _discard(self, held: Held, changes: Changes) -> None:
+        """Delete the emptied session, unless somebody else has put something in."""
+        deleted, found = self._store.discard(held)
+        if isinstance(found, Held):
+            self._held = found
+            self._draft.move(found.record.values)
+            self.commit()
+        elif deleted:
+            self._delete_cookie = self._came_with_one
+            self._become_new()
+            self._send(signals.session_destroyed, held)
+        else:
+            self._drop_changes(held)
+
+    def _go_on_without(
+        self,
+        held: Held,
+        found: Found,
+        changes: Changes,
+        *,
+        login: bool,
+        epochs: Mapping[Binding, Epoch] | None = None,
+    ) -> None:
+        """The session was ended or moved while this request worked on it.
+
+        What somebody logged in had changed is dropped with the session. The changes
+        of an anonymous request may begin a new one. After a move only a login may:
+        any other cookie would overwrite the one that the move has just set.
+        """
+        anonymous = not held.record.bindings and all(
+            self._draft.stored(key) is None for key in self._settings.login_keys
+        )
+        may_begin = anonymous and changes.has_content and not self._response_left
+        if may_begin and (login or found is None):
+            self._held = None
+            self._draft.move({})
+            self._create(self._pending(), login=login, epochs=epochs)
+        else:
+            self._drop_changes(held)
+
+    def _drop_changes(self, held: Held | None) -> None:
+        self._become_new()
+        self._send(signals.session_changes_dropped, held)
+
+    # -- pieces -----------------------------------------------------------------------
+
+    @property
+    def _store(self) -> SessionStore:
+        return self._opening.store
+
+    @property
+    def _settings(self) -> Settings:
+        return self._store.settings
+
+    @contextmanager
+    def _reading(self) -> Iterator[Draft]:
+        """Have the session loaded; a value that does not decode is no session."""
+        with self._lock:
+            self._load()
+            try:
+                yield self._draft
+            except Undecodable as undecodable:
+                log.warning("%r is ignored: %s", self, undecodable)
+                self._become_new()
+                raise KeyError(undecodable.key) from None
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """What was refused is not tried again at the end of the request."""
+        try:
+            yield
+        except BackendError as error:
+            self.failure = self.failure or error
+            raise
+        except Exception:
+            self._forget_changes()
+            raise
+
+    @contextmanager
+    def _acting(self) -> Iterator[None]:
+        """Do something now; after an outage, nothing is tried again."""
+        with self._reading(), self._refusing():
+            if self.failure:
+                raise self.failure
+            yield
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._accessed = True
+        if self.failure:
+            raise self.failure
+        try:
+            self._find()
+        except BackendError as error:
+            self.failure = error
+            raise
+        self._loaded = True
+
+    def _find(self) -> None:
+        arrival = arrive(self._opening)
+        self._came_with_one = arrival.came_with_one
+        self._superseded, self._rivals = arrival.superseded, arrival.rivals
+        if arrival.held:
+            self._held = arrival.held
+            self._draft = Draft(arrival.held.record.values, self._opening.serializer)
+
+    def _live(self) -> Held | None:
+        with self._reading():
+            return self._held
+
+    def _info(self) -> SessionInfo | None:
+        held = self._live()
+        return self._store.info(held, is_current=True) if held else None
+
+    def _accept(self, found: Found, changes: Changes) -> bool:
+        """Go on with what was stored, if something was."""
+        if not isinstance(found, Held):
+            return False
+        self._held = found
+        self._draft.rebase(found.record.values, changes)
+        self._forced_save = self._forced_login = False
+        return True
+
+    def _become_new(self) -> None:
+        self._held = None
+        self._superseded = None
+        self._rivals = []
+        self._draft = Draft({}, self._opening.serializer)
+        self._forced_save = self._forced_login = False
+
+    def _forget_changes(self) -> None:
+        self._draft.discard_changes()
+        self._forced_save = self._forced_login = False
+
+    def _destroy_rivals(self) -> None:
+        for rival in self._rivals:
+            self._store.destroy(rival)
+        self._rivals = []
+
+    def _drop_at_login(self) -> None:
+        """Forget what an attacker may have known before: CSRF tokens, mostly."""
+        for key in self._settings.drop_at_login:
+            self._draft.pop(key, None)
+            if has_app_context():
+                g.pop(key, None)  # Flask-WTF keeps a copy there
+
+    def _without_dropped(self, changes: Changes) -> Changes:
+        """Drop them also from what others have stored meanwhile."""
+        dropped = set(self._settings.drop_at_login) - changes.assigned.keys()
+        return replace(changes, removed={*changes.removed, *dropped})
+
+    def _need_response(self) -> None:
+        if self._response_left:
+            raise RuntimeError(
+                "The response has left, so no cookie can be set: log in, rotate or "
+                "begin a session before the response is returned."
+            )
+
+    def _send(self, signal: Signal, held: Held | None) -> None:
+        info = self._store.info(held, is_current=True) if held else None
+        signal.send(self._opening.app, info=info)
+
+
+def _is_login(before: Any, after: Any) -> bool:
+    """Whether a login key says somebody else now; the inside of a container, such as
+    a dict about the user, may change without that."""
+    if after is None or before is None:
+        return after is not None
+    return not _is_container(before, after) and bool(before != after)
+
+
+def _is_container(*values: Any) -> bool:
+    return all(isinstance(value, (dict, list, tuple)) for value in values)

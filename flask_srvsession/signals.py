@@ -1,0 +1,31 @@
+"""What happens to sessions, for those who want to know: Blinker signals.
+
+Each is sent with the app as sender and ``info``, a :class:`SessionInfo`, *after* the
+storage has done it: a receiver that raises can neither prevent nor undo a logout.
+"""
+
+from __future__ import annotations
+
+from blinker import Namespace
+
+_signals = Namespace()
+
+session_created = _signals.signal(
+    "session-created", "A session was stored for the first time."
+)
+session_rotated = _signals.signal(
+    "session-rotated", "A session got a new id, by a login or by ``rotate()``."
+)
+session_destroyed = _signals.signal(
+    "session-destroyed", "A session ended itself: ``destroy()``, or it was emptied."
+)
+session_revoked = _signals.signal(
+    "session-revoked", "A session was ended from outside."
+)
+session_replayed = _signals.signal(
+    "session-replayed", "An outdated cookie was used: somebody had copied it."
+)
+session_changes_dropped = _signals.signal(
+    "session-changes-dropped",
+    "A request changed a session that was ended meanwhile; its changes are lost.",
+)

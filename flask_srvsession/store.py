@@ -1,0 +1,473 @@
+"""Sessions over any backend: create, load, save, destroy, regenerate. No Flask.
+
+The backends only know conditional changes of bytes under keys; everything that a
+session means is decided here and in :mod:`rotation`. Two rules carry the rest:
+
+* A KEY is never used twice, only :meth:`SessionStore.create` creates, and every later
+  change is conditional on the version that was read. So nothing that was destroyed
+  comes back, and no update is lost.
+* A session is listed in an index *before* its record says so, and unlisted *after* the
+  record is gone. So whoever ends all sessions of an index misses none.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from . import ids, rotation
+from .backends.base import Added, Backend, Epoch, Token
+from .cells import Found, Held, RecordCells, Superseded
+from .changes import Changes
+from .config import Settings
+from .errors import BackendError, StaleLogin, TooManySessions
+from .guard import Guarded
+from .ids import Credential
+from .listing import Listing
+from .record import (
+    OPERATION_LENGTH,
+    REMEMBERED_OPERATIONS,
+    Binding,
+    Record,
+    RecordCodec,
+    Tombstone,
+)
+from .rotation import Standing
+from .serializers import Serializer
+
+log = logging.getLogger("flask_srvsession")
+
+MAX_ATTEMPTS = 100
+"""How often a change is applied anew; each time somebody else's had succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """What may be shown of a session, to its owner, an administrator or a log."""
+
+    id: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    is_current: bool = False
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SessionStore:
+    """All sessions of one app. Safe to use from any number of threads."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        codec: RecordCodec,
+        serializer: Serializer,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        guarded = Guarded(backend)
+        self._cells = RecordCells(guarded, codec, settings, clock)
+        self._listing = Listing(guarded, serializer, settings)
+
+    # -- one session ------------------------------------------------------------
+
+    def load(
+        self, credential: Credential, *, opened: float, judged: bool = False
+    ) -> Found:
+        """Return the session that `credential` names, if it is admitted.
+
+        A :class:`Held` may also be ``REPLAYED``: then nothing of it may be served.
+        `opened` is when the request began. With `judged`, the same request was
+        admitted before, and an outdated token is only that by now.
+        """
+        content, version = self._cells.read(credential.id)
+        if isinstance(content, Tombstone):
+            return _superseded(content, credential)
+        if content is None:
+            return None
+        standing = rotation.judge(
+            content, credential, opened=opened, grace=self.settings.rotate_grace
+        )
+        if judged and standing in (Standing.REPLAYED, Standing.LATE):
+            standing = Standing.GRACE
+        if not standing.admitted and standing is not Standing.REPLAYED:
+            log.warning(
+                "session %s: the credential is %s", credential.id, standing.value
+            )
+            return None
+        if not self._listing.admits(credential.id, content.bindings):
+            return None
+        return Held(credential.id, content, version, self.clock(), credential, standing)
+
+    def peek(self, session_id: str) -> Held | None:
+        """Return the session, whoever asks: for lists and administrators."""
+        content, version = self._cells.read(session_id)
+        if not isinstance(content, Record):
+            return None
+        if not self._listing.admits(session_id, content.bindings):
+            return None
+        return Held(session_id, content, version, self.clock())
+
+    def create(
+        self,
+        changes: Changes,
+        *,
+        epochs: Mapping[Binding, Epoch] | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Held:
+        """Return a new session of what `changes` assigns, listed in its indexes.
+
+        Raises StaleLogin if a binding's epoch in `epochs` has moved on, and
+        TooManySessions; then nothing is left of it.
+        """
+        values = changes.apply({})
+        permanent = bool(changes.permanent)
+        born = int(self.clock())
+        return self._establish(values, born, permanent, meta, epochs or {})
+
+    def save(self, held: Held, changes: Changes) -> Found:
+        """Return the session with `changes` made, whatever others did meanwhile.
+
+        Takes effect exactly once, or raises: BackendError (see its `ambiguous`),
+        SessionTooLarge. What is gone is not created again.
+        """
+        operation = secrets.token_bytes(OPERATION_LENGTH)
+        began, doubt = held.record, None
+        for _ in range(MAX_ATTEMPTS):
+            record = self._changed(held, changes, operation)
+            try:
+                found = self._cells.swap(held, record)
+            except BackendError as error:
+                if doubt or not error.quick:
+                    raise
+                doubt = error
+                found = self._cells.reread(held)
+            if not isinstance(found, Held):
+                return found
+            if operation in found.record.operations:
+                lost = _gained(found.record.bindings, held.record.bindings)
+                self._listing.forget(held.id, lost)
+                return found
+            if doubt and not _reaches_back(found.record, began):
+                raise doubt
+            held = found
+        raise BackendError("save")
+
+    def renew(self, held: Held, meta: Mapping[str, Any] | None = None) -> Found:
+        """Return the session, last seen now and, if that is due, with its token moved
+        on. Somebody else's change meanwhile is as good."""
+        record = self._stamped(held)
+        return self._cells.swap(held, replace(record, meta=meta or record.meta))
+
+    def needs_renewal(self, held: Held) -> bool:
+        """Return whether a request that only read is to write all the same."""
+        record, now = held.record, int(self.clock())
+        unseen = not (held.created or record.presented or record.bindings)
+        return (
+            unseen
+            or now - record.last_seen >= self.settings.touch_interval
+            or self._advanced(held, now) is not record
+        )
+
+    def discard(self, held: Held) -> tuple[bool, Found]:
+        """Delete the session unless somebody changed it meanwhile.
+
+        Returns whether it was deleted, and what is there otherwise.
+        """
+        if self._cells.delete(held.id, held.version):
+            self._listing.forget(held.id, held.record.bindings)
+            return True, None
+        return False, self._cells.reread(held)
+
+    def destroy(self, session_id: str, held: Held | None = None) -> bool:
+        """Delete the session, and what it was regenerated to; return whether it lived.
+
+        From the return on no copy of its cookie works and no request in flight can
+        bring it back. `held` spares the read. Raises BackendError if that could not
+        be confirmed; then it may be done again.
+        """
+        lived = False
+        for _ in range(MAX_ATTEMPTS):
+            if held and self._cells.delete(session_id, held.version):
+                self._listing.forget(session_id, held.record.bindings)
+                return True
+            content, version = self._cells.read(session_id)
+            match content:
+                case Record():
+                    held = Held(session_id, content, version, self.clock())
+                    continue
+                case Tombstone():
+                    lived = self.destroy(content.successor)
+            if not self._cells.delete(session_id):
+                return lived
+        raise BackendError("destroy")
+
+    def regenerate(
+        self,
+        held: Held,
+        changes: Changes,
+        *,
+        login: bool,
+        epochs: Mapping[Binding, Epoch] | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Found:
+        """Return the session with `changes` made, under a new id; the old one is dead.
+
+        A `login` begins a new life, otherwise the absolute lifetime goes on. In the
+        order that models/regenerate.pml proves: the new record exists, bound and
+        listed, before the old one turns into a tombstone; a crash anywhere leaves
+        the old session or the new one. Where it is not a :class:`Held`, the session
+        was ended meanwhile, and nothing new is left. Raises as :meth:`create` does;
+        then the old session is untouched.
+        """
+        born = int(self.clock()) if login else ids.born(held.id)
+        permanent = changes.permanent
+        fresh = self._establish(
+            changes.apply(held.record.values),
+            born,
+            held.record.permanent if permanent is None else permanent,
+            meta if meta is not None else held.record.meta,
+            epochs or {},
+            replaced=held,
+        )
+        for _ in range(MAX_ATTEMPTS):
+            found = self._retire(held, fresh.id)
+            if isinstance(found, Superseded) and found.successor == fresh.id:
+                self._listing.forget(held.id, held.record.bindings)
+                return fresh
+            if not isinstance(found, Held):
+                self._withdraw(fresh)
+                return found
+            merged = self._refilled(fresh, changes.apply(found.record.values))
+            if merged is None:  # who ended the new one meant this session
+                self.destroy(held.id)
+                return None
+            fresh, held = merged, found
+        raise BackendError("regenerate")
+
+    # -- all sessions of an index -------------------------------------------------
+
+    def epoch(self, binding: Binding) -> Epoch:
+        """Return the present of `binding`; a login bound to it is refused once it is
+        past."""
+        return self._listing.epoch(binding)
+
+    def find(self, binding: Binding) -> list[Held]:
+        """Return the live sessions of `binding`, oldest first."""
+        live, dead = [], []
+        for member in self._listing.members(binding):
+            content, version = self._cells.read(member)
+            if content is None:
+                dead.append(member)
+            elif (
+                isinstance(content, Record)
+                and binding in content.bindings
+                and self._listing.admits(member, content.bindings)
+            ):
+                live.append(Held(member, content, version, self.clock()))
+        self._listing.remove(binding, dead)
+        return sorted(live, key=lambda held: (ids.born(held.id), held.id))
+
+    def info(self, held: Held, *, is_current: bool = False) -> SessionInfo:
+        """Return what may be shown of the session."""
+        record = held.record
+        return SessionInfo(
+            id=held.id,
+            created_at=utc(ids.born(held.id)),
+            last_seen_at=utc(record.last_seen),
+            expires_at=utc(self._cells.expires_at(held.id, record)),
+            is_current=is_current,
+            meta=record.meta or {},
+        )
+
+    def ends_at(self, session_id: str) -> int:
+        """Return when the session ends whoever comes, as unix time."""
+        return self._cells.ends_at(session_id)
+
+    def is_plausible(self, session_id: str) -> bool:
+        """Return whether a session of this id could be alive, without asking."""
+        now = self.clock()
+        latest = now + ids.MAX_CLOCK_SKEW
+        return ids.born(session_id) <= latest and now < self.ends_at(session_id)
+
+    # -- writing --------------------------------------------------------------------
+
+    def _changed(self, held: Held, changes: Changes, operation: bytes) -> Record:
+        """Return the record with `changes` made, and list what they newly bind."""
+        record = self._stamped(held)
+        values = changes.apply(record.values)
+        self._cells.check_size(values)
+        bindings = self._listing.bindings(values, record.bindings, {})
+        self._list(held.id, _gained(record.bindings, bindings))
+        permanent = record.permanent if changes.permanent is None else changes.permanent
+        return replace(
+            record,
+            values=values,
+            bindings=bindings,
+            permanent=permanent,
+            due=record.due or permanent is not record.permanent,
+            operations=(*record.operations, operation)[-REMEMBERED_OPERATIONS:],
+        )
+
+    def _stamped(self, held: Held) -> Record:
+        """Return the record, last seen now, presented, its token moved on if due."""
+        now = int(self.clock())
+        return replace(
+            self._advanced(held, now),
+            last_seen=now,
+            presented=held.record.presented or not held.created,
+        )
+
+    def _advanced(self, held: Held, now: int) -> Record:
+        if held.credential is None:
+            return held.record
+        settings = self.settings
+        return rotation.advance(
+            held.record,
+            held.credential,
+            now=now,
+            every=settings.rotate_every,
+            grace=settings.rotate_grace,
+        )
+
+    def _establish(
+        self,
+        values: Mapping[str, bytes],
+        born: int,
+        permanent: bool,
+        meta: Mapping[str, Any] | None,
+        epochs: Mapping[Binding, Epoch],
+        replaced: Held | None = None,
+    ) -> Held:
+        """Add a new session, bound and listed, its token known to nobody yet."""
+        self._cells.check_size(values)
+        carried = replaced.record.bindings if replaced else {}
+        token, now = ids.new_token(), int(self.clock())
+        record = Record(
+            generation=1,
+            token_hash=ids.token_hash(token),
+            chain=secrets.token_bytes(16),
+            since=now,
+            last_seen=now,
+            permanent=permanent,
+            bindings=self._listing.bindings(values, carried, epochs),
+            meta=meta,
+            values=values,
+        )
+        session_id, version = self._add(record, born)
+        fresh = Held(
+            session_id,
+            record,
+            version,
+            self.clock(),
+            Credential(session_id, 1, token),
+            created=True,
+        )
+        try:
+            self._list(session_id, record.bindings, replaced.id if replaced else None)
+        except Exception:
+            self._withdraw(fresh)
+            raise
+        return fresh
+
+    def _add(self, record: Record, born: int) -> tuple[str, Token]:
+        """Store `record` under a fresh id. An id whose ``add`` may have been executed
+        is never tried again: the delayed one could bring a destroyed session back."""
+        for retry in (True, False):
+            session_id = ids.new_id(born)
+            try:
+                version = self._cells.add(session_id, record)
+            except BackendError as error:
+                if not (retry and error.quick):
+                    raise
+            else:
+                if version is not None:
+                    return session_id, version
+        raise BackendError("create")
+
+    def _retire(self, held: Held, successor: str) -> Found:
+        """Turn what is `held` into a tombstone; return what is there then."""
+        try:
+            return self._cells.retire(held, successor)
+        except BackendError as error:
+            if not error.quick:
+                raise
+            return self._cells.reread(held)
+
+    def _refilled(self, fresh: Held, values: Mapping[str, bytes]) -> Held | None:
+        """Give the session that nobody knows yet other values; None if it is gone."""
+        self._cells.check_size(values)
+        found = self._cells.swap(fresh, replace(fresh.record, values=values))
+        return found if isinstance(found, Held) else None
+
+    def _withdraw(self, fresh: Held) -> None:
+        """Delete a session that nobody knows; what fails here ends by its TTL."""
+        try:
+            self._cells.delete(fresh.id)
+        except BackendError as error:
+            log.warning("session %s was not withdrawn: %s", fresh.id, error)
+        else:
+            self._listing.forget(fresh.id, fresh.record.bindings)
+
+    def _list(
+        self,
+        session_id: str,
+        bindings: Mapping[Binding, Epoch],
+        replaced: str | None = None,
+    ) -> None:
+        """List the session everywhere; StaleLogin or TooManySessions if refused."""
+        ttl = max(1, self.ends_at(session_id) - int(self.clock()))
+        for binding, epoch in bindings.items():
+            for _ in range(MAX_ATTEMPTS):
+                added = self._listing.add(session_id, binding, epoch, ttl, replaced)
+                if added is Added.DONE:
+                    break
+                if added is Added.STALE:
+                    raise StaleLogin
+                self._make_room(binding, {session_id, replaced})
+            else:
+                raise BackendError("bind")
+
+    def _make_room(self, binding: Binding, spared: set[str | None]) -> None:
+        """Unlist who is dead, or else end the oldest, or else TooManySessions."""
+        members = set(self._listing.members(binding)) - spared
+        dead = [m for m in members if not isinstance(self._cells.read(m)[0], Record)]
+        if members and not dead:
+            if self.settings.max_per_key_policy == "reject":
+                raise TooManySessions
+            oldest = min(members, key=lambda member: (ids.born(member), member))
+            self.destroy(oldest)
+            dead = [oldest]
+        self._listing.remove(binding, dead)
+
+
+def utc(unix_time: int) -> datetime:
+    """Return a unix time as an aware datetime."""
+    return datetime.fromtimestamp(unix_time, timezone.utc)
+
+
+def _superseded(tombstone: Tombstone, credential: Credential) -> Superseded:
+    same = tombstone.generation == credential.generation and secrets.compare_digest(
+        tombstone.token_hash, ids.token_hash(credential.token)
+    )
+    return Superseded(tombstone.successor if same else None)
+
+
+def _gained(
+    before: Mapping[Binding, Epoch], after: Mapping[Binding, Epoch]
+) -> dict[Binding, Epoch]:
+    return {b: epoch for b, epoch in after.items() if b not in before}
+
+
+def _reaches_back(record: Record, began: Record) -> bool:
+    """Whether every write since `began` is still among the remembered ones."""
+    if len(record.operations) < REMEMBERED_OPERATIONS:
+        return True
+    return bool(began.operations) and began.operations[-1] in record.operations

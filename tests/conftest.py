@@ -1,0 +1,57 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from flask_srvsession import ServerSession
+from flask_srvsession.backends import Backend, backend_from_url
+from flask_srvsession.backends.memory import MemoryBackend
+from flask_srvsession.testing import FakeClock
+
+from .servers import memcached_server, pytest_report_header, redis_server
+
+__all__ = ["memcached_server", "pytest_report_header", "redis_server"]
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The time that the sessions of this test live by."""
+    return FakeClock()
+
+
+@pytest.fixture(params=["memory", "redis", "memcached"])
+def backend(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[Backend]:
+    """Each backend in turn: real servers, keys of their own for each test."""
+    if request.param == "memory":
+        yield MemoryBackend(clock=clock)
+        return
+    server = request.getfixturevalue(f"{request.param}_server")
+    chosen: Any = backend_from_url(server.url)
+    yield chosen
+    chosen.close()
+
+
+@pytest.fixture
+def make_app(backend: Backend, clock: FakeClock) -> MakeApp:
+    """Make an app whose sessions are in `backend`, under a prefix of its own."""
+
+    def make(backend: Backend = backend, **config: Any) -> Flask:
+        app = Flask("testapp")
+        app.config.update(
+            TESTING=True,
+            SECRET_KEY="a secret key that is only used by these tests",
+            SRVSESSION_KEY_PREFIX=f"{uuid.uuid4().hex}:",
+        )
+        app.config.update(config)
+        ServerSession().init_app(app, backend, clock=clock)
+        return app
+
+    return make

@@ -1,0 +1,29 @@
+"""Memory keeps the contract; time is a clock that the tests wind."""
+
+from __future__ import annotations
+
+import pytest
+
+from flask_srvsession.backends.memory import MemoryBackend
+from flask_srvsession.testing import BackendContract, FakeClock
+
+
+class TestMemory(BackendContract):
+    @pytest.fixture
+    def backend(self) -> MemoryBackend:
+        self.clock = FakeClock()
+        return MemoryBackend(self.clock)
+
+    def elapse(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def test_the_expired_are_absent_and_then_removed(
+        self, backend: MemoryBackend
+    ) -> None:
+        """Thousands that expire at once are absent at once, and removed by and by."""
+        tokens = [backend.add(f"{n}", b"x", 1) for n in range(3000)]
+        self.clock.advance(1)
+        assert len(backend) == 0
+        assert backend.swap("2999", b"y", tokens[2999], 9) is None
+        assert all(backend.get(f"{n}") is None for n in reversed(range(3000)))
+        assert backend.sweep() == 0, "each get removes some of what has expired"

@@ -1,0 +1,142 @@
+"""Private redis and memcached servers for the tests, from the system's binaries."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HOST = "127.0.0.1"
+REQUIRED = "SRVSESSION_TEST_REQUIRE"
+_START = 10.0
+_PACKAGES = {"redis-server": "redis-server", "memcached": "memcached"}
+
+
+@dataclass
+class Server:
+    """A server process of our own; it can be stopped and started again."""
+
+    scheme: str
+    port: int
+    command: list[str]
+    host: str = HOST
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        path = "/0" if self.scheme == "redis" else ""
+        return f"{self.scheme}://{self.host}:{self.port}{path}"
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None, "the server is not running"
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start the process and wait until it answers."""
+        self.process = subprocess.Popen(
+            self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + _START
+        while not self._answers():
+            assert self.process.poll() is None, f"{self.command[0]} ended at once"
+            assert time.monotonic() < deadline, f"{self.command[0]} does not answer"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End the process; what it kept is lost."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def _answers(self) -> bool:
+        ping = b"PING\r\n" if self.scheme == "redis" else b"version\r\n"
+        try:
+            with socket.create_connection((self.host, self.port), timeout=1) as sock:
+                sock.sendall(ping)
+                return sock.recv(64).startswith((b"+PONG", b"VERSION"))
+        except OSError:
+            return False
+
+
+@contextmanager
+def running_redis(directory: Path, *options: str) -> Iterator[Server]:
+    """Run a redis-server that keeps nothing on disk; `options` are its own."""
+    port = _free_port()
+    command = [_binary("redis-server"), "--bind", HOST, "--port", str(port)]
+    command += ["--dir", str(directory), "--save", "", "--appendonly", "no", *options]
+    yield from _running(Server("redis", port, command))
+
+
+@contextmanager
+def running_memcached(*options: str) -> Iterator[Server]:
+    """Run a memcached; `options` are its own."""
+    port = _free_port()
+    command = [_binary("memcached"), "-l", HOST, "-p", str(port), "-U", "0", *options]
+    if os.geteuid() == 0:
+        command += ["-u", "nobody"]
+    yield from _running(Server("memcached", port, command))
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A redis-server for all tests: they use keys of their own."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def memcached_server() -> Iterator[Server]:
+    """A memcached for all tests: they use keys of their own."""
+    with running_memcached() as server:
+        yield server
+
+
+def pytest_report_header() -> list[str]:
+    """Say which servers the tests of this run have."""
+    return [f"{name}: {_version(name)}" for name in _PACKAGES]
+
+
+def _running(server: Server) -> Iterator[Server]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def _binary(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        reason = f"{name} is missing: sudo apt-get install {_PACKAGES[name]}"
+        if os.environ.get(REQUIRED) == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+def _version(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        return f"missing (sudo apt-get install {_PACKAGES[name]})"
+    done = subprocess.run([path, "--version"], capture_output=True, text=True)
+    return f"{path}, {done.stdout.strip()[:40]}"
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        port: int = sock.getsockname()[1]
+        return port
