@@ -7,15 +7,20 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import flask
-from flask import Flask, current_app
+from flask import Flask, current_app, has_request_context
 
+from . import ids
 from .backends import backend_from_url
 from .backends.base import Backend, Epoch
+from .cells import Held
 from .config import Settings
 from .interface import ServerSessionInterface
 from .listing import parse_index
+from .record import Binding
 from .runtime import Runtime
 from .session import ServerSideSession
+from .signals import session_revoked
+from .store import SessionInfo, SessionStore
 
 
 class ServerSession:
@@ -59,15 +64,66 @@ class ServerSession:
         app.session_interface = ServerSessionInterface(runtime)
         _follow_flask_login(app)
 
+    def find(self, **index: Any) -> list[SessionInfo]:
+        """Return the live sessions of an index value, oldest first:
+        ``sessions.find(user_id=42)``.
+
+        Raises TypeError for an unknown index, as all methods that take one.
+        """
+        store, binding = _place(index)
+        current = _current_id()
+        return [
+            store.info(held, is_current=held.id == current)
+            for held in store.find(binding)
+        ]
+
+    def get(self, session_id: str) -> SessionInfo | None:
+        """Return what may be shown of a session; None if there is none."""
+        held = _peek(session_id)
+        if held is None:
+            return None
+        return _store().info(held, is_current=held.id == _current_id())
+
+    def revoke(self, session_id: str, **owner: Any) -> bool:
+        """End a session; return whether it lived.
+
+        With an owner, ``sessions.revoke(session_id, user_id=42)``, only a session of
+        theirs: a view that lets users end sessions should always give it. Raises
+        BackendError if the storage could not confirm it.
+        """
+        store, binding = _place(owner) if owner else (_store(), None)
+        held = _peek(session_id)
+        if held is None or (binding and binding not in held.record.bindings):
+            return False
+        ended = store.destroy(held.id, held)
+        if ended:
+            _tell(store, [ended])
+        return ended is not None
+
+    def revoke_all(self, *, keep_current: bool = False, **index: Any) -> int:
+        """End all sessions of an index value: ``sessions.revoke_all(user_id=42)``.
+
+        Returns how many there were. `keep_current` spares the one of this request.
+        Nobody slips through: a login whose credentials were checked before, with
+        ``epoch`` and ``bind``, is refused. Raises BackendError if the storage could
+        not confirm all of it; then it is to be done again.
+        """
+        store, binding = _place(index)
+        spare = _current_id() if keep_current else None
+        epoch, ended = store.revoke_all(binding, spare=spare)
+        if spare:
+            _current().was_spared(binding, epoch)
+        _tell(store, ended)
+        return len(ended)
+
     def epoch(self, **index: Any) -> Epoch:
         """Return the present of an index value: ``sessions.epoch(user_id=42)``.
 
         Read it before the password is checked and give it to ``session.bind``: then no
         login slips through a ``revoke_all`` that happens in between.
         """
-        runtime = _runtime()
-        binding, _ = parse_index(runtime.settings.indexes, index)
-        return runtime.keyed.store.epoch(binding)
+        store, binding = _place(index)
+        return store.epoch(binding)
 
     def sweep(self) -> int:
         """Remove expired records where the storage does not do so by itself; return
@@ -85,6 +141,42 @@ def _runtime() -> Runtime:
     return runtime
 
 
+def _store() -> SessionStore:
+    return _runtime().keyed.store
+
+
+def _place(index: dict[str, Any]) -> tuple[SessionStore, Binding]:
+    store = _store()
+    binding, _ = parse_index(store.settings.indexes, index)
+    return store, binding
+
+
+def _peek(session_id: str) -> Held | None:
+    return _store().peek(session_id) if ids.is_id(session_id) else None
+
+
+def _current() -> ServerSideSession:
+    return cast(ServerSideSession, flask.session)
+
+
+def _current_id() -> str | None:
+    """Return the id of this request's session, if there is a request and it has one."""
+    if has_request_context() and isinstance(flask.session, ServerSideSession):
+        return flask.session.id
+    return None
+
+
+def _tell(store: SessionStore, ended: list[Held]) -> None:
+    """Say which sessions were ended; this request's own is a new one from now on."""
+    current = _current_id()
+    if any(held.id == current for held in ended):
+        _current().was_revoked()
+    app = _runtime().app
+    for held in ended:
+        info = store.info(held, is_current=held.id == current)
+        session_revoked.send(app, info=info)
+
+
 def _follow_flask_login(app: Flask) -> None:
     """Treat each login of Flask-Login as one, also of the user who was logged in."""
     try:
@@ -93,6 +185,6 @@ def _follow_flask_login(app: Flask) -> None:
         return
 
     def renew(sender: Flask, **_: Any) -> None:
-        cast(ServerSideSession, flask.session).login_happened()
+        _current().login_happened()
 
     user_logged_in.connect(renew, sender=app, weak=False)

@@ -17,9 +17,8 @@ MAX_COOKIE_LENGTH = 512
 MAX_CLOCK_SKEW = 60
 """Seconds by which the clocks of two servers may differ."""
 
-_PAYLOAD = re.compile(
-    r"([0-9a-f]{32}_[1-9a-f][0-9a-f]{0,11})\.([1-9][0-9]{0,8})\.([0-9a-f]{32})"
-)
+_ID = r"[0-9a-f]{32}_[1-9a-f][0-9a-f]{0,11}"
+_PAYLOAD = re.compile(rf"({_ID})\.([1-9][0-9]{{0,8}})\.([0-9a-f]{{32}})")
 
 
 def new_id(born: float) -> str:
@@ -28,6 +27,11 @@ def new_id(born: float) -> str:
     KEY has 128 random bits. The id is not a secret: it may be shown and logged.
     """
     return f"{secrets.token_hex(16)}_{int(born):x}"
+
+
+def is_id(text: str) -> bool:
+    """Return whether `text` has the form of an id."""
+    return re.fullmatch(_ID, text) is not None
 
 
 def born(session_id: str) -> int:

@@ -120,7 +120,8 @@ class ServerSessionInterface(SessionInterface):
             self._runtime.settings.rotate_every is None
             and app.config["SESSION_REFRESH_EACH_REQUEST"]
         )
-        match session.cookie(repeat=refreshing):
+        public = bool(response.cache_control.public)
+        match session.cookie(repeat=refreshing, public=public):
             case Cookie.KEEP:
                 return
             case Cookie.DELETE:

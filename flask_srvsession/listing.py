@@ -75,12 +75,19 @@ class Listing:
         Asked where the storage may lose an index on its own (*fenced load*): it would
         otherwise let a session live that nobody finds any more.
         """
-        return not self._is_fenced(bindings) or all(
-            self._backend.twice(
-                "load", self._index.admits, self._name(binding), session_id, epoch
-            )
-            for binding, epoch in bindings.items()
-        )
+        return not self._is_fenced(bindings) or self._has_epochs(session_id, bindings)
+
+    def spared(
+        self, session_id: str, bindings: Mapping[Binding, Epoch]
+    ) -> dict[Binding, Epoch]:
+        """Return the present of each place if the session was spared when the epochs
+        it knows ended; else nothing.
+
+        Who ends the present one after this finds the session listed, all the same.
+        """
+        if not self._has_epochs(session_id, bindings):
+            return {}
+        return {binding: self.epoch(binding) for binding in bindings}
 
     def fence(
         self, binding: Binding, spare: Collection[str]
@@ -119,6 +126,14 @@ class Listing:
                     value = self._serializer.loads(values[key])
                     if value is not None:
                         yield Binding(index, index_value(f"session[{key!r}]", value))
+
+    def _has_epochs(self, session_id: str, bindings: Mapping[Binding, Epoch]) -> bool:
+        return all(
+            self._backend.twice(
+                "load", self._index.admits, self._name(binding), session_id, epoch
+            )
+            for binding, epoch in bindings.items()
+        )
 
     def _is_fenced(self, bindings: Mapping[Binding, Epoch]) -> bool:
         if not bindings or self._settings.fenced_load is not None:

@@ -324,21 +324,38 @@ class ServerSideSession(SessionMixin):
             self._forced_login = True
             self._drop_at_login()
 
+    def was_revoked(self) -> None:
+        """Take note that this session was just ended from outside, by this request."""
+        with self._reading():
+            self._delete_cookie = self._came_with_one
+            self._become_new()
+
+    def was_spared(self, binding: Binding, epoch: Epoch) -> None:
+        """Go over to the epoch that began when all other sessions were ended."""
+        with self._acting():
+            if self._held and binding in self._held.record.bindings:
+                epochs = {binding: epoch}
+                found = self._store.save(self._held, Changes(), epochs=epochs)
+                if isinstance(found, Held):
+                    self._held = found
+                    self._draft.move(found.record.values)
+
     # -- how it ends ----------------------------------------------------------------
 
-    def cookie(self, *, repeat: bool = False) -> Credential | Cookie:
+    def cookie(self, *, repeat: bool, public: bool) -> Credential | Cookie:
         """Return what the response does to the cookie.
 
         Set only for a session that was created or regenerated, or to hand out a
-        successor; never to what the client has already: an old credential that comes
-        late would undo a newer one. Only without rotation there is none, and a
-        permanent session's cookie may be repeated to move its expiry.
+        successor, but that never with a `public` response, which a cache would give
+        to others. Never set to what the client has already: an old credential that
+        comes late would undo a newer one. Only without rotation there is none, and
+        the cookie of a permanent session may be `repeat`-ed to move its expiry.
         """
         held = self._held
         if held and held.credential:
             if held.created:
                 return held.credential
-            fresh = self._store.clock() - held.read_at < FRESH
+            fresh = not public and self._store.clock() - held.read_at < FRESH
             if fresh and rotation.has_successor(held.record, held.credential):
                 return rotation.successor(held.record, held.credential)
             if repeat and held.record.permanent:

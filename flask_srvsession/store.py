@@ -132,16 +132,23 @@ class SessionStore:
         born = int(self.clock())
         return self._establish(values, born, permanent, meta, epochs or {})
 
-    def save(self, held: Held, changes: Changes) -> Found:
+    def save(
+        self,
+        held: Held,
+        changes: Changes,
+        *,
+        epochs: Mapping[Binding, Epoch] | None = None,
+    ) -> Found:
         """Return the session with `changes` made, whatever others did meanwhile.
 
         Takes effect exactly once, or raises: BackendError (see its `ambiguous`),
-        SessionTooLarge. What is gone is not created again.
+        SessionTooLarge. What is gone is not created again. The session's bindings go
+        over to the epochs in `epochs`.
         """
         operation = secrets.token_bytes(OPERATION_LENGTH)
         began, doubt = held.record, None
         for _ in range(MAX_ATTEMPTS):
-            record = self._changed(held, changes, operation)
+            record = self._changed(held, changes, operation, epochs or {})
             try:
                 found = self._cells.swap(held, record)
             except BackendError as error:
@@ -186,18 +193,18 @@ class SessionStore:
             return True, None
         return False, self._cells.reread(held)
 
-    def destroy(self, session_id: str, held: Held | None = None) -> bool:
-        """Delete the session, and what it was regenerated to; return whether it lived.
+    def destroy(self, session_id: str, held: Held | None = None) -> Held | None:
+        """Delete the session, and what it was regenerated to; return what lived.
 
         From the return on no copy of its cookie works and no request in flight can
         bring it back. `held` spares the read. Raises BackendError if that could not
         be confirmed; then it may be done again.
         """
-        lived = False
+        lived = None
         for _ in range(MAX_ATTEMPTS):
             if held and self._cells.delete(session_id, held.version):
                 self._listing.forget(session_id, held.record.bindings)
-                return True
+                return held
             content, version = self._cells.read(session_id)
             match content:
                 case Record():
@@ -228,15 +235,26 @@ class SessionStore:
         then the old session is untouched.
         """
         born = int(self.clock()) if login else ids.born(held.id)
+        record = held.record
         permanent = changes.permanent
-        fresh = self._establish(
-            changes.apply(held.record.values),
-            born,
-            held.record.permanent if permanent is None else permanent,
-            meta if meta is not None else held.record.meta,
-            epochs or {},
-            replaced=held,
-        )
+
+        def establish(epochs: Mapping[Binding, Epoch]) -> Held:
+            return self._establish(
+                changes.apply(record.values),
+                born,
+                record.permanent if permanent is None else permanent,
+                meta if meta is not None else record.meta,
+                epochs,
+                replaced=held,
+            )
+
+        try:
+            fresh = establish(epochs or {})
+        except StaleLogin:
+            spared = self._listing.spared(held.id, record.bindings)
+            if epochs or not spared:
+                raise
+            fresh = establish(spared)
         for _ in range(MAX_ATTEMPTS):
             found = self._retire(held, fresh.id)
             if isinstance(found, Superseded) and found.successor == fresh.id:
@@ -275,6 +293,22 @@ class SessionStore:
         self._listing.remove(binding, dead)
         return sorted(live, key=lambda held: (ids.born(held.id), held.id))
 
+    def revoke_all(
+        self, binding: Binding, *, spare: str | None = None
+    ) -> tuple[Epoch, list[Held]]:
+        """End all sessions of `binding`, but for `spare`; return the epoch that begins
+        with it, and what was ended.
+
+        The epoch ends first: who logs in with the old one is refused, who is listed
+        is known. Nobody is unlisted before the record is gone: so this can be done
+        again after a crash. The session `spare` is to be saved with the new epoch.
+        """
+        epoch, members = self._listing.fence(binding, [spare] if spare else [])
+        others = [member for member in members if member != spare]
+        ended = [held for member in others if (held := self.destroy(member))]
+        self._listing.remove(binding, others)
+        return epoch, ended
+
     def info(self, held: Held, *, is_current: bool = False) -> SessionInfo:
         """Return what may be shown of the session."""
         record = held.record
@@ -299,12 +333,18 @@ class SessionStore:
 
     # -- writing --------------------------------------------------------------------
 
-    def _changed(self, held: Held, changes: Changes, operation: bytes) -> Record:
+    def _changed(
+        self,
+        held: Held,
+        changes: Changes,
+        operation: bytes,
+        epochs: Mapping[Binding, Epoch],
+    ) -> Record:
         """Return the record with `changes` made, and list what they newly bind."""
         record = self._stamped(held)
         values = changes.apply(record.values)
         self._cells.check_size(values)
-        bindings = self._listing.bindings(values, record.bindings, {})
+        bindings = self._listing.bindings(values, record.bindings, epochs)
         self._list(held.id, _gained(record.bindings, bindings))
         permanent = record.permanent if changes.permanent is None else changes.permanent
         return replace(

@@ -100,7 +100,9 @@ class Backend(Protocol):
     def add(self, key: str, data: bytes, ttl: int) -> Token | None:
         """Store `data` if nothing is there; return its token, None if something is."""
 
-    def swap(self, key: str, data: bytes, token: Token, ttl: int) -> Token | Cell | None:
+    def swap(
+        self, key: str, data: bytes, token: Token, ttl: int
+    ) -> Token | Cell | None:
         """Replace what `token` stands for with `data`, in one step.
 
         Returns the new token; the present :class:`Cell` if it is somebody else's by
