@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from .backends.base import Backend
@@ -110,6 +111,12 @@ class Settings:
         "Whether every load of a logged-in session asks its index, too (one more "
         "command). None: where the storage may lose an index on its own.",
     )
+
+    @cached_property
+    def identifying_keys(self) -> frozenset[str]:
+        """The session keys that decide whose session it is, and who finds it."""
+        feeding = (key for keys in self.indexes.values() for key in keys)
+        return frozenset({*self.login_keys, *feeding})
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], app_name: str) -> Settings:

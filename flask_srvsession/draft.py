@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -127,10 +127,15 @@ class Draft(MutableMapping[str, Any]):
         data = self._stored.get(key)
         return None if data is None else self._decode(key, data)
 
-    def decode_all(self) -> None:
-        """Make sure that every value can be read; :class:`Undecodable` if not."""
-        for key in self:
-            self[key]
+    def before(self, key: str) -> Any:
+        """Return the value that this request began with, None if there was none, or
+        if it has cleared everything."""
+        return None if self._cleared else self.stored(key)
+
+    def decode(self, keys: Iterable[str]) -> None:
+        """Make sure that these values can be read; :class:`Undecodable` if not."""
+        for key in keys:
+            self.get(key)
 
     def changes(self) -> Changes:
         """Return what is different from what is stored; TypeError names what cannot

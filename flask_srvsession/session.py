@@ -129,7 +129,7 @@ class ServerSideSession(SessionMixin):
     def __iter__(self) -> Iterator[str]:
         with self._lock:
             with suppress(KeyError), self._reading() as draft:
-                draft.decode_all()
+                draft.decode(draft)
             return iter(self._draft)
 
     def __len__(self) -> int:
@@ -258,7 +258,7 @@ class ServerSideSession(SessionMixin):
         the client's cookie has a successor already.
         """
         with self._acting():
-            if self._held is None:
+            if self._held is None or not self._draft:
                 self.commit()
             elif self._held.standing is Standing.GRACE:
                 raise StaleCredential
@@ -358,7 +358,7 @@ class ServerSideSession(SessionMixin):
             fresh = not public and self._store.clock() - held.read_at < FRESH
             if fresh and rotation.has_successor(held.record, held.credential):
                 return rotation.successor(held.record, held.credential)
-            if repeat and held.record.permanent:
+            if repeat and held.record.permanent and held.standing is Standing.CURRENT:
                 return held.credential
         return Cookie.DELETE if self._delete_cookie and not held else Cookie.KEEP
 
@@ -393,7 +393,7 @@ class ServerSideSession(SessionMixin):
             return Login.IN
         login = Login.SAME
         for key in self._settings.login_keys:
-            before, after = self._draft.stored(key), self._draft.get(key)
+            before, after = self._draft.before(key), self._draft.get(key)
             if _is_login(before, after):
                 return Login.IN
             if before is not None and after is None:
@@ -412,6 +412,8 @@ class ServerSideSession(SessionMixin):
         found = self._store.save(held, changes)
         if not self._accept(found, changes):
             self._go_on_without(held, found, changes, login=False)
+        elif self._held and not self._draft:  # others removed the rest meanwhile
+            self._discard(self._held, Changes())
 
     def _create(
         self,
@@ -562,8 +564,13 @@ class ServerSideSession(SessionMixin):
         self._came_with_one = arrival.came_with_one
         self._superseded, self._rivals = arrival.superseded, arrival.rivals
         if arrival.held:
-            self._held = arrival.held
-            self._draft = Draft(arrival.held.record.values, self._opening.serializer)
+            draft = Draft(arrival.held.record.values, self._opening.serializer)
+            try:
+                draft.decode(self._settings.identifying_keys)
+            except Undecodable as undecodable:
+                log.warning("session %s is ignored: %s", arrival.held.id, undecodable)
+            else:
+                self._held, self._draft = arrival.held, draft
 
     def _live(self) -> Held | None:
         with self._reading():
