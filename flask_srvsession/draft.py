@@ -135,7 +135,8 @@ class Draft(MutableMapping[str, Any]):
     def decode(self, keys: Iterable[str]) -> None:
         """Make sure that these values can be read; :class:`Undecodable` if not."""
         for key in keys:
-            self.get(key)
+            if key in self:
+                self[key]
 
     def changes(self) -> Changes:
         """Return what is different from what is stored; TypeError names what cannot

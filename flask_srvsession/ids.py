@@ -63,15 +63,21 @@ class CookieSigner:
 
     `secret_keys` are oldest first, the one that signs last (the order of
     itsdangerous; Flask had it wrong once, CVE-2025-47278). The salt includes the
-    `prefix`, so that two apps never accept each other's cookies.
+    `prefix`, so that two apps never accept each other's cookies. Keys are derived
+    once, by HMAC, and not for each cookie.
     """
 
     def __init__(self, secret_keys: Sequence[str | bytes], prefix: str) -> None:
-        self._signer = Signer(
+        salt = f"flask_srvsession.cookie.v1:{prefix}"
+        keys = Signer(
             list(secret_keys),  # type: ignore[arg-type]  # Sequence[str | bytes]
-            salt=f"flask_srvsession.cookie.v1:{prefix}",
+            salt=salt,
             key_derivation="hmac",
             digest_method=hashlib.sha256,
+        )
+        derived = [keys.derive_key(secret) for secret in keys.secret_keys]
+        self._signer = Signer(
+            derived, salt=salt, key_derivation="none", digest_method=hashlib.sha256
         )
 
     def dumps(self, credential: Credential) -> str:

@@ -107,6 +107,13 @@ class ServerSessionInterface(SessionInterface):
     def _send_cookie(
         self, app: Flask, session: ServerSideSession, response: Response
     ) -> None:
+        change = session.cookie(
+            repeat=self._runtime.settings.rotate_every is None
+            and app.config["SESSION_REFRESH_EACH_REQUEST"],
+            public="public" in response.headers.get("Cache-Control", ""),
+        )
+        if change is Cookie.KEEP:
+            return
         name = self.get_cookie_name(app)
         attributes: dict[str, Any] = {
             "domain": self.get_cookie_domain(app),
@@ -116,20 +123,12 @@ class ServerSessionInterface(SessionInterface):
             "samesite": self.get_cookie_samesite(app),
             "partitioned": self.get_cookie_partitioned(app),
         }
-        refreshing = (
-            self._runtime.settings.rotate_every is None
-            and app.config["SESSION_REFRESH_EACH_REQUEST"]
-        )
-        public = bool(response.cache_control.public)
-        match session.cookie(repeat=refreshing, public=public):
-            case Cookie.KEEP:
-                return
-            case Cookie.DELETE:
-                response.delete_cookie(name, **attributes)
-            case Credential() as credential:
-                value = self._runtime.keyed.signer.dumps(credential)
-                expires = self._expires(app, session)
-                response.set_cookie(name, value, expires=expires, **attributes)
+        if isinstance(change, Credential):
+            value = self._runtime.keyed.signer.dumps(change)
+            expires = self._expires(app, session)
+            response.set_cookie(name, value, expires=expires, **attributes)
+        else:
+            response.delete_cookie(name, **attributes)
         response.vary.add("Cookie")
         if "Cache-Control" not in response.headers:
             response.cache_control.no_store = True

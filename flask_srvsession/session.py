@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from blinker import Signal
 from flask import g, has_app_context
@@ -99,8 +99,12 @@ class ServerSideSession(SessionMixin):
     def __getitem__(self, key: str) -> Any:
         if key in LOCAL_KEYS:
             return self._local[key]
-        with self._reading() as draft:
-            return draft[key]
+        with self._lock:
+            self._load()
+            try:
+                return self._draft[key]
+            except Undecodable as undecodable:
+                self._give_up(undecodable)
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
@@ -373,9 +377,11 @@ class ServerSideSession(SessionMixin):
             return State.NEW if self._draft else State.UNTOUCHED
         if changes and not self._draft:
             return State.CLEARED if changes.cleared else State.EMPTIED
+        if not (changes or self._forced_save or self._forced_login):
+            return State.READ
         if changes.cleared or self._login() is not Login.SAME:
             return State.REPLACED
-        return State.CHANGED if changes or self._forced_save else State.READ
+        return State.CHANGED
 
     def _pending(self) -> Changes:
         """Return what this request changed so far; TypeError for what cannot be
@@ -522,9 +528,12 @@ class ServerSideSession(SessionMixin):
             try:
                 yield self._draft
             except Undecodable as undecodable:
-                log.warning("%r is ignored: %s", self, undecodable)
-                self._become_new()
-                raise KeyError(undecodable.key) from None
+                self._give_up(undecodable)
+
+    def _give_up(self, undecodable: Undecodable) -> NoReturn:
+        log.warning("%r is ignored: %s", self, undecodable)
+        self._become_new()
+        raise KeyError(undecodable.key) from None
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
