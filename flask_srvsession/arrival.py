@@ -11,6 +11,7 @@ from flask import Flask
 
 from . import signals
 from .cells import Held, Superseded
+from .errors import BackendError
 from .ids import Credential
 from .rotation import Standing
 from .serializers import Serializer
@@ -32,11 +33,12 @@ class Opening(Protocol):
     def credentials(self) -> list[Credential]:
         """Return the valid cookies, at most three."""
 
-    def was_admitted(self, session_id: str) -> bool:
-        """Return whether this very request was admitted to the session before."""
+    @property
+    def verdicts(self) -> dict[str, Standing]:
+        """What this very request was to the sessions it presented, by id."""
 
-    def note_admitted(self, session_id: str) -> None:
-        """Remember that for as long as the request lasts."""
+    def note_failure(self, failure: BackendError) -> None:
+        """Remember that the storage could not be reached."""
 
     def metadata(self) -> Mapping[str, Any] | None:
         """Return what is to be kept about the client."""
@@ -63,20 +65,22 @@ def arrive(opening: Opening) -> Arrival:
     found: dict[str, Held | Superseded] = {}
     replayed: dict[str, Held] = {}
     for credential in opening.credentials():
-        judged = opening.was_admitted(credential.id)
-        result = opening.store.load(credential, opened=opening.opened, judged=judged)
+        verdict = opening.verdicts.get(credential.id)
+        admitted = verdict is not None and verdict.admitted
+        result = opening.store.load(credential, opened=opening.opened, judged=admitted)
         if isinstance(result, Held) and result.standing is Standing.REPLAYED:
             replayed[result.id] = result
         elif result:
             known = found.get(credential.id, result)
             found[credential.id] = max(known, result, key=_worth)
-    for session_id in replayed.keys() - found.keys():
+    for session_id in replayed.keys() - found.keys() - opening.verdicts.keys():
+        opening.verdicts[session_id] = Standing.REPLAYED
         _alarm(opening, replayed[session_id])
     live = [held for held in found.values() if isinstance(held, Held)]
     if len(live) > 1:
         return Arrival(rivals=[held.id for held in live])
     if live:
-        opening.note_admitted(live[0].id)
+        opening.verdicts[live[0].id] = live[0].standing
         return Arrival(held=live[0])
     moved = [moved for moved in found.values() if isinstance(moved, Superseded)]
     return Arrival(superseded=moved[0] if moved else None)
@@ -93,8 +97,10 @@ def _alarm(opening: Opening, held: Held) -> None:
     """Somebody used an outdated cookie, so two clients have the same session."""
     log.warning("session %s: an outdated cookie was used", held.id)
     info, policy = opening.store.info(held), opening.store.settings.on_replay
-    if policy == "revoke":
-        opening.store.destroy(held.id, held)
-    elif callable(policy):
-        policy(info)
-    signals.session_replayed.send(opening.app, info=info)
+    try:
+        if policy == "revoke":
+            opening.store.destroy(held.id, held)
+        elif callable(policy):
+            policy(info)
+    finally:
+        signals.session_replayed.send(opening.app, info=info)

@@ -46,6 +46,7 @@ class Held:
 class Superseded:
     """The session was regenerated a moment ago; its client has a newer cookie."""
 
+    id: str
     successor: str | None
     """The id it went on under, if the credential that found out was the right one."""
 
@@ -156,6 +157,6 @@ class RecordCells:
                 now = self._clock()
                 return replace(held, record=content, version=version, read_at=now)
             case Tombstone():
-                return Superseded(content.successor)
+                return Superseded(held.id, content.successor)
             case None:
                 return None

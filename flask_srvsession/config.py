@@ -57,8 +57,8 @@ class Settings:
     )
     touch_interval: int = _key(
         None,
-        "How often a session that is only read is renewed in the store. None: a "
-        "tenth of the idle timeout, between 1 second and 5 minutes.",
+        "How often a session that is only read is renewed in the store; at most half "
+        "the idle timeout. None: a tenth of it, between 1 second and 5 minutes.",
     )
     indexes: Mapping[str, tuple[str, ...]] = _key(
         {"user_id": ("user_id", "_user_id")},
@@ -137,7 +137,8 @@ class Settings:
     def resolved(self, permanent_lifetime: timedelta) -> Settings:
         """Return the settings with what depends on Flask's own keys filled in."""
         idle = self.idle_timeout or max(1, int(permanent_lifetime.total_seconds()))
-        touch = self.touch_interval or min(max(1, idle // 10), 300)
+        default = min(max(1, idle // 10), 300)
+        touch = min(self.touch_interval or default, max(1, idle // 2))
         return dataclasses.replace(self, idle_timeout=idle, touch_interval=touch)
 
 
@@ -171,13 +172,12 @@ def _wrong(key: str, value: object, remedy: str) -> ConfigurationError:
 
 
 def _seconds(key: str, value: Any) -> int:
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise _wrong(key, value, "a number of seconds or a timedelta")
-    if not 1 <= value <= MAX_LIFETIME:
+    if not 1 <= seconds <= MAX_LIFETIME:
         raise _wrong(key, value, f"between 1 and {MAX_LIFETIME} seconds (400 days)")
-    return int(value)
+    return int(seconds)
 
 
 def _positive(key: str, value: Any) -> int:
@@ -208,7 +208,8 @@ def _metadata(key: str, value: Any) -> Any:
 
 
 def _names(key: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not all(isinstance(name, str) for name in value):
+    is_list = isinstance(value, (tuple, list))
+    if not is_list or not all(isinstance(name, str) for name in value):
         raise _wrong(key, value, "a tuple of session keys, as in ('user_id',)")
     return tuple(value)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -153,6 +153,15 @@ class Draft(MutableMapping[str, Any]):
             computed={k: c for k, c in self._computed.items() if k not in assigned},
         )
 
+    def alone(self) -> Changes:
+        """Return what this request has set itself, as if nothing were stored."""
+        changes = self.changes()
+        same = {
+            key: self._base[key] for key in self._assigned - changes.assigned.keys()
+        }
+        own = {**same, **changes.assigned}
+        return replace(changes, cleared=True, assigned=own, removed=())
+
     def rebase(self, base: Mapping[str, bytes], changes: Changes) -> None:
         """Go on from `base`, which was stored with `changes` in it.
 
@@ -169,7 +178,7 @@ class Draft(MutableMapping[str, Any]):
     def move(self, base: Mapping[str, bytes]) -> None:
         """Keep only what this request changed, as a change of `base` instead."""
         changes = self.changes()
-        mine = {**changes.assigned, **changes.computed}
+        mine = {*self._assigned, *changes.assigned, *changes.computed}
         self._values = {k: v for k, v in self._values.items() if k in mine}
         self._assigned |= changes.assigned.keys()
         self._removed &= base.keys()

@@ -13,9 +13,11 @@ from . import ids
 from .backends import backend_from_url
 from .backends.base import Backend, Epoch
 from .cells import Held
+from .cli import sessions_group
 from .config import Settings
 from .interface import ServerSessionInterface
 from .listing import parse_index
+from .outages import AnswerOutages
 from .record import Binding
 from .runtime import Runtime
 from .session import ServerSideSession
@@ -62,6 +64,8 @@ class ServerSession:
         runtime = Runtime(app, settings, chosen, clock)
         app.extensions["srvsession"] = runtime
         app.session_interface = ServerSessionInterface(runtime)
+        app.wsgi_app = AnswerOutages(app)  # type: ignore[method-assign]
+        app.cli.add_command(sessions_group(self, app))
         _follow_flask_login(app)
 
     def find(self, **index: Any) -> list[SessionInfo]:

@@ -12,7 +12,7 @@ from .errors import BackendError
 
 log = logging.getLogger("flask_srvsession")
 
-QUICK = 0.5
+QUICK = 0.1
 """Seconds; what failed later than that has waited for a timeout already."""
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from itsdangerous import BadSignature, Signer
+from itsdangerous import BadData, BadSignature, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
 MAX_COOKIE_LENGTH = 512
@@ -104,5 +104,5 @@ def _is_canonical(signature: str) -> bool:
     """Whether it is spelled as we spell it; base64 has several ways to say the same."""
     try:
         return base64_encode(base64_decode(signature)).decode("ascii") == signature
-    except (ValueError, BadSignature):
+    except BadData:
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,8 @@ from werkzeug.exceptions import HTTPException
 
 from .errors import BackendError, SessionRefused
 from .ids import Credential
+from .outages import FAILURE
+from .rotation import Standing
 from .runtime import Keyed, Runtime
 from .serializers import Serializer
 from .session import Cookie, ServerSideSession
@@ -23,7 +25,7 @@ MAX_COOKIES = 3
 """How many valid cookies of our name are tried; browsers send one."""
 
 OPENED = "flask_srvsession.opened"
-ADMITTED = "flask_srvsession.admitted"
+VERDICTS = "flask_srvsession.verdicts"
 
 
 class RequestOpening:
@@ -59,11 +61,14 @@ class RequestOpening:
         valid = [loads(cookie) for cookie in cookies]
         return [c for c in valid if c and is_plausible(c.id)][:MAX_COOKIES]
 
-    def was_admitted(self, session_id: str) -> bool:
-        return session_id in self._request.environ.get(ADMITTED, ())
+    @property
+    def verdicts(self) -> dict[str, Standing]:
+        verdicts: dict[str, Standing]
+        verdicts = self._request.environ.setdefault(VERDICTS, {})
+        return verdicts
 
-    def note_admitted(self, session_id: str) -> None:
-        self._request.environ.setdefault(ADMITTED, set()).add(session_id)
+    def note_failure(self, failure: BackendError) -> None:
+        self._request.environ[FAILURE] = failure
 
     def metadata(self) -> Mapping[str, Any] | None:
         return self._runtime.metadata(self._request)
@@ -97,8 +102,6 @@ class ServerSessionInterface(SessionInterface):
             session.commit()
         except (BackendError, SessionRefused) as error:
             _turn_into(app, response, error)
-        if session.failure and response.status_code == 500:
-            _replace(response, app.make_response(session.failure.get_response()))
         if session.accessed:
             response.vary.add("Cookie")
         self._send_cookie(app, session, response)
@@ -125,7 +128,7 @@ class ServerSessionInterface(SessionInterface):
         }
         if isinstance(change, Credential):
             value = self._runtime.keyed.signer.dumps(change)
-            expires = self._expires(app, session)
+            expires = self.get_expiration_time(app, session)
             response.set_cookie(name, value, expires=expires, **attributes)
         else:
             response.delete_cookie(name, **attributes)
@@ -133,11 +136,13 @@ class ServerSessionInterface(SessionInterface):
         if "Cache-Control" not in response.headers:
             response.cache_control.no_store = True
 
-    def _expires(self, app: Flask, session: ServerSideSession) -> datetime | None:
+    def get_expiration_time(self, app: Flask, session: SessionMixin) -> datetime | None:
         """Return when the cookie of a permanent session ends: never past its end."""
-        expires = self.get_expiration_time(app, session)
-        end = session.ends_at
-        return min(expires, end) if expires and end else expires
+        if not isinstance(session, ServerSideSession) or not session.permanent:
+            return None
+        now = datetime.fromtimestamp(self._runtime.clock(), timezone.utc)
+        expires = now + app.permanent_session_lifetime
+        return min(expires, session.ends_at or expires)
 
 
 def _turn_into(app: Flask, response: Response, error: HTTPException) -> None:

@@ -101,6 +101,12 @@ class RecordCodec:
         seal, body = data[1 : 1 + MAC_LENGTH], data[1 + MAC_LENGTH :]
         if not any(hmac.compare_digest(seal, _mac(k, key, body)) for k in self._keys):
             raise Unreadable("its seal does not fit")
+        try:
+            return self._parsed(body)
+        except (ValueError, TypeError) as error:
+            raise Unreadable("it is sealed, but no record") from error
+
+    def _parsed(self, body: bytes) -> Record | Tombstone:
         serializer, *fields = msgpack.unpackb(
             body, strict_map_key=False, unicode_errors="surrogatepass"
         )

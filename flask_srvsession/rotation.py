@@ -10,10 +10,14 @@ from __future__ import annotations
 import enum
 import hashlib
 import hmac
+import math
 from dataclasses import replace
 
 from .ids import Credential, token_hash
 from .record import Record
+
+FRESH = 1
+"""Seconds for which what was read may be handed on in a cookie."""
 
 
 class Standing(enum.Enum):
@@ -65,7 +69,7 @@ def successor(record: Record, credential: Credential) -> Credential:
 
 
 def advance(
-    record: Record, credential: Credential, *, now: int, every: int | None, grace: int
+    record: Record, credential: Credential, *, now: float, every: int | None, grace: int
 ) -> Record:
     """Return `record` as it is to be stored after `credential` was admitted.
 
@@ -79,7 +83,7 @@ def advance(
             generation=credential.generation,
             token_hash=record.pending,
             pending=None,
-            since=now,
+            since=math.ceil(now),  # a grace is never shorter than it should be
         )
     if credential.generation == record.generation and is_due(
         record, now=now, every=every, grace=grace
@@ -89,12 +93,13 @@ def advance(
     return record
 
 
-def is_due(record: Record, *, now: int, every: int | None, grace: int) -> bool:
+def is_due(record: Record, *, now: float, every: int | None, grace: int) -> bool:
     """Return whether the current token is to get a successor now."""
     if every is None or record.pending is not None:
         return False
     age = now - record.since
-    return age >= every or (record.due and (record.generation == 1 or age >= grace))
+    in_grace = record.generation > 1 and age < grace + FRESH
+    return age >= every or (record.due and not in_grace)
 
 
 def _leads_to_current(record: Record, credential: Credential) -> bool:

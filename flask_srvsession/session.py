@@ -34,9 +34,6 @@ log = logging.getLogger("flask_srvsession")
 LOCAL_KEYS = frozenset({"_remember", "_remember_seconds"})
 """Flask-Login's notes to itself within one request: neither loaded nor stored."""
 
-FRESH = 1.0
-"""Seconds for which what was read may be handed on in a cookie."""
-
 T = TypeVar("T")
 
 
@@ -247,6 +244,7 @@ class ServerSideSession(SessionMixin):
                 self._store.destroy(held.id, held)
             if moved and moved.successor:
                 self._store.destroy(moved.successor)
+                self._store.destroy(moved.id)
             self._destroy_rivals()
             self._delete_cookie = self._came_with_one
             self._become_new()
@@ -262,12 +260,12 @@ class ServerSideSession(SessionMixin):
         the client's cookie has a successor already.
         """
         with self._acting():
+            login = self._login() is Login.IN
             if self._held is None or not self._draft:
                 self.commit()
-            elif self._held.standing is Standing.GRACE:
+            elif self._held.standing is Standing.GRACE and not login:
                 raise StaleCredential
             else:
-                login = self._login() is Login.IN
                 self._regenerate(self._held, self._pending(), login=login)
 
     def bind(self, *, epoch: Epoch | None = None, **index: Any) -> None:
@@ -283,9 +281,9 @@ class ServerSideSession(SessionMixin):
         epochs = {binding: epoch} if epoch else {}
         keys = self._settings.indexes[binding.index]
         with self._acting():
-            present = [self._draft[key] for key in keys if key in self._draft]
-            if binding.value not in map(str, present):
-                self._draft[keys[0]] = value
+            saying_so = [k for k in keys if str(self._draft.get(k)) == binding.value]
+            for key in saying_so or keys[:1]:
+                self._draft[key] = self._draft[key] if saying_so else value
             self._drop_at_login()
             if self._held:
                 changes = self._pending()
@@ -359,10 +357,11 @@ class ServerSideSession(SessionMixin):
         if held and held.credential:
             if held.created:
                 return held.credential
-            fresh = not public and self._store.clock() - held.read_at < FRESH
+            fresh = not public and self._store.clock() - held.read_at < rotation.FRESH
             if fresh and rotation.has_successor(held.record, held.credential):
                 return rotation.successor(held.record, held.credential)
-            if repeat and held.record.permanent and held.standing is Standing.CURRENT:
+            current = held.credential.generation == held.record.generation
+            if repeat and current and held.record.permanent:
                 return held.credential
         return Cookie.DELETE if self._delete_cookie and not held else Cookie.KEEP
 
@@ -451,13 +450,13 @@ class ServerSideSession(SessionMixin):
         epochs: Mapping[Binding, Epoch] | None = None,
     ) -> None:
         self._need_response()
-        if login:
-            changes = self._without_dropped(changes)
         if held.standing is Standing.GRACE:  # perhaps a copy: it carries nothing over
-            changes = replace(changes, cleared=True)
+            changes = replace(self._draft.alone(), permanent=self._permanent)
             if not changes.has_content:
                 self.destroy()
                 return
+        if login:
+            changes = self._without_dropped(changes)
         found = self._store.regenerate(
             held, changes, login=login, epochs=epochs, meta=self._opening.metadata()
         )
@@ -541,7 +540,7 @@ class ServerSideSession(SessionMixin):
         try:
             yield
         except BackendError as error:
-            self.failure = self.failure or error
+            self._latch(error)
             raise
         except Exception:
             self._forget_changes()
@@ -564,9 +563,14 @@ class ServerSideSession(SessionMixin):
         try:
             self._find()
         except BackendError as error:
-            self.failure = error
+            self._latch(error)
             raise
         self._loaded = True
+
+    def _latch(self, failure: BackendError) -> None:
+        if self.failure is None:
+            self.failure = failure
+            self._opening.note_failure(failure)
 
     def _find(self) -> None:
         arrival = arrive(self._opening)

@@ -42,6 +42,9 @@ from .serializers import Serializer
 
 log = logging.getLogger("flask_srvsession")
 
+DELIVERY = 60
+"""Seconds after which a session that nobody has presented takes up no place."""
+
 MAX_ATTEMPTS = 100
 """How often a change is applied anew; each time somebody else's had succeeded."""
 
@@ -101,7 +104,8 @@ class SessionStore:
             log.warning(
                 "session %s: the credential is %s", credential.id, standing.value
             )
-            return None
+            late = standing is Standing.LATE
+            return Superseded(credential.id, None) if late else None
         if not self._listing.admits(credential.id, content.bindings):
             return None
         return Held(credential.id, content, version, self.clock(), credential, standing)
@@ -175,12 +179,13 @@ class SessionStore:
 
     def needs_renewal(self, held: Held) -> bool:
         """Return whether a request that only read is to write all the same."""
-        record, now = held.record, int(self.clock())
-        unseen = not (held.created or record.presented or record.bindings)
+        record, now = held.record, self.clock()
+        counted = record.bindings and not self.settings.max_per_key
+        unseen = not (held.created or record.presented or counted)
         return (
             unseen
             or now - record.last_seen >= self.settings.touch_interval
-            or self._advanced(held, now) is not record
+            or self._advanced(held) is not record
         )
 
     def discard(self, held: Held) -> tuple[bool, Found]:
@@ -188,10 +193,11 @@ class SessionStore:
 
         Returns whether it was deleted, and what is there otherwise.
         """
-        if self._cells.delete(held.id, held.version):
+        deleted = self._cells.delete(held.id, held.version)
+        found = None if deleted else self._cells.reread(held)
+        if found is None:
             self._listing.forget(held.id, held.record.bindings)
-            return True, None
-        return False, self._cells.reread(held)
+        return deleted, found
 
     def destroy(self, session_id: str, held: Held | None = None) -> Held | None:
         """Delete the session, and what it was regenerated to; return what lived.
@@ -235,7 +241,8 @@ class SessionStore:
         then the old session is untouched.
         """
         born = int(self.clock()) if login else ids.born(held.id)
-        record = held.record
+        record = self._advanced(held)  # its tombstone knows the client's token
+        held = replace(held, record=record)
         permanent = changes.permanent
 
         def establish(epochs: Mapping[Binding, Epoch]) -> Held:
@@ -263,7 +270,8 @@ class SessionStore:
             if not isinstance(found, Held):
                 self._withdraw(fresh)
                 return found
-            merged = self._refilled(fresh, changes.apply(found.record.values))
+            values = changes.apply(found.record.values)
+            merged = self._refilled(fresh, values, found.record.bindings)
             if merged is None:  # who ended the new one meant this session
                 self.destroy(held.id)
                 return None
@@ -358,21 +366,20 @@ class SessionStore:
 
     def _stamped(self, held: Held) -> Record:
         """Return the record, last seen now, presented, its token moved on if due."""
-        now = int(self.clock())
         return replace(
-            self._advanced(held, now),
-            last_seen=now,
+            self._advanced(held),
+            last_seen=int(self.clock()),
             presented=held.record.presented or not held.created,
         )
 
-    def _advanced(self, held: Held, now: int) -> Record:
+    def _advanced(self, held: Held) -> Record:
         if held.credential is None:
             return held.record
         settings = self.settings
         return rotation.advance(
             held.record,
             held.credential,
-            now=now,
+            now=self.clock(),
             every=settings.rotate_every,
             grace=settings.rotate_grace,
         )
@@ -412,8 +419,8 @@ class SessionStore:
         )
         try:
             self._list(session_id, record.bindings, replaced.id if replaced else None)
-        except Exception:
-            self._withdraw(fresh)
+        except Exception as error:
+            self._withdraw(fresh, error)
             raise
         return fresh
 
@@ -441,14 +448,34 @@ class SessionStore:
                 raise
             return self._cells.reread(held)
 
-    def _refilled(self, fresh: Held, values: Mapping[str, bytes]) -> Held | None:
-        """Give the session that nobody knows yet other values; None if it is gone."""
-        self._cells.check_size(values)
-        found = self._cells.swap(fresh, replace(fresh.record, values=values))
+    def _refilled(
+        self,
+        fresh: Held,
+        values: Mapping[str, bytes],
+        carried: Mapping[Binding, Epoch],
+    ) -> Held | None:
+        """Give the session that nobody knows yet other values, and list what they
+        bind; None if it is gone. If they are refused, nothing of it is left."""
+        before = fresh.record.bindings
+        try:
+            self._cells.check_size(values)
+            bindings = self._listing.bindings(values, {**carried, **before}, {})
+            self._list(fresh.id, _gained(before, bindings))
+            record = replace(fresh.record, values=values, bindings=bindings)
+            found = self._cells.swap(fresh, record)
+        except Exception as error:
+            self._withdraw(fresh, error)
+            raise
+        self._listing.forget(fresh.id, _gained(bindings, before))
         return found if isinstance(found, Held) else None
 
-    def _withdraw(self, fresh: Held) -> None:
-        """Delete a session that nobody knows; what fails here ends by its TTL."""
+    def _withdraw(self, fresh: Held, reason: Exception | None = None) -> None:
+        """Delete a session that nobody knows; one that stays ends by its TTL.
+
+        After a timeout it stays: the client has waited for one already.
+        """
+        if isinstance(reason, BackendError) and not reason.quick:
+            return
         try:
             self._cells.delete(fresh.id)
         except BackendError as error:
@@ -478,14 +505,23 @@ class SessionStore:
     def _make_room(self, binding: Binding, spared: set[str | None]) -> None:
         """Unlist who is dead, or else end the oldest, or else TooManySessions."""
         members = set(self._listing.members(binding)) - spared
-        dead = [m for m in members if not isinstance(self._cells.read(m)[0], Record)]
+        dead = {member for member in members if not self._counts(member)}
         if members and not dead:
             if self.settings.max_per_key_policy == "reject":
                 raise TooManySessions
-            oldest = min(members, key=lambda member: (ids.born(member), member))
-            self.destroy(oldest)
-            dead = [oldest]
+            dead = {min(members, key=lambda member: (ids.born(member), member))}
+        for member in dead:
+            self.destroy(member)
         self._listing.remove(binding, dead)
+
+    def _counts(self, session_id: str) -> bool:
+        """Whether a listed session takes up a place: it lives, and its client came
+        back, or may still be on the way. A login that failed halfway leaves one that
+        nobody will ever present."""
+        content, _ = self._cells.read(session_id)
+        if not isinstance(content, Record):
+            return False
+        return content.presented or self.clock() - content.last_seen < DELIVERY
 
 
 def utc(unix_time: int) -> datetime:
@@ -497,7 +533,7 @@ def _superseded(tombstone: Tombstone, credential: Credential) -> Superseded:
     same = tombstone.generation == credential.generation and secrets.compare_digest(
         tombstone.token_hash, ids.token_hash(credential.token)
     )
-    return Superseded(tombstone.successor if same else None)
+    return Superseded(credential.id, tombstone.successor if same else None)
 
 
 def _gained(

@@ -15,8 +15,15 @@ from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.testing import FakeClock
 
 from .servers import memcached_server, pytest_report_header, redis_server
+from .sql_servers import mariadb_server, postgres_server
 
-__all__ = ["memcached_server", "pytest_report_header", "redis_server"]
+__all__ = [
+    "mariadb_server",
+    "memcached_server",
+    "postgres_server",
+    "pytest_report_header",
+    "redis_server",
+]
 
 MakeApp = Callable[..., Flask]
 

@@ -14,6 +14,7 @@ __all__ = ["Added", "Backend", "Cell", "Epoch", "Index", "Token", "backend_from_
 
 ENTRY_POINT_GROUP = "flask_srvsession.backends"
 
+_DATABASES = ("sqlite", "postgresql", "mysql", "mariadb")
 _BUILT_IN = {
     "memory": "memory:MemoryBackend",
     "redis": "redis:RedisBackend",
@@ -22,8 +23,9 @@ _BUILT_IN = {
     "valkey": "redis:RedisBackend",
     "valkeys": "redis:RedisBackend",
     "memcached": "memcached:MemcachedBackend",
+    **dict.fromkeys(_DATABASES, "sql:SQLBackend"),
 }
-_DRIVERS = {"redis": "redis", "memcached": "pymemcache"}
+_DRIVERS = {"redis": "redis", "memcached": "pymemcache", "sql": "sqlalchemy"}
 """What a module of ours imports; the module's name is that of the extra, too."""
 
 
@@ -34,6 +36,9 @@ def backend_from_url(url: str) -> Backend:
     ``flask_srvsession.backends``, whose value is a class with a ``from_url``.
     """
     scheme = _scheme(url)
+    database, _, _driver = scheme.partition("+")
+    if database in _DATABASES:
+        scheme = database  # the driver is for SQLAlchemy to find
     found = _built_in(scheme) if scheme in _BUILT_IN else _entry_point(scheme)
     return cast(Backend, found.from_url(url))
 

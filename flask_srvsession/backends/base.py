@@ -84,15 +84,25 @@ class Backend(Protocol):
     afterwards, nor by the backend.
     """
 
-    errors: tuple[type[Exception], ...]
-    """What the methods raise when the storage cannot be reached or refuses."""
-    evicts: bool
-    """Whether the storage may lose what has not expired (a full cache does)."""
-    shared: bool
-    """Whether other processes see the same data."""
-    max_bytes: int | None
-    """The longest data that the storage takes, None without a limit."""
-    index: Index
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What the methods raise when the storage cannot be reached or refuses."""
+
+    @property
+    def evicts(self) -> bool:
+        """Whether the storage may lose what has not expired (a full cache does)."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes see the same data."""
+
+    @property
+    def max_bytes(self) -> int | None:
+        """The longest data that the storage takes, None without a limit."""
+
+    @property
+    def index(self) -> Index:
+        """The indexes of this storage."""
 
     def get(self, key: str) -> Cell | None:
         """Return what is stored under `key`, or None."""

@@ -7,7 +7,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,7 +16,9 @@ from pymemcache.client.base import PooledClient
 from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
 
 from ..errors import ConfigurationError
+from . import memcached_health
 from .base import Cell, Token
+from .health import Finding
 from .index import CellIndex, IndexContention, IndexFull
 
 MAX_BYTES = 1024 * 1024 - 512
@@ -91,12 +93,12 @@ class MemcachedBackend:
         return cls(hosts, **_options(query))
 
     def get(self, key: str) -> Cell | None:
-        data, cas = self._gets(key)
+        data, cas = self._call("gets", key)
         return None if cas is None else Cell(data, cas)
 
     def add(self, key: str, data: bytes, ttl: int) -> Token | None:
         self._check(data)
-        added = self._client(key).add(key, data, expire=_expire(ttl), noreply=False)
+        added = self._call("add", key, data, expire=_expire(ttl), noreply=False)
         return _Written.of(data) if added else None
 
     def swap(
@@ -113,13 +115,22 @@ class MemcachedBackend:
 
     def delete(self, key: str, token: Token | None = None) -> bool:
         if token is None:
-            return bool(self._client(key).delete(key, noreply=False))
+            return bool(self._call("delete", key, noreply=False))
         cas, _ = self._cas_id(key, token)
         # The text protocol has no conditional delete, but items that end at once.
         return cas is not None and bool(self._cas(key, b"", cas, _AT_ONCE))
 
     def sweep(self) -> int:
         return 0  # the server removes what has expired
+
+    def check(self) -> Iterable[Finding]:
+        """Return what is wrong with the servers; asks ``stats`` of each."""
+        figures = zip(self._facts(), self._facts("settings"), strict=True)
+        return memcached_health.check(self._servers, self.max_bytes, figures)
+
+    def stats(self) -> Mapping[str, int]:
+        """Return what the servers count, for all who use them."""
+        return memcached_health.stats(self._facts())
 
     def close(self) -> None:
         """Close the connections of this process; the next call opens new ones."""
@@ -139,27 +150,34 @@ class MemcachedBackend:
             for server in self._servers
         )
 
+    def _facts(self, *about: str) -> list[dict[str, Any]]:
+        """Return what each server answers to ``stats``."""
+        if self._pid != os.getpid():
+            self._connect()
+        answers = [client.stats(*about) for client in self._clients]
+        return [{name.decode(): _text(v) for name, v in a.items()} for a in answers]
+
     def _client(self, key: str) -> Any:
         if self._pid != os.getpid():
             # Two processes on one socket would read each other's replies.
             self._connect()
         return self._clients[zlib.crc32(key.encode()) % len(self._clients)]
 
-    def _gets(self, key: str) -> Any:
+    def _call(self, command: str, key: str, *args: Any, **options: Any) -> Any:
         client = self._client(key)
-        # A server that was restarted has closed our idle connections. Each attempt
-        # drops one of them; a read that got no answer does no harm when repeated.
-        for _ in range(len(client.client_pool.free)):
-            try:
-                return client.gets(key)
-            except _CLOSED:
-                continue
-        return client.gets(key)
+        try:
+            return getattr(client, command)(key, *args, **options)
+        except _CLOSED:
+            # A server that was restarted has closed the idle connections, too.
+            pool = client.client_pool
+            for _ in range(len(pool.free)):
+                pool.destroy(pool.get())
+            raise
 
     def _cas(self, key: str, data: bytes, cas: bytes, expire: int) -> bool | None:
         """Return True for done, False for somebody else's, None for gone."""
-        done: bool | None = self._client(key).cas(
-            key, data, cas, expire=expire, noreply=False
+        done: bool | None = self._call(
+            "cas", key, data, cas, expire=expire, noreply=False
         )
         return done
 
@@ -183,6 +201,10 @@ class MemcachedBackend:
 def _expire(ttl: int) -> int:
     # Beyond 30 days the server takes the number for a date; 0 would mean for ever.
     return int(time.time()) + ttl if ttl > _LONGEST_RELATIVE else max(1, ttl)
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _server(text: str) -> tuple[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +14,9 @@ from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from ..errors import ConfigurationError
+from . import redis_health
 from .base import Added, Cell, Epoch, Token
+from .health import Finding
 
 EPOCH_ALONE = 24 * 60 * 60
 _TOKEN = 8
@@ -107,6 +109,14 @@ class RedisBackend:
 
     def sweep(self) -> int:
         return 0  # the server removes what has expired
+
+    def check(self) -> Iterable[Finding]:
+        """Return what is wrong with server and client; asks INFO and CONFIG GET."""
+        return redis_health.check(self._client)
+
+    def stats(self) -> Mapping[str, int]:
+        """Return what the server counts, for all who use it."""
+        return redis_health.stats(self._client)
 
     def close(self) -> None:
         """Close the client's connections."""

@@ -1,4 +1,4 @@
-"""What tests need: the contract that every backend proves, and a clock to wind.
+"""The contract that every backend proves.
 
 A backend of your own proves itself with a few lines::
 
@@ -23,32 +23,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from .backends.base import Added, Backend, Cell
+from ..backends.base import Added, Backend, Cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-__all__ = ["BackendContract", "FakeClock"]
 
 _T = TypeVar("_T")
 _MINUTE = 60
 _DAY = 24 * 60 * 60
 _THREADS = 8
 _PATIENCE = 30.0
-
-
-class FakeClock:
-    """A clock that stands still until it is advanced; call it to read it."""
-
-    def __init__(self, now: float = 1_750_000_000.0) -> None:
-        self._now = now
-
-    def __call__(self) -> float:
-        return self._now
-
-    def advance(self, seconds: float) -> None:
-        """Let `seconds` pass."""
-        self._now += seconds
 
 
 class BackendContract:

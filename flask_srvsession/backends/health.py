@@ -1,0 +1,93 @@
+"""What is wrong with a storage, or with the way to it, and what to do about it.
+
+A backend may have two more methods than :class:`~.base.Backend` asks for::
+
+    def check(self) -> Iterable[Finding]: ...
+    def stats(self) -> Mapping[str, int]: ...
+
+Both only read, and raise what is in the backend's `errors`. What the server does not
+let them read they leave out, or say so in a finding of severity "info".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from .base import Backend
+
+Severity = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to mend: `key` is the setting, of the app or of the server."""
+
+    severity: Severity
+    key: str
+    problem: str
+    remedy: str
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """A backend that can say what is to be mended."""
+
+    def check(self) -> Iterable[Finding]:
+        """Yield what is wrong with the server and the connection to it."""
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A backend that can say how much it holds."""
+
+    def stats(self) -> Mapping[str, int]:
+        """Return what the storage can count cheaply, by name."""
+
+
+def check(backend: Backend) -> Iterator[Finding]:
+    """Yield what is to be mended at `backend`."""
+    if not backend.shared:
+        yield Finding(
+            "warning",
+            "SRVSESSION_BACKEND",
+            "Sessions are in the memory of one process: they end when it does, and"
+            " several workers (or this command) do not see each other's.",
+            "Use Redis, memcached or a database, unless one process serves the app.",
+        )
+    if isinstance(backend, Checks):
+        yield from backend.check()
+
+
+def stats(backend: Backend) -> dict[str, int]:
+    """Return what the storage counts; empty where it cannot."""
+    if isinstance(backend, Counts):
+        return dict(backend.stats())
+    if isinstance(backend, Sized):
+        return {"items": len(backend)}
+    return {}
+
+
+def unencrypted(key: str, hosts: Iterable[str]) -> Iterator[Finding]:
+    """Yield a finding if one of `hosts`, reached in clear text, is another computer."""
+    others = sorted({host for host in hosts if not is_local(host)})
+    if others:
+        yield Finding(
+            "warning",
+            key,
+            f"The connection to {', '.join(others)} is not encrypted: who listens can"
+            " read every session, and who interferes can end them.",
+            "Use TLS (rediss:// for Redis), or a network that nobody else is on.",
+        )
+
+
+def is_local(host: str) -> bool:
+    """Return whether what is sent to `host` stays on this computer."""
+    if host.lower() == "localhost" or host.startswith("/"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,177 @@
+"""What is wrong with a Redis or Valkey server, and with the client that asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import redis
+
+from .health import Finding, unencrypted
+
+_COUNTERS = ("used_memory", "maxmemory", "expired_keys", "evicted_keys")
+
+
+def check(client: Any) -> list[Finding]:
+    """Return what is to be mended; what all nodes of a cluster share comes once."""
+    findings = [*_of_client(client)]
+    for node in _nodes(client):
+        findings += [*_of_transport(node), *_of_server(node)]
+    return list(dict.fromkeys(findings))
+
+
+def stats(client: Any) -> dict[str, int]:
+    """Return how many keys the database has, those of others too, and what INFO adds.
+
+    The keys of one prefix cannot be counted without looking at all of them.
+    """
+    total: dict[str, int] = {"keys": 0}
+    for node in _nodes(client):
+        total["keys"] += node.dbsize()
+        info = _info(node)
+        for name in _COUNTERS:
+            if name in info:
+                total[name] = total.get(name, 0) + int(info[name])
+    return total
+
+
+def _of_client(client: Any) -> Iterator[Finding]:
+    retry = client.get_retry()
+    if retry is not None and retry.get_retries() > 0:
+        yield Finding(
+            "warning",
+            "redis client: retry",
+            f"The client repeats a command up to {retry.get_retries()} times: a request"
+            " may hang for long, and a command may be executed twice.",
+            "Build it with retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0).",
+        )
+
+
+def _of_transport(node: Any) -> Iterator[Finding]:
+    pool = node.connection_pool
+    options = pool.connection_kwargs
+    if options.get("socket_timeout", 0) is None:
+        yield Finding(
+            "warning",
+            "redis client: socket_timeout",
+            "The client waits for ever for a server that does not answer.",
+            "Build it with socket_timeout=1 and socket_connect_timeout=1.",
+        )
+    if "host" in options and not issubclass(pool.connection_class, redis.SSLConnection):
+        yield from unencrypted("redis client: host", [str(options["host"])])
+
+
+def _of_server(node: Any) -> Iterator[Finding]:
+    info = _info(node)
+    if not info:
+        yield _refused("INFO", "eviction, persistence and replication")
+        return
+    yield from _of_memory(info)
+    settings = {name: _setting(node, name) for name in ("save", "appendfsync")}
+    if None in settings.values():
+        yield _refused("CONFIG GET", "persistence and replication")
+        return
+    yield from _of_persistence(info, settings["save"] or "", settings["appendfsync"])
+    yield from _of_replication(info, _setting(node, "min-replicas-to-write"))
+
+
+def _of_memory(info: Mapping[str, Any]) -> Iterator[Finding]:
+    policy = info.get("maxmemory_policy")
+    if info.get("maxmemory") != 0 and policy != "noeviction":
+        yield Finding(
+            "warning",
+            "redis: maxmemory-policy",
+            f"With {policy!r} the server throws out sessions when its memory is full,"
+            " and each load of a logged-in session costs a second command.",
+            "Set maxmemory-policy noeviction, on a server that only has sessions.",
+        )
+    if evicted := int(info.get("evicted_keys", 0)):
+        yield Finding(
+            "warning",
+            "redis: evicted_keys",
+            f"The server has thrown out {evicted} keys since it started.",
+            "Give it more memory (maxmemory), or fewer other keys.",
+        )
+
+
+def _of_persistence(
+    info: Mapping[str, Any], save: str, appendfsync: str | None
+) -> Iterator[Finding]:
+    if info.get("aof_enabled"):
+        if appendfsync == "no":
+            yield Finding(
+                "warning",
+                "redis: appendfsync",
+                "A crash of the computer loses what was written in the last half"
+                " minute or so: sessions that were ended then come back.",
+                "Set appendfsync everysec, or always.",
+            )
+    elif save:
+        yield Finding(
+            "warning",
+            "redis: appendonly",
+            "There are snapshots only: after a crash, every session that was ended"
+            " since the last one comes back.",
+            "Set appendonly yes; or save '' if losing all sessions is acceptable.",
+        )
+    else:
+        yield Finding(
+            "info",
+            "redis: appendonly",
+            "Nothing is kept on disk: a restart of the server logs everybody out.",
+            "Set appendonly yes if that is not acceptable.",
+        )
+
+
+def _of_replication(
+    info: Mapping[str, Any], min_replicas: str | None
+) -> Iterator[Finding]:
+    if info.get("role") == "slave":
+        yield Finding(
+            "error",
+            "redis: role",
+            "The server is a replica: it refuses changes, and may still have sessions"
+            " that were ended.",
+            "Connect to the primary, with Sentinel's master_for for example.",
+        )
+    elif int(info.get("connected_slaves", 0)) and min_replicas == "0":
+        yield Finding(
+            "warning",
+            "redis: min-replicas-to-write",
+            "The primary goes on alone when its replicas are cut off: sessions that"
+            " it ends then come back when one of them takes over.",
+            "Set min-replicas-to-write 1 and min-replicas-max-lag 10.",
+        )
+
+
+def _nodes(client: Any) -> list[Any]:
+    """Return a client for each primary."""
+    if hasattr(client, "get_primaries"):
+        return [client.get_redis_connection(node) for node in client.get_primaries()]
+    return [client]
+
+
+def _info(node: Any) -> Mapping[str, Any]:
+    """Return what INFO says, nothing where the server does not let us ask."""
+    try:
+        info: Mapping[str, Any] = node.info()
+    except redis.ResponseError:
+        return {}
+    return info
+
+
+def _setting(node: Any, name: str) -> str | None:
+    try:
+        value = node.config_get(name).get(name)
+    except redis.ResponseError:
+        return None
+    return None if value is None else str(value)
+
+
+def _refused(command: str, what: str) -> Finding:
+    return Finding(
+        "info",
+        f"redis: {command}",
+        f"The server does not let this user ask: its {what} were not checked.",
+        f"Allow {command} to this user, or check by hand.",
+    )

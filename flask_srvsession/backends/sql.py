@@ -1,0 +1,414 @@
+"""Sessions in an SQL database, through SQLAlchemy Core."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Dialect
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from ..errors import ConfigurationError
+from .base import Added, Cell, Epoch, Token
+from .sql_engine import Database, parse_url
+from .sql_schema import Tables
+
+EPOCH_ALONE = 24 * 60 * 60
+SWEEP_BATCH = 500
+SWEEP_MARGIN = 60
+"""Seconds; a process whose clock is ahead must not remove what is alive for others."""
+
+_TIMEOUT = 1.0
+_MIB = 1024 * 1024
+_MAX_BYTES = {"mysql": 8 * _MIB - 65536, "mariadb": 8 * _MIB - 65536}
+"""Half of the servers' usual max_allowed_packet: each byte may have to be escaped."""
+_LONGEST = 512 * _MIB
+_SHORTEST_PAUSE = 0.005
+_ADDS = 3
+
+
+class SQLBackend:
+    """Keeps each cell as a row with a random version, and the index in two tables.
+
+    It has an engine and connections of its own, never those of the app: a rollback
+    of the app would undo a logout. The tables, whose names begin with `table`, are
+    created at first use if they are missing. `timeout` is in seconds;
+    `engine_options` are for SQLAlchemy's ``create_engine``.
+
+    `clock` returns the time in seconds since 1970. Times are stored in milliseconds
+    as the clock of the process that writes has them, and judged by that of the one
+    that reads: where clocks differ, sessions end as much early or late.
+    """
+
+    errors: tuple[type[Exception], ...] = (SQLAlchemyError, OSError)
+    evicts = False
+
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        table: str = "srvsession",
+        timeout: float = _TIMEOUT,
+        clock: Callable[[], float] = time.time,
+        **engine_options: Any,
+    ) -> None:
+        url = parse_url(url)
+        self._tables = tables = Tables(table)
+        self._database = Database(url, tables, timeout, engine_options)
+        self._clock = clock
+        self._statements = _CellStatements(tables.cells)
+        self.shared = not self._database.in_memory
+        self.max_bytes: int | None = _MAX_BYTES.get(url.get_backend_name(), _LONGEST)
+        self.index = SQLIndex(self._database, tables, clock)
+
+    @classmethod
+    def from_url(cls, url: str) -> SQLBackend:
+        """Build one for a URL of SQLAlchemy's, such as ``sqlite:///sessions.db``.
+
+        Its query may also hold `srvsession_table` and `srvsession_timeout`.
+        """
+        parsed = parse_url(url)
+        options = {
+            name: value
+            for name, value in parsed.query.items()
+            if name.startswith("srvsession_")
+        }
+        return cls(parsed.difference_update_query(options), **_options(options))
+
+    def get(self, key: str) -> Cell | None:
+        return self._get(key, self._now())
+
+    def add(self, key: str, data: bytes, ttl: int) -> Token | None:
+        now, token = self._now(), _new_token()
+        new: dict[str, Any] = {
+            "content": data,
+            "token": token,
+            "until": now + ttl * 1000,
+        }
+        for _ in range(_ADDS):
+            try:
+                self._database.write(self._statements.insert, cell=key, **new)
+            except IntegrityError:
+                # The row may be one that has expired; or was, if it is swept by now.
+                took = self._statements.take_over
+                if self._database.write(took, cell=key, now=now, **new):
+                    return token
+                if self._get(key, now) is not None:
+                    return None
+            else:
+                return token
+        return None
+
+    def swap(
+        self, key: str, data: bytes, token: Token, ttl: int
+    ) -> Token | Cell | None:
+        now, new = self._now(), _new_token()
+        done = self._database.write(
+            self._statements.swap,
+            cell=key,
+            old=token,
+            now=now,
+            content=data,
+            token=new,
+            until=now + ttl * 1000,
+        )
+        return new if done else self._get(key, now)
+
+    def delete(self, key: str, token: Token | None = None) -> bool:
+        now = self._now()
+        if token is None:
+            delete = self._statements.delete
+            return bool(self._database.write(delete, durable=True, cell=key, now=now))
+        delete = self._statements.delete_version
+        return bool(
+            self._database.write(delete, durable=True, cell=key, now=now, old=token)
+        )
+
+    def sweep(self) -> int:
+        """Remove what expired more than a minute ago; return how many cells.
+
+        Runs in small batches that leave others time between them.
+        """
+        now = self._now()
+        due = now - SWEEP_MARGIN * 1000
+        return _Sweep(self._database, self._tables).run(due, now + EPOCH_ALONE * 1000)
+
+    def create_tables(self) -> None:
+        """Create the tables that are missing."""
+        self._database.create_tables()
+
+    def ddl(self) -> str:
+        """Return the statements that create the tables, for your own migrations."""
+        return self._tables.ddl(self._database.engine.dialect)
+
+    def close(self) -> None:
+        """Close the connections of this process; the next call opens new ones."""
+        self._database.close()
+
+    def _get(self, key: str, now: int) -> Cell | None:
+        rows = self._database.read(self._statements.get, cell=key, now=now)
+        return Cell(rows[0].data, rows[0].version) if rows else None
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+class SQLIndex:
+    """The epochs in one table, the members in another.
+
+    Whoever adds a member locks the row of the epoch first, as a fence does: one of
+    them sees what the other one has done.
+    """
+
+    def __init__(
+        self, database: Database, tables: Tables, clock: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._statements = _IndexStatements(tables)
+        self._clock = clock
+
+    def epoch(self, name: str) -> Epoch:
+        now = self._now()
+        rows = self._database.read(self._statements.epoch, index=name)
+        if rows and rows[0].expires > now + EPOCH_ALONE * 500:
+            return str(rows[0].epoch)
+        return self._database.transact(lambda tx: self._begin(tx, name, now))
+
+    def add(
+        self,
+        name: str,
+        member: str,
+        expect: Epoch,
+        ttl: int,
+        *,
+        limit: int | None = None,
+        replaces: str | None = None,
+    ) -> Added:
+        now = self._now()
+
+        def work(tx: Connection) -> Added:
+            if self._locked_epoch(tx, name) != expect:
+                return Added.STALE
+            if limit is not None:
+                listed = set(self._members(tx, name, now))
+                if member not in listed and len(listed - {replaces}) >= limit:
+                    return Added.FULL
+            this = {"index": name, "member": member, "until": now + ttl * 1000}
+            if not tx.execute(self._statements.renew, this).rowcount:
+                tx.execute(self._statements.insert, this)
+            return Added.DONE
+
+        return self._database.transact(work)
+
+    def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+        epoch, until = _new_epoch(), self._now() + EPOCH_ALONE * 1000
+        spared = " ".join(spare)
+        new = {"index": name, "present": epoch, "spare": spared, "until": until}
+
+        def work(tx: Connection) -> list[str]:
+            # Takes the lock: whoever added before is committed, and listed below.
+            if not tx.execute(self._statements.fence, new).rowcount:
+                tx.execute(self._statements.begin, new)
+            return self._members(tx, name, 0)
+
+        return epoch, self._database.transact(work, durable=True)
+
+    def admits(self, name: str, member: str, epoch: Epoch) -> bool:
+        rows = self._database.read(self._statements.epoch, index=name)
+        return any(r.epoch == epoch or member in r.spared.split(" ") for r in rows)
+
+    def remove(self, name: str, members: Collection[str]) -> None:
+        if members:
+            gone = sorted(members)
+            self._database.write(self._statements.remove, index=name, gone=gone)
+
+    def members(self, name: str) -> list[str]:
+        now = self._now()
+        rows = self._database.read(self._statements.members, index=name, now=now)
+        return [row.session for row in rows]
+
+    def _begin(self, tx: Connection, name: str, now: int) -> Epoch:
+        """Return the epoch, a new one if there is none, and let it live on."""
+        until = now + EPOCH_ALONE * 1000
+        epoch = self._locked_epoch(tx, name)
+        if epoch is None:
+            epoch = _new_epoch()
+            new = {"index": name, "present": epoch, "spare": "", "until": until}
+            tx.execute(self._statements.begin, new)
+            return epoch
+        tx.execute(self._statements.keep, {"index": name, "until": until})
+        return epoch
+
+    def _locked_epoch(self, tx: Connection, name: str) -> Epoch | None:
+        row = tx.execute(self._statements.lock, {"index": name}).first()
+        return None if row is None else row.epoch
+
+    def _members(self, tx: Connection, name: str, now: int) -> list[str]:
+        rows = tx.execute(self._statements.members, {"index": name, "now": now})
+        return [row.session for row in rows]
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+class _CellStatements:
+    def __init__(self, cells: sa.Table) -> None:
+        c = cells.c
+        here = c.id == sa.bindparam("cell")
+        alive = c.expires > sa.bindparam("now")
+        unchanged = c.version == sa.bindparam("old")
+        new: dict[str, Any] = {
+            "version": sa.bindparam("token"),
+            "data": sa.bindparam("content"),
+            "expires": sa.bindparam("until"),
+        }
+        self.get = sa.select(c.data, c.version).where(here, alive)
+        self.insert = sa.insert(cells).values(id=sa.bindparam("cell"), **new)
+        self.take_over = sa.update(cells).where(here, ~alive).values(new)
+        self.swap = sa.update(cells).where(here, unchanged, alive).values(new)
+        self.delete = sa.delete(cells).where(here, alive)
+        self.delete_version = sa.delete(cells).where(here, unchanged, alive)
+
+
+class _IndexStatements:
+    def __init__(self, tables: Tables) -> None:
+        e, m = tables.epochs.c, tables.members.c
+        index: Any = sa.bindparam("index")
+        until: Any = sa.bindparam("until")
+        member: Any = sa.bindparam("member")
+        new: dict[str, Any] = {
+            "epoch": sa.bindparam("present"),
+            "spared": sa.bindparam("spare"),
+            "expires": until,
+        }
+        self.epoch = sa.select(e.epoch, e.spared, e.expires).where(e.name == index)
+        self.lock = sa.select(e.epoch).where(e.name == index).with_for_update()
+        self.begin = sa.insert(tables.epochs).values(name=index, **new)
+        self.keep = (
+            sa.update(tables.epochs).where(e.name == index).values(expires=until)
+        )
+        self.fence = sa.update(tables.epochs).where(e.name == index).values(new)
+
+        later = sa.case((m.expires > until, m.expires), else_=until)
+        this = (m.name == index, m.session == member)
+        self.renew = sa.update(tables.members).where(*this).values(expires=later)
+        self.insert = sa.insert(tables.members).values(
+            name=index, session=member, expires=until
+        )
+        self.remove = sa.delete(tables.members).where(
+            m.name == index, m.session.in_(sa.bindparam("gone", expanding=True))
+        )
+        self.members = sa.select(m.session).where(
+            m.name == index, m.expires > sa.bindparam("now")
+        )
+
+
+class _Sweep:
+    """Removes what is due, in batches: never many rows under a lock at a time."""
+
+    def __init__(self, database: Database, tables: Tables) -> None:
+        self._database = database
+        cells, epochs, members = tables.cells, tables.epochs, tables.members
+        listed = sa.exists().where(members.c.name == epochs.c.name)
+        this_epoch = _key_of(epochs)
+        self._cells = _due(cells), sa.delete(cells).where(_key_of(cells))
+        self._members = _due(members), sa.delete(members).where(_key_of(members))
+        self._epochs = _due(epochs), sa.delete(epochs).where(this_epoch, ~listed)
+        self._keep = (
+            sa.update(epochs).where(this_epoch).values(expires=sa.bindparam("later"))
+        )
+
+    def run(self, due: int, later: int) -> int:
+        """Return how many cells were removed."""
+        removed = self._in_batches(due, later, *self._cells)
+        self._in_batches(due, later, *self._members)
+        # An epoch whose index still has members is looked at again `later`.
+        self._in_batches(due, later, *self._epochs, self._keep)
+        return removed
+
+    def _in_batches(
+        self, due: int, later: int, find: sa.Select[Any], *changes: sa.UpdateBase
+    ) -> int:
+        removed = 0
+        while True:
+            began = time.monotonic()
+            found, changed = self._database.transact(
+                lambda tx: _batch(tx, due, later, find, changes)
+            )
+            removed += changed
+            if found < SWEEP_BATCH:
+                return removed
+            # SQLite has one writer at a time: without a pause it would always be us.
+            time.sleep(max(_SHORTEST_PAUSE, time.monotonic() - began))
+
+
+def _batch(
+    tx: Connection,
+    due: int,
+    later: int,
+    find: sa.Select[Any],
+    changes: Sequence[sa.UpdateBase],
+) -> tuple[int, int]:
+    """Return how many rows were found, and how many the first change changed."""
+    locking = find.with_for_update(skip_locked=_can_skip_locked(tx.dialect))
+    rows = tx.execute(locking, {"due": due}).all()
+    if not rows:
+        return 0, 0
+    keys = [
+        {f"this_{name}": value for name, value in row._mapping.items()} for row in rows
+    ]
+    times = {"due": due, "later": later}
+    counts = [
+        tx.execute(change, [key | times for key in keys]).rowcount for change in changes
+    ]
+    return len(rows), counts[0]
+
+
+def _due(table: sa.Table) -> sa.Select[Any]:
+    due = table.c.expires <= sa.bindparam("due")
+    found = sa.select(*table.primary_key).where(due)
+    return found.order_by(table.c.expires).limit(SWEEP_BATCH)
+
+
+def _key_of(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Return the condition for one row that was found, if it is still due."""
+    this = [c == sa.bindparam(f"this_{c.name}") for c in table.primary_key]
+    return sa.and_(*this, table.c.expires <= sa.bindparam("due"))
+
+
+def _can_skip_locked(dialect: Dialect) -> bool:
+    version = dialect.server_version_info or ()
+    if dialect.name == "postgresql":
+        return True
+    return version >= ((10, 6) if getattr(dialect, "is_mariadb", False) else (8, 0, 1))
+
+
+def _options(query: Mapping[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {"table": str, "timeout": float}
+    options = {}
+    for name, value in query.items():
+        short = name.removeprefix("srvsession_")
+        if short not in known:
+            raise ConfigurationError(
+                f"The URL of a database takes no option {name}, but srvsession_table"
+                " and srvsession_timeout, and those of its driver."
+            )
+        try:
+            options[short] = known[short](value)
+        except (TypeError, ValueError):
+            raise ConfigurationError(
+                f"The option {name} of the database URL must be a number."
+            ) from None
+    return options
+
+
+def _new_token() -> int:
+    return secrets.randbits(63)
+
+
+def _new_epoch() -> Epoch:
+    # Random, so that an index which was lost never gets an epoch back that it had.
+    return secrets.token_hex(8)

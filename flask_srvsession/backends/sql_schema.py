@@ -1,0 +1,131 @@
+"""The tables of an SQL backend, as they are created and checked."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable, ForeignKey
+
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Dialect
+
+VERSION = 1
+"""Of the tables' layout; another one is refused, not guessed at."""
+
+_TABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,39}\.)?[A-Za-z_][A-Za-z0-9_]{0,39}")
+
+
+class Tables:
+    """The tables whose names begin with `name`, which may have a schema before it.
+
+    Times are in milliseconds since 1970, UTC.
+    """
+
+    def __init__(self, name: str) -> None:
+        if not _TABLE.fullmatch(name):
+            raise ConfigurationError(
+                "The table of an SQL backend is called `name` or `schema.name`, each of"
+                f" at most 40 ASCII letters, digits and underscores, not {name!r}."
+            )
+        schema, _, base = name.rpartition(".")
+        self.name = name
+        self._metadata = metadata = sa.MetaData(schema=schema or None)
+        self.cells = sa.Table(
+            base,
+            metadata,
+            sa.Column("id", _text(200), primary_key=True),
+            sa.Column("version", sa.BigInteger, nullable=False),
+            sa.Column("data", _BYTES, nullable=False),
+            sa.Column("expires", sa.BigInteger, nullable=False),
+            sa.Index(f"{base}_by_expires", "expires"),
+            **_INNODB,
+        )
+        self.epochs = sa.Table(
+            f"{base}_epochs",
+            metadata,
+            sa.Column("name", _text(200), primary_key=True),
+            sa.Column("epoch", _text(16), nullable=False),
+            sa.Column("spared", sa.Text, nullable=False),
+            sa.Column("expires", sa.BigInteger, nullable=False),
+            sa.Index(f"{base}_epochs_by_expires", "expires"),
+            **_INNODB,
+        )
+        self.members = sa.Table(
+            f"{base}_members",
+            metadata,
+            sa.Column(
+                "name", _text(200), ForeignKey(self.epochs.c.name), primary_key=True
+            ),
+            sa.Column("session", _text(200), primary_key=True),
+            sa.Column("expires", sa.BigInteger, nullable=False),
+            sa.Index(f"{base}_members_by_expires", "expires"),
+            **_INNODB,
+        )
+        self.layout = sa.Table(
+            f"{base}_layout",
+            metadata,
+            sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+            **_INNODB,
+        )
+
+    def are_there(self, connection: Connection) -> bool:
+        """Return whether the tables are complete; raise if they are of another kind."""
+        layout = self.layout
+        if not sa.inspect(connection).has_table(layout.name, schema=layout.schema):
+            return False
+        version = connection.execute(sa.select(sa.func.max(layout.c.version))).scalar()
+        if version not in (None, VERSION):
+            raise ConfigurationError(
+                f"The session tables {self.name} have layout {version}, but this"
+                f" version of flask_srvsession works with layout {VERSION}. Migrate"
+                " them, or give another table name (srvsession_table in the URL)."
+            )
+        return version is not None
+
+    def create(self, connection: Connection) -> None:
+        """Create what is missing; fails where somebody else is at it, too."""
+        if self.are_there(connection):
+            return
+        for table in self._metadata.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                index.create(connection, checkfirst=True)
+        # Comes last: where a change of tables cannot be undone, this row says that
+        # they are complete.
+        connection.execute(self.layout.insert().values(version=VERSION))
+
+    def ddl(self, dialect: Dialect) -> str:
+        """Return what :meth:`create` executes, as a script."""
+        statements = []
+        for table in self._metadata.sorted_tables:
+            indexes = sorted(table.indexes, key=lambda index: str(index.name))
+            elements: list[Any] = [CreateTable(table), *map(CreateIndex, indexes)]
+            statements += [str(e.compile(dialect=dialect)) for e in elements]
+        name = dialect.identifier_preparer.format_table(self.layout)
+        statements.append(f"INSERT INTO {name} (version) VALUES ({VERSION})")  # noqa: S608
+        return "".join(f"{_tidy(statement)};\n" for statement in statements)
+
+
+def _tidy(statement: str) -> str:
+    statement = statement.replace("\t", "    ").replace(")ENGINE", ") ENGINE")
+    lines = (line.rstrip() for line in statement.splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def _text(length: int) -> sa.String:
+    """Return a type for ASCII that is compared byte by byte: case matters."""
+    exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
+    return (
+        sa.String(length)
+        .with_variant(exact, "mysql", "mariadb")
+        .with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
+    )
+
+
+_BYTES = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+_INNODB: dict[str, Any] = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}

@@ -1,0 +1,135 @@
+"""The protocols, model-checked: every interleaving is right, and each mutant is not.
+
+The header of each model in ``models/`` says what its flags mean.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+MODELS = Path(__file__).parent / "models"
+REQUIRED = "SRVSESSION_TEST_REQUIRE"
+LONG = "SRVSESSION_TEST_LONG"
+PACKAGES = {"spin": "spin", "gcc": "gcc"}
+PATIENCE = 300
+"""Seconds; the longest model takes a few."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model with some of its flags set."""
+
+    name: str
+    flags: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "-".join((self.name, *self.flags))
+
+
+PROPERTIES = [
+    Model("session"),
+    Model("rotate"),
+    Model("regenerate", ("P_ALL",)),
+    Model("regenerate", ("P_DATA", "NOALL")),
+    Model("regenerate", ("P_TWO", "NOALL")),
+    Model("regenerate", ("P_LOGOUT", "LOGOUT", "NOALL", "PTR")),
+]
+
+MUTANTS = [
+    *(
+        Model("session", (mutant,))
+        for mutant in ("NOFENCE", "UPSERT", "LATEADD", "CLEARFIRST", "WHOLE")
+    ),
+    *(
+        Model("rotate", (mutant,))
+        for mutant in ("STRICT", "MINTEARLY", "SLOWRESP", "REFRESH")
+    ),
+    Model("regenerate", ("P_ALL", "FRESH")),
+    Model("regenerate", ("P_DATA", "NOALL", "TAKEFIRST")),
+    Model("regenerate", ("P_LOGOUT", "LOGOUT", "NOALL")),
+]
+
+
+@pytest.fixture(autouse=True)
+def _tools() -> None:
+    """Skip, or fail where everything is to be run, without spin and a compiler."""
+    for tool, package in PACKAGES.items():
+        if shutil.which(tool) is None:
+            reason = f"{tool} is missing: sudo apt-get install {package}"
+            if os.environ.get(REQUIRED) == "1":
+                pytest.fail(reason)
+            pytest.skip(reason)
+
+
+def test_the_flags_are_those_that_the_models_know() -> None:
+    """A flag that is misspelled would check nothing and look right."""
+    for model in (*PROPERTIES, *MUTANTS):
+        known = _flags_of(model.name)
+
+        assert set(model.flags) <= known, model
+
+
+def test_every_flag_of_every_model_is_used() -> None:
+    for path in MODELS.glob("*.pml"):
+        used = {
+            flag
+            for model in (*PROPERTIES, *MUTANTS)
+            if model.name == path.stem
+            for flag in model.flags
+        }
+
+        assert _flags_of(path.stem) - used <= {"THIEF"}
+
+
+@pytest.mark.parametrize("model", PROPERTIES, ids=str)
+def test_every_interleaving_is_right(model: Model, tmp_path: Path) -> None:
+    assert _errors(model, tmp_path) == 0
+
+
+@pytest.mark.parametrize("model", MUTANTS, ids=str)
+def test_the_mutant_is_found(model: Model, tmp_path: Path) -> None:
+    """The same check says no as soon as the protocol leaves out one thing."""
+    assert _errors(model, tmp_path) == 1
+
+
+@pytest.mark.skipif(
+    os.environ.get(LONG) != "1", reason=f"takes 500 MB: set {LONG}=1 to run it"
+)
+def test_a_thief_is_never_served_after_the_alarm(tmp_path: Path) -> None:
+    """Nor is anything older than the token before the current one."""
+    assert _errors(Model("rotate", ("THIEF",)), tmp_path) == 0
+
+
+def _flags_of(name: str) -> set[str]:
+    source = (MODELS / f"{name}.pml").read_text()
+    return set(re.findall(r"^#ifn?def (\w+)", source, re.MULTILINE))
+
+
+def _errors(model: Model, directory: Path) -> int:
+    """Check the model; return how many assertions fail, of which the first ends it."""
+    defines = [f"-D{flag}" for flag in model.flags]
+    _run(directory, "spin", "-a", *defines, str(MODELS / f"{model.name}.pml"))
+    _run(directory, "gcc", "-w", "-O2", "-DSAFETY", "-DCOLLAPSE", "-o", "pan", "pan.c")
+    report = _run(directory, "./pan", "-E", "-m500000")
+    assert "max search depth too small" not in report, report
+    assert "out of memory" not in report, report
+    found = re.search(r"errors: (\d+)$", report, re.MULTILINE)
+    assert found, report
+    errors = int(found[1])
+    assert errors == 0 or "assertion violated" in report, report
+    return errors
+
+
+def _run(directory: Path, *command: str) -> str:
+    done = subprocess.run(
+        command, cwd=directory, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

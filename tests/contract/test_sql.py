@@ -1,0 +1,430 @@
+"""SQLite, PostgreSQL and MariaDB keep the contract, also when the server misbehaves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+from flask_srvsession.backends.sql import SWEEP_BATCH, SWEEP_MARGIN, SQLBackend
+from flask_srvsession.testing import BackendContract, FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.sql_servers import SQLServer
+
+
+MINUTE = 60
+DAY = 24 * 60 * 60
+PATIENCE = 2.5
+"""Seconds; what waits for the default timeout of one second has ended by then."""
+
+COUNT = """
+import sys
+from flask_srvsession.backends import Cell, backend_from_url
+
+url, key, times = sys.argv[1:]
+backend = backend_from_url(url)
+cell = backend.get(key)
+for _ in range(int(times)):
+    while True:
+        new = b"%d" % (int(cell.data) + 1)
+        reply = backend.swap(key, new, cell.token, 60)
+        if not isinstance(reply, Cell):
+            cell = Cell(new, reply)
+            break
+        cell = reply
+"""
+
+
+class SQLContract(BackendContract):
+    """The contract, by a clock that the tests wind, and what SQL adds to it."""
+
+    @pytest.fixture
+    def table(self) -> str:
+        return "srvsession"
+
+    @pytest.fixture
+    def backend(self, url: str, table: str) -> Iterator[SQLBackend]:
+        self.clock = FakeClock()
+        backend = SQLBackend(url, table=table, clock=self.clock)
+        yield backend
+        backend.close()
+
+    def elapse(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def test_keys_and_members_that_differ_in_case_are_two(
+        self, backend: SQLBackend, key: str, name: str
+    ) -> None:
+        backend.add(f"{key}:a", b"lower", MINUTE)
+        backend.add(f"{key}:A", b"upper", MINUTE)
+        epoch = backend.index.epoch(name)
+        for member in ("a", "A"):
+            backend.index.add(name, member, epoch, MINUTE)
+
+        cells = [backend.get(f"{key}:a"), backend.get(f"{key}:A")]
+
+        assert [cell and cell.data for cell in cells] == [b"lower", b"upper"]
+        assert sorted(backend.index.members(name)) == ["A", "a"]
+        assert backend.index.epoch(name.upper()) != epoch
+
+
+class TestInMemory(SQLContract):
+    @pytest.fixture
+    def url(self) -> str:
+        return "sqlite://"
+
+
+class Shared(SQLContract):
+    """What a database shows that several processes use."""
+
+    @pytest.fixture
+    def own_table(self) -> str:
+        return f"t{uuid.uuid4().hex[:12]}"
+
+    def test_processes_that_count_with_swap_lose_no_count(
+        self, url: str, key: str
+    ) -> None:
+        processes, times = 3, 30
+        backend = SQLBackend(url)
+        backend.add(key, b"0", MINUTE)
+        command = [sys.executable, "-c", COUNT, url, key, str(times)]
+
+        running = [subprocess.Popen(command) for _ in range(processes)]
+        codes = [process.wait(60) for process in running]
+
+        cell = backend.get(key)
+        backend.close()
+        assert codes == [0] * processes
+        assert cell is not None
+        assert int(cell.data) == processes * times
+
+    def test_many_may_create_the_tables_at_once(self, url: str, own_table: str) -> None:
+        backends = [SQLBackend(url, table=own_table) for _ in range(6)]
+        tokens: list[object] = []
+
+        def work(number: int) -> None:
+            tokens.append(backends[number].add(f"{number}", b"x", MINUTE))
+
+        run_at_once([lambda n=n: work(n) for n in range(6)])  # type: ignore[misc]
+
+        assert len(tokens) == 6
+        assert None not in tokens
+        for backend in backends:
+            assert backend.get("5") is not None
+            backend.close()
+
+    def test_the_schema_that_ddl_shows_is_one_that_is_accepted(
+        self, url: str, own_table: str
+    ) -> None:
+        backend = SQLBackend(url, table=own_table)
+        statements = backend.ddl().split(";\n")
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            for statement in filter(None, statements):
+                connection.exec_driver_sql(statement)
+        engine.dispose()
+
+        token = backend.add("key", b"x", MINUTE)
+
+        assert token is not None
+        backend.create_tables()
+        assert backend.get("key") is not None
+        backend.close()
+
+    def test_a_child_of_a_fork_leaves_the_connections_of_its_parent_alone(
+        self, url: str, key: str
+    ) -> None:
+        backend = SQLBackend(url)
+        token = backend.add(key, b"parent", MINUTE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            found = backend.get(key)
+            backend.close()
+            os._exit(0 if found else 1)
+        _, status = os.waitpid(child, 0)
+
+        swapped = backend.swap(key, b"more", token, MINUTE)
+
+        assert status == 0
+        assert isinstance(swapped, int)
+        backend.close()
+
+
+class Sweeping(SQLContract):
+    """What a sweep removes and what it leaves."""
+
+    @pytest.fixture
+    def table(self) -> str:
+        return f"t{uuid.uuid4().hex[:12]}"
+
+    def test_sweep_removes_all_that_expired_a_minute_ago(
+        self, backend: SQLBackend
+    ) -> None:
+        number = 2 * SWEEP_BATCH + 17
+        self._fill(backend, number)
+        backend.add("alive", b"x", 10 * MINUTE)
+
+        self.clock.advance(MINUTE + SWEEP_MARGIN - 1)
+        early = backend.sweep()
+        self.clock.advance(1)
+        removed = backend.sweep()
+
+        assert (early, removed) == (0, number)
+        assert backend.sweep() == 0
+        assert backend.get("alive") is not None
+
+    def test_sweep_removes_expired_members_and_then_their_index(
+        self, backend: SQLBackend
+    ) -> None:
+        epoch = backend.index.epoch("left")
+        backend.index.add("left", "one", epoch, MINUTE)
+        self.clock.advance(DAY + SWEEP_MARGIN)
+        stays = backend.index.epoch("stays")
+        backend.index.add("stays", "one", stays, 3 * DAY)
+
+        backend.sweep()
+
+        assert backend.index.fence("left")[1] == []
+        assert backend.index.epoch("left") != epoch
+        assert backend.index.epoch("stays") == stays
+
+    def test_sweep_leaves_the_epoch_of_who_is_listed(self, backend: SQLBackend) -> None:
+        epoch = backend.index.epoch("user")
+        backend.index.add("user", "one", epoch, 30 * DAY)
+        for _ in range(3):
+            self.clock.advance(2 * DAY)
+
+            backend.sweep()
+
+            assert backend.index.admits("user", "one", epoch)
+            assert backend.index.members("user") == ["one"]
+
+    def test_a_sweep_ends_where_most_epochs_are_still_needed(
+        self, backend: SQLBackend
+    ) -> None:
+        names = [{"name": f"user:{n}"} for n in range(SWEEP_BATCH + 10)]
+        epoch = {"epoch": "e", "spared": "", "expires": 0}
+        member = {"session": "one", "expires": int((self.clock() + DAY) * 1000)}
+        insert(backend, backend._tables.epochs, [name | epoch for name in names])
+        insert(backend, backend._tables.members, [name | member for name in names])
+        sweep = threading.Thread(target=backend.sweep, daemon=True)
+
+        sweep.start()
+        sweep.join(20)
+
+        assert not sweep.is_alive()
+        assert backend.index.admits("user:0", "one", "e")
+
+    def test_an_epoch_that_was_asked_for_outlives_the_next_sweeps(
+        self, backend: SQLBackend
+    ) -> None:
+        epoch = backend.index.epoch("user")
+        self.clock.advance(DAY - 1)
+
+        again = backend.index.epoch("user")
+        self.clock.advance(DAY / 3)
+        backend.sweep()
+
+        assert again == epoch
+        assert backend.index.add("user", "one", epoch, MINUTE).value == "done"
+
+    def test_saves_and_logins_go_on_during_a_sweep(self, backend: SQLBackend) -> None:
+        self._fill(backend, 8 * SWEEP_BATCH)
+        self.clock.advance(DAY)
+        epoch = backend.index.epoch("user")
+        token = backend.add("busy", b"x", MINUTE)
+        sweep = threading.Thread(target=backend.sweep)
+
+        sweep.start()
+        saved = 0
+        while sweep.is_alive():
+            token = backend.swap("busy", b"x", token, MINUTE)
+            backend.index.add("user", "busy", epoch, MINUTE)
+            assert isinstance(token, int)
+            saved += 1
+        sweep.join()
+
+        assert saved > 0
+        assert backend.sweep() == 0
+
+    def _fill(self, backend: SQLBackend, number: int) -> None:
+        until = int((self.clock() + MINUTE) * 1000)
+        row = {"version": 1, "data": b"x", "expires": until}
+        rows = [{"id": f"expired:{n}", **row} for n in range(number)]
+        insert(backend, backend._tables.cells, rows)
+
+
+class Served(Shared):
+    """What happens when a server closes connections, hangs, or is gone."""
+
+    @pytest.fixture
+    def url(self, server: SQLServer) -> str:
+        return server.url
+
+    def test_a_read_goes_on_when_the_server_has_closed_the_connection(
+        self, server: SQLServer, backend: SQLBackend, key: str
+    ) -> None:
+        token = backend.add(key, b"x", MINUTE)
+        close_connections(server)
+
+        cell = backend.get(key)
+
+        assert cell is not None
+        assert isinstance(backend.swap(key, b"y", token, MINUTE), int)
+
+    def test_a_write_on_a_closed_connection_is_an_error_and_not_repeated(
+        self, server: SQLServer, backend: SQLBackend, key: str
+    ) -> None:
+        token = backend.add(key, b"x", MINUTE)
+        close_connections(server)
+
+        with pytest.raises(backend.errors):
+            backend.swap(key, b"y", token, MINUTE)
+
+        assert isinstance(backend.swap(key, b"y", token, MINUTE), int)
+
+    def test_a_server_that_hangs_is_an_error_within_the_timeout(
+        self, server: SQLServer, backend: SQLBackend, key: str
+    ) -> None:
+        token = backend.add(key, b"x", MINUTE)
+        calls: list[Callable[[], object]] = [
+            lambda: backend.get(key),
+            lambda: backend.swap(key, b"y", token, MINUTE),
+            lambda: backend.index.fence(key),
+        ]
+        for call in calls:
+            backend.get(key)  # has a connection again
+
+            with server.paused():
+                began = time.monotonic()
+                with pytest.raises(backend.errors):
+                    call()
+                took = time.monotonic() - began
+
+            assert took < PATIENCE
+
+    def test_connecting_to_a_server_that_hangs_ends_within_the_timeout(
+        self, server: SQLServer, key: str
+    ) -> None:
+        backend = SQLBackend(server.url)
+
+        with server.paused():
+            began = time.monotonic()
+            with pytest.raises(backend.errors):
+                backend.get(key)
+            took = time.monotonic() - began
+
+        assert took < PATIENCE
+        assert backend.get(key) is None
+        backend.close()
+
+    def test_a_server_that_is_restarted_is_found_again(
+        self, server: SQLServer, backend: SQLBackend, key: str
+    ) -> None:
+        backend.add(key, b"x", MINUTE)
+        server.stop()
+        with pytest.raises(backend.errors):
+            backend.get(key)
+
+        server.start()
+
+        assert backend.get(key) is not None
+
+    def test_a_wait_for_a_lock_ends_within_the_timeout(
+        self, server: SQLServer, backend: SQLBackend, name: str
+    ) -> None:
+        epoch = backend.index.epoch(name)
+        engine = sa.create_engine(server.url)
+        with engine.begin() as other:
+            other.execute(sa.update(backend._tables.epochs).values(spared="x"))
+
+            began = time.monotonic()
+            with pytest.raises(backend.errors):
+                backend.index.add(name, "one", epoch, MINUTE)
+            took = time.monotonic() - began
+
+        engine.dispose()
+        assert took < PATIENCE
+        assert backend.index.add(name, "one", epoch, MINUTE).value == "done"
+
+    def test_no_error_shows_the_password_or_the_data(
+        self, server: SQLServer, key: str
+    ) -> None:
+        secret = "hunter2"
+        url = server.url.replace("not-a-secret", secret)
+        backend = SQLBackend(url)
+
+        with pytest.raises(backend.errors) as caught:
+            backend.add(key, b"private", MINUTE)
+
+        shown = f"{caught.value!r} {caught.value} {backend!r} {vars(backend)}"
+        assert secret not in shown
+        assert "private" not in shown
+
+
+class TestSQLite(Shared, Sweeping):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path}/sessions.db"
+
+
+class TestPostgreSQL(Served, Sweeping):
+    @pytest.fixture
+    def server(self, postgres_server: SQLServer) -> SQLServer:
+        return postgres_server
+
+
+class TestMariaDB(Served, Sweeping):
+    @pytest.fixture
+    def server(self, mariadb_server: SQLServer) -> SQLServer:
+        return mariadb_server
+
+
+def insert(backend: SQLBackend, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    backend.create_tables()
+    with backend._database.engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN")
+        connection.execute(sa.insert(table), rows)
+        connection.exec_driver_sql("COMMIT")
+
+
+def close_connections(server: SQLServer) -> None:
+    """Let the server close all connections but our own."""
+    engine = sa.create_engine(server.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+        else:
+            found = connection.exec_driver_sql(
+                "SELECT id FROM information_schema.processlist"
+                " WHERE id <> connection_id() AND db = database()"
+            )
+            for number in found.scalars().all():
+                connection.exec_driver_sql(f"KILL {number}")
+    engine.dispose()
+
+
+def run_at_once(functions: list[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=function) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()

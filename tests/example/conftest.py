@@ -1,0 +1,67 @@
+"""The example app on each backend, chosen by its environment variable."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from example_app import create_app
+
+from .browser import Browser
+
+SECRET_KEY = "a secret key that is only used by these tests"
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database with the demo accounts, to be copied."""
+    path: Path = tmp_path_factory.mktemp("accounts") / "accounts.sqlite3"
+    create_app({"DATABASE": path, "SECRET_KEY": SECRET_KEY})
+    return path
+
+
+@pytest.fixture(params=["memory", "redis", "memcached"])
+def backend_url(request: pytest.FixtureRequest) -> str:
+    """Each backend in turn."""
+    if request.param == "memory":
+        return "memory://"
+    url: str = request.getfixturevalue(f"{request.param}_server").url
+    return url
+
+
+@pytest.fixture
+def app(
+    backend_url: str, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Flask]:
+    """The app as the environment configures it, with accounts of its own."""
+    monkeypatch.setenv("SRVSESSION_BACKEND", backend_url)
+    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
+    app = create_app(
+        {
+            "TESTING": True,
+            "DATABASE": shutil.copy(database, tmp_path / "accounts.sqlite3"),
+            "SRVSESSION_KEY_PREFIX": f"{uuid.uuid4().hex}:",
+        }
+    )
+    yield app
+    backend: Any = app.extensions["srvsession"].backend
+    if hasattr(backend, "close"):
+        backend.close()
+
+
+@pytest.fixture
+def browser(app: Flask) -> Browser:
+    """A browser that has not been here before."""
+    return Browser(app)
+
+
+@pytest.fixture
+def other(app: Flask) -> Browser:
+    """Another browser."""
+    return Browser(app)

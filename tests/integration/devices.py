@@ -1,0 +1,187 @@
+"""Signed-in browsers, all sessions of a user, and storages that stop in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from flask import Flask
+
+from flask_srvsession import ServerSession, SessionInfo
+from flask_srvsession.backends import Backend
+from flask_srvsession.backends.base import Cell, Token
+from flask_srvsession.backends.index import CellIndex
+from flask_srvsession.changes import Changes
+from flask_srvsession.record import Binding
+from flask_srvsession.store import SessionStore
+
+from .apps import Browser, index_name
+
+USER = Binding("user_id", "42")
+MOST_STEPS = 60
+"""No job of these tests asks the storage more often than this."""
+
+sessions = ServerSession()
+
+Job = Callable[[SessionStore], Any]
+
+
+def signed_in(app: Flask, user_id: object = 42, count: int = 1) -> list[Browser]:
+    """Return `count` browsers in which the user has logged in, in this order."""
+    browsers = [Browser(app) for _ in range(count)]
+    for browser in browsers:
+        assert browser.set(user_id=user_id).status_code == 200
+    return browsers
+
+
+def alive(browsers: Collection[Browser]) -> list[bool]:
+    """Return for each browser whether its session is served to it."""
+    return [bool(browser.values()) for browser in browsers]
+
+
+def found(app: Flask, **index: Any) -> list[SessionInfo]:
+    """Return what ``find`` says outside any request."""
+    with app.app_context():
+        return sessions.find(**(index or {"user_id": 42}))
+
+
+def revoke_all(app: Flask, **index: Any) -> int:
+    """End all sessions of a user, outside any request."""
+    with app.app_context():
+        return sessions.revoke_all(**(index or {"user_id": 42}))
+
+
+def result_of(browser: Browser, view: Callable[[], Any]) -> Any:
+    """Return what `view` returns within a request of `browser`."""
+    results = []
+    response = browser.do(lambda: results.append(view()))
+    assert response.status_code == 200, response.text
+    return results[0]
+
+
+def store_of(app: Flask) -> SessionStore:
+    store: SessionStore = app.extensions["srvsession"].keyed.store
+    return store
+
+
+def assigning(app: Flask, **values: Any) -> Changes:
+    """Return the change that sets `values`."""
+    dumps = app.extensions["srvsession"].serializer.dumps
+    return Changes(assigned={key: dumps(value) for key, value in values.items()})
+
+
+def lose_index(app: Flask, value: object = 42, parts: str = "em") -> None:
+    """Remove the index of a user behind the extension's back, as an eviction does:
+    the epoch (``e``), the members (``m``) or both."""
+    name = index_name(app, value)
+    backend: Any = app.extensions["srvsession"].backend
+    for part in parts:
+        if isinstance(backend.index, CellIndex):
+            assert backend.delete(f"{name}:{part}"), "there was none"
+        else:
+            assert backend._client.delete(f"{{{name}}}:{part}"), "there was none"
+
+
+class SteppingBackend:
+    """A backend that does something else before a chosen call of whoever uses it.
+
+    An index over cells is stepped through cell by cell; one of the server's own does
+    each step at once. What is done in between is not interrupted itself.
+    """
+
+    def __init__(self, backend: Backend, clock: Callable[[], float]) -> None:
+        self._backend: Any = backend
+        self._disarm()
+        self.unlistings = 0
+        """How often a list of members was written, or shortened by the server."""
+        self.index: Any = _SteppingIndex(self, backend.index)
+        if isinstance(backend.index, CellIndex):
+            self.index = CellIndex(self, time.time if backend.shared else clock)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def positions(
+        self, in_between: Callable[[], Any], most: int = MOST_STEPS
+    ) -> Iterator[int]:
+        """Yield 0, 1, 2 and so on: before that call of the next job, do `in_between`.
+
+        Ends when the job is over before: then `in_between` is done after it.
+        """
+        for position in range(most):
+            self._do, self._at = in_between, position
+            self.begin()
+            yield position
+            finished_before = self._was_late
+            self._disarm()
+            if finished_before:
+                return
+        raise AssertionError("the job never ends")
+
+    def begin(self) -> None:
+        """Count steps from here on."""
+        self._steps, self._counting = 0, True
+
+    def pause(self) -> None:
+        """Count none until the next :meth:`begin`."""
+        self._counting = False
+
+    def finish(self) -> None:
+        """Do what is to be done in between now, if the job was over before."""
+        if self._do is not None:
+            self._was_late = True
+            do, self._do = self._do, None
+            do()
+
+    def get(self, key: str) -> Cell | None:
+        self.step()
+        cell: Cell | None = self._backend.get(key)
+        return cell
+
+    def add(self, key: str, data: bytes, ttl: int) -> Token | None:
+        self.step()
+        return self._backend.add(key, data, ttl)
+
+    def swap(
+        self, key: str, data: bytes, token: Token, ttl: int
+    ) -> Token | Cell | None:
+        self.step()
+        self.unlistings += key.endswith(":m")
+        return self._backend.swap(key, data, token, ttl)
+
+    def delete(self, key: str, token: Token | None = None) -> bool:
+        self.step()
+        return bool(self._backend.delete(key, token))
+
+    def step(self) -> None:
+        """Count a call, and do what is to be done before it."""
+        if self._do is None or not self._counting:
+            return
+        if self._steps == self._at:
+            do, self._do = self._do, None
+            do()
+        self._steps += 1
+
+    def _disarm(self) -> None:
+        self._do: Callable[[], Any] | None = None
+        self._steps, self._at = 0, 0
+        self._counting = self._was_late = False
+
+
+class _SteppingIndex:
+    """Steps before each call of an index that the server keeps itself."""
+
+    def __init__(self, backend: SteppingBackend, index: Any) -> None:
+        self._backend = backend
+        self._index = index
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(self._index, name)
+
+        def stepped(*args: Any, **kwargs: Any) -> Any:
+            self._backend.step()
+            self._backend.unlistings += name == "remove"
+            return function(*args, **kwargs)
+
+        return stepped

@@ -1,0 +1,603 @@
+"""``flask sessions``: what people see, what programs read, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask_login import LoginManager
+
+from flask_srvsession.backends import backend_from_url
+from tests.servers import running_memcached, running_redis
+
+from .apps import Browser, use_flask_login
+from .devices import alive, found, signed_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+    from flask import Flask
+
+    from tests.conftest import MakeApp
+    from tests.servers import Server
+
+ON_MEMORY = pytest.mark.parametrize("backend", ["memory"], indirect=True)
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\nID  \x9b31m\u202egnp.exe\x7f"
+SAFE: dict[str, Any] = {
+    "SESSION_COOKIE_SECURE": True,
+    "SESSION_COOKIE_SAMESITE": "Lax",
+    "SESSION_COOKIE_NAME": "__Host-session",
+}
+
+
+def flask(app: Flask, *args: str, answer: str = "") -> Result:
+    """Run ``flask sessions`` with these arguments."""
+    command = ["sessions", *args]
+    result: Result = app.test_cli_runner().invoke(args=command, input=answer)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def printed(app: Flask, *args: str) -> Any:
+    """Return the JSON that a command prints."""
+    return json.loads(flask(app, *args, "--json").stdout)
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app(SRVSESSION_METADATA=True)
+
+
+class TestList:
+    def test_shows_a_line_for_each_session(self, app: Flask) -> None:
+        browsers, others = signed_in(app, 42, 2), signed_in(app, 7)
+
+        result = flask(app, "list", "--user_id", "42")
+
+        assert result.exit_code == 0
+        lines = result.stdout.splitlines()
+        assert lines[0].split()[0] == "ID"
+        ids = {line.split()[0] for line in lines[1:]}
+        assert ids == {browser.id for browser in browsers}
+        assert others[0].id not in result.output
+
+    def test_prints_json_for_programs(self, app: Flask) -> None:
+        [browser] = signed_in(app)
+        [info] = found(app)
+
+        [entry] = printed(app, "list", "--user_id", "42")
+
+        assert entry == {
+            "id": browser.id,
+            "created_at": info.created_at.isoformat(),
+            "last_seen_at": info.last_seen_at.isoformat(),
+            "expires_at": info.expires_at.isoformat(),
+            "meta": {"ip": "127.0.0.0", "agent": info.meta["agent"]},
+        }
+
+    def test_of_nobody_is_empty_and_no_failure(self, app: Flask) -> None:
+        result = flask(app, "list", "--user_id", "nobody")
+
+        assert (result.exit_code, result.stdout) == (0, "No sessions.\n")
+        assert printed(app, "list", "--user_id", "nobody") == []
+
+    def test_takes_several_values_and_any_index(self, make_app: MakeApp) -> None:
+        indexes = {n: (n,) for n in ("user_id", "tenant", "json", "yes", "key", "help")}
+        app = make_app(SRVSESSION_INDEXES=indexes)
+        browser = Browser(app)
+        browser.set(user_id=1, tenant="a=b", json=2, yes=3, key=4, help=5)
+        other = signed_in(app, 2)[0]
+
+        for args in (
+            ["--user_id", "1"],
+            ["--tenant", "a=b"],
+            ["--key", "tenant=a=b"],
+            *(["--key", text] for text in ("json=2", "yes=3", "key=4", "help=5")),
+        ):
+            assert [e["id"] for e in printed(app, "list", *args)] == [browser.id]
+        both = printed(app, "list", "--user_id", "1", "--user_id", "2")
+        assert [entry["id"] for entry in both] == [browser.id, other.id]
+
+    def test_help_names_the_indexes_of_this_app(self, make_app: MakeApp) -> None:
+        app = make_app(SRVSESSION_INDEXES={"tenant": ("tenant",)})
+
+        result = flask(app, "list", "--help")
+
+        assert "--tenant" in result.stdout
+        assert "--user_id" not in result.stdout
+
+    @pytest.mark.parametrize(
+        "args",
+        [
+            [],
+            ["--user", "42"],
+            ["--user_id"],
+            ["42"],
+            ["--key", "user_id"],
+            ["--key", "nope=1"],
+            ["--key", "=1"],
+        ],
+        ids=str,
+    )
+    def test_wrong_usage_ends_with_2(self, app: Flask, args: list[str]) -> None:
+        result = flask(app, "list", *args)
+
+        assert result.exit_code == 2
+        assert result.stdout == ""
+
+
+class TestShow:
+    def test_tells_what_is_known(self, app: Flask) -> None:
+        [browser] = signed_in(app)
+
+        result = flask(app, "show", browser.id)
+
+        assert result.exit_code == 0
+        assert f"id: {browser.id}" in result.stdout
+        assert "client ip: 127.0.0.0" in result.stdout
+        assert printed(app, "show", browser.id)["id"] == browser.id
+
+    @pytest.mark.parametrize("session_id", ["f" * 32 + "_65f00000", "", "\x1b[2J"])
+    def test_an_unknown_id_ends_with_1(self, app: Flask, session_id: str) -> None:
+        result = flask(app, "show", session_id)
+
+        assert result.exit_code == 1
+        assert result.stdout == ""
+        assert "\x1b" not in result.output
+
+
+class TestRevoke:
+    def test_asks_first(self, app: Flask) -> None:
+        [browser] = signed_in(app)
+
+        refused = flask(app, "revoke", browser.id, answer="n\n")
+        assert refused.exit_code == 1
+        assert alive([browser]) == [True]
+
+        confirmed = flask(app, "revoke", browser.id, answer="y\n")
+        assert confirmed.exit_code == 0
+        assert alive([browser]) == [False]
+
+    def test_does_nothing_where_nobody_can_be_asked(self, app: Flask) -> None:
+        [browser] = signed_in(app)
+
+        result = flask(app, "revoke", browser.id)
+
+        assert result.exit_code == 1
+        assert alive([browser]) == [True]
+
+    def test_yes_skips_the_question(self, app: Flask) -> None:
+        browsers = signed_in(app, 42, 3)
+
+        result = flask(app, "revoke", browsers[0].id, browsers[2].id, "--yes")
+
+        assert result.exit_code == 0
+        assert result.stdout == "Ended 2 session(s).\n"
+        assert alive(browsers) == [False, True, False]
+
+    def test_what_is_not_there_ends_with_1_and_the_rest_is_done(
+        self, app: Flask
+    ) -> None:
+        [browser] = signed_in(app)
+        ids = ["f" * 32 + "_65f00000", browser.id]
+
+        result = flask(app, "revoke", *ids, "--yes", "--json")
+
+        assert result.exit_code == 1
+        assert json.loads(result.stdout) == {"revoked": ids[1:], "not_found": ids[:1]}
+        assert alive([browser]) == [False]
+
+    def test_with_an_owner_ends_only_theirs(self, app: Flask) -> None:
+        [browser] = signed_in(app, 42)
+
+        wrong = flask(app, "revoke", browser.id, "--user_id", "7", "--yes")
+        assert wrong.exit_code == 1
+        assert alive([browser]) == [True]
+
+        right = flask(app, "revoke", browser.id, "--user_id", "42", "--yes")
+        assert right.exit_code == 0
+        assert alive([browser]) == [False]
+
+    def test_two_owners_are_wrong_usage(self, app: Flask) -> None:
+        [browser] = signed_in(app, 42)
+        owners = ["--user_id", "42", "--user_id", "7"]
+
+        assert flask(app, "revoke", browser.id, *owners, "--yes").exit_code == 2
+        assert alive([browser]) == [True]
+
+
+class TestRevokeAll:
+    def test_asks_and_says_how_many(self, app: Flask) -> None:
+        browsers, others = signed_in(app, 42, 2), signed_in(app, 7)
+
+        refused = flask(app, "revoke-all", "--user_id", "42", answer="n\n")
+        assert refused.exit_code == 1
+        assert "2 now" in refused.output
+        assert alive(browsers) == [True, True]
+
+        done = flask(app, "revoke-all", "--user_id", "42", answer="y\n")
+        assert done.exit_code == 0
+        assert alive([*browsers, *others]) == [False, False, True]
+
+    def test_prints_json_and_nothing_else_on_stdout(self, app: Flask) -> None:
+        signed_in(app, 42, 2)
+
+        args = ["revoke-all", "--user_id", "42", "--json"]
+        result = flask(app, *args, answer="y\n")
+
+        assert json.loads(result.stdout) == {"revoked": 2}
+        assert printed(app, *args[:-1], "--yes") == {"revoked": 0}
+
+    def test_without_an_owner_is_wrong_usage(self, app: Flask) -> None:
+        browsers = signed_in(app)
+
+        assert flask(app, "revoke-all", "--yes").exit_code == 2
+        assert alive(browsers) == [True]
+
+
+class TestSweepAndStats:
+    @ON_MEMORY
+    def test_sweep_counts_what_it_removed(self, app: Flask, clock: Any) -> None:
+        Browser(app).set(theme="dark")
+        clock.advance(366 * 86400)
+
+        assert printed(app, "sweep") == {"removed": 1}
+        assert flask(app, "sweep").stdout == "Removed 0 expired record(s).\n"
+
+    def test_stats_are_numbers_of_the_storage(self, app: Flask) -> None:
+        signed_in(app, 42, 2)
+
+        facts = printed(app, "stats")
+
+        kind = facts.pop("backend")
+        assert kind == type(app.extensions["srvsession"].backend).__name__
+        assert facts.get("items", facts.get("keys")) >= 2
+        assert all(type(value) is int for value in facts.values())
+        assert flask(app, "stats").stdout.startswith(f"backend: {kind}\n")
+
+
+class TestSecrecy:
+    COMMANDS = (
+        ("list", "--user_id", "42"),
+        ("show", "{id}"),
+        ("stats",),
+        ("check",),
+        ("revoke", "{id}", "--yes"),
+        ("revoke-all", "--user_id", "42", "--yes"),
+    )
+
+    @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c[0])
+    @pytest.mark.parametrize("as_json", [False, True])
+    def test_neither_tokens_nor_content_nor_keys_are_shown(
+        self, app: Flask, command: tuple[str, ...], as_json: bool
+    ) -> None:
+        browser = Browser(app)
+        browser.set(user_id=42, note="a private note")
+        _, _, token, signature = browser.cookie.split(".")
+        args = [part.format(id=browser.id) for part in command]
+
+        result = flask(app, *args, *(["--json"] if as_json else []))
+
+        assert result.exit_code in (0, 1)
+        for secret in (token, signature, "private", app.config["SECRET_KEY"]):
+            assert secret not in result.output
+
+    @pytest.mark.parametrize("command", COMMANDS[:2], ids=lambda c: c[0])
+    @pytest.mark.parametrize("as_json", [False, True])
+    def test_what_clients_say_of_themselves_cannot_drive_the_terminal(
+        self, make_app: MakeApp, command: tuple[str, ...], as_json: bool
+    ) -> None:
+        app = make_app(
+            SRVSESSION_METADATA=lambda request: {HOSTILE: HOSTILE, "more": [HOSTILE]}
+        )
+        [browser] = signed_in(app)
+        args = [part.format(id=browser.id) for part in command]
+
+        result = flask(app, *args, *(["--json"] if as_json else []))
+
+        assert result.exit_code == 0
+        text = result.stdout.replace("\n", "")
+        assert not [c for c in text if unicodedata.category(c)[0] == "C"]
+        if command[0] == "list" and not as_json:
+            assert len(result.stdout.splitlines()) == 2
+        if as_json:
+            entry = json.loads(result.stdout)
+            entry = entry[0] if command[0] == "list" else entry
+            assert entry["meta"] == {HOSTILE: HOSTILE, "more": [HOSTILE]}
+
+
+class TestUnreachable:
+    @pytest.fixture
+    def lost(self, make_app: MakeApp, tmp_path: Path) -> Flask:
+        with running_redis(tmp_path) as server:
+            url = server.url
+        return make_app(backend_from_url(url), **SAFE)
+
+    @ON_MEMORY
+    @pytest.mark.parametrize(
+        "args",
+        [
+            ["list", "--user_id", "42"],
+            ["show", "f" * 32 + "_65f00000"],
+            ["revoke", "f" * 32 + "_65f00000", "--yes"],
+            ["revoke-all", "--user_id", "42", "--yes"],
+            ["stats"],
+            ["check"],
+        ],
+        ids=lambda args: args[0],
+    )
+    def test_ends_with_3(self, lost: Flask, args: list[str]) -> None:
+        result = flask(lost, *args)
+
+        assert result.exit_code == 3
+        assert "ConnectionError" in result.output
+        assert "Traceback" not in result.output
+
+    @ON_MEMORY
+    def test_check_still_says_what_it_knows(self, lost: Flask) -> None:
+        lost.config["SESSION_COOKIE_SECURE"] = False
+
+        keys = {finding["key"] for finding in printed(lost, "check")}
+
+        assert {"SESSION_COOKIE_SECURE", "SRVSESSION_BACKEND"} <= keys
+
+
+class TestCheck:
+    """What it makes of a configuration is in the unit tests of ``checks``."""
+
+    @staticmethod
+    def problems(app: Flask) -> dict[str, str]:
+        findings = printed(app, "check")
+        return {f["key"]: f["severity"] for f in findings if f["severity"] != "info"}
+
+    def test_a_sound_app_ends_with_0(
+        self, redis_server: Server, make_app: MakeApp
+    ) -> None:
+        backend: Any = backend_from_url(redis_server.url)
+        app = make_app(backend, **SAFE)
+
+        result = flask(app, "check")
+
+        assert result.exit_code == 0, result.output
+        backend.close()
+
+    @ON_MEMORY
+    def test_problems_end_with_1_and_say_what_to_do(self, make_app: MakeApp) -> None:
+        app = make_app(SECRET_KEY="change-me", SESSION_COOKIE_NAME="__Host-x")
+
+        result = flask(app, "check")
+
+        assert result.exit_code == 1
+        assert "error: SECRET_KEY\n" in result.stdout
+        assert "-> Set SESSION_COOKIE_SECURE = True" in result.stdout
+        assert "change-me" not in result.output
+        assert self.problems(app) == {
+            "SECRET_KEY": "error",
+            "SESSION_COOKIE_NAME": "error",
+            "SESSION_COOKIE_SECURE": "warning",
+            "SRVSESSION_BACKEND": "warning",
+        }
+
+    @ON_MEMORY
+    def test_what_is_ignored_does_not_count(self, make_app: MakeApp) -> None:
+        result = flask(make_app(**SAFE), "check", "--ignore", "SRVSESSION_BACKEND")
+
+        assert result.exit_code == 0
+
+    @ON_MEMORY
+    def test_an_app_without_a_secret_key_can_be_checked(
+        self, make_app: MakeApp
+    ) -> None:
+        app = make_app(SECRET_KEY=None)
+
+        assert self.problems(app)["SECRET_KEY"] == "error"
+        assert flask(app, "list", "--user_id", "1").exit_code == 2
+
+    @ON_MEMORY
+    def test_the_remember_cookie_of_flask_login_is_named(
+        self, make_app: MakeApp
+    ) -> None:
+        app = make_app(**SAFE)
+        assert "REMEMBER_COOKIE_NAME" not in self.problems(app)
+
+        use_flask_login(app)
+
+        assert self.problems(app)["REMEMBER_COOKIE_NAME"] == "warning"
+        assert isinstance(app.login_manager, LoginManager)  # type: ignore[attr-defined]
+
+    def test_fenced_load_that_is_off_where_the_storage_evicts(
+        self, make_app: MakeApp
+    ) -> None:
+        app = make_app(**SAFE, SRVSESSION_FENCED_LOAD=False)
+        evicts = app.extensions["srvsession"].backend.evicts
+
+        assert ("SRVSESSION_FENCED_LOAD" in self.problems(app)) is evicts
+
+    @ON_MEMORY
+    def test_a_redis_that_loses_what_it_was_told(
+        self, make_app: MakeApp, tmp_path: Path
+    ) -> None:
+        options = ["--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"]
+        with running_redis(tmp_path, *options, "--save", "60 1") as server:
+            backend: Any = backend_from_url(server.url)
+            problems = self.problems(make_app(backend, **SAFE))
+            backend.close()
+
+        assert problems == {
+            "redis: maxmemory-policy": "warning",
+            "redis: appendonly": "warning",
+        }
+
+    @ON_MEMORY
+    def test_a_redis_with_replicas_and_a_replica(
+        self, make_app: MakeApp, tmp_path: Path
+    ) -> None:
+        (tmp_path / "a").mkdir()
+        (tmp_path / "b").mkdir()
+        with running_redis(tmp_path / "a", "--repl-diskless-sync-delay", "0") as one:
+            of = ["--replicaof", one.host, str(one.port)]
+            with running_redis(tmp_path / "b", *of) as two:
+                primary: Any = backend_from_url(one.url)
+                replica: Any = backend_from_url(two.url)
+                primary._client.set("written", "1")
+                primary._client.wait(1, 5000)
+
+                of_primary = self.problems(make_app(primary, **SAFE))
+                of_replica = self.problems(make_app(replica, **SAFE))
+
+                primary.close()
+                replica.close()
+        assert of_primary == {"redis: min-replicas-to-write": "warning"}
+        assert of_replica == {"redis: role": "error"}
+
+    @ON_MEMORY
+    def test_a_redis_that_does_not_want_to_tell(
+        self, make_app: MakeApp, tmp_path: Path
+    ) -> None:
+        with running_redis(tmp_path) as server:
+            admin: Any = backend_from_url(server.url)
+            admin._client.acl_setuser(
+                "app",
+                enabled=True,
+                passwords=["+pw"],
+                categories=["+@all", "-@admin", "-@dangerous"],
+                keys=["*"],
+            )
+            url = server.url.replace("//", "//app:pw@")
+            backend: Any = backend_from_url(url)
+            app = make_app(backend, **SAFE)
+
+            result = flask(app, "check")
+            stats = printed(app, "stats")
+
+            backend.close()
+            admin.close()
+        assert result.exit_code == 0
+        assert "redis: INFO" in result.stdout
+        assert "pw@" not in result.output
+        assert set(stats) == {"backend", "keys"}
+
+    @ON_MEMORY
+    def test_a_client_that_repeats_commands_or_waits_for_ever(
+        self, make_app: MakeApp, redis_server: Server
+    ) -> None:
+        import redis
+
+        from flask_srvsession.backends.redis import RedisBackend
+
+        host, port = redis_server.host, redis_server.port
+        client = redis.Redis(host, port, socket_timeout=None)
+        backend = RedisBackend(client)
+
+        problems = self.problems(make_app(backend, **SAFE))
+
+        backend.close()
+        assert problems == {
+            "redis client: retry": "warning",
+            "redis client: socket_timeout": "warning",
+        }
+
+    @ON_MEMORY
+    def test_a_memcached_without_cas_that_has_evicted(self, make_app: MakeApp) -> None:
+        with running_memcached("-C", "-m", "8", "-I", "512k") as server:
+            backend: Any = backend_from_url(server.url)
+            [client] = backend._clients
+            for number in range(60):
+                client.set(f"filler{number}", b"x" * 400_000, noreply=False)
+
+            problems = self.problems(make_app(backend, **SAFE))
+
+            backend.close()
+        assert problems == {
+            "memcached: cas_enabled": "error",
+            "memcached: evictions": "warning",
+            "memcached: item_size_max": "warning",
+        }
+
+
+APP = """
+import os
+from flask import Flask
+from flask_srvsession import ServerSession
+from flask_srvsession.backends import backend_from_url
+
+app = Flask("testapp")
+app.config["SECRET_KEY"] = os.environ["TEST_SECRET_KEY"]
+app.config["SRVSESSION_KEY_PREFIX"] = os.environ["TEST_PREFIX"]
+app.config["SRVSESSION_BACKEND"] = os.environ["TEST_URL"]
+ServerSession(app)
+"""
+
+
+class Shell:
+    """Runs the command in a process of its own, on the sessions of an app."""
+
+    def __init__(self, app: Flask, url: str, directory: Path) -> None:
+        (directory / "wsgi.py").write_text(APP, encoding="ascii")
+        self._directory = directory
+        self._environment = {
+            **os.environ,
+            "TEST_SECRET_KEY": app.config["SECRET_KEY"],
+            "TEST_PREFIX": app.config["SRVSESSION_KEY_PREFIX"],
+            "TEST_URL": url,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+
+    def run(
+        self, *args: str, stderr: int = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "flask", "--app", "wsgi", "sessions", *args]
+        return subprocess.run(
+            command,
+            cwd=self._directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+
+@pytest.fixture
+def shell(request: pytest.FixtureRequest, tmp_path: Path, app: Flask) -> Shell:
+    app.extensions["srvsession"].clock = time.time
+    kind = type(app.extensions["srvsession"].backend).__name__.lower()
+    server = request.getfixturevalue(f"{kind.removesuffix('backend')}_server")
+    return Shell(app, server.url, tmp_path)
+
+
+@pytest.mark.parametrize("backend", ["redis", "memcached"], indirect=True)
+def test_works_as_a_command_of_the_shell(app: Flask, shell: Shell) -> None:
+    [browser] = signed_in(app)
+
+    listing = shell.run("list", "--user_id", "42", "--json")
+    assert [e["id"] for e in json.loads(listing.stdout)] == [browser.id]
+    assert shell.run("revoke", browser.id).returncode == 1
+    assert shell.run("revoke", browser.id, "--yes").returncode == 0
+    assert shell.run("show", browser.id).returncode == 1
+    assert alive([browser]) == [False]
+
+
+@pytest.mark.parametrize("backend", ["redis"], indirect=True)
+def test_a_progress_bar_is_shown_to_people_only(app: Flask, shell: Shell) -> None:
+    ids = [browser.id for browser in signed_in(app, 42, 4)]
+    reader, terminal = os.openpty()
+
+    watched = shell.run("revoke", *ids[:2], "--yes", stderr=terminal)
+    shown = os.read(reader, 10_000).decode()
+    piped = shell.run("revoke", *ids[2:], "--yes")
+
+    os.close(reader)
+    os.close(terminal)
+    assert "100%" in shown
+    assert watched.stdout == piped.stdout == "Ended 2 session(s).\n"
+    assert piped.stderr == ""

@@ -1,0 +1,356 @@
+"""What finding and ending sessions costs, and what a lost or huge index does."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flask_srvsession import BackendError
+from flask_srvsession.backends import backend_from_url
+from flask_srvsession.backends.index import CellIndex, IndexFull, _Roll
+from flask_srvsession.backends.memcached import MemcachedBackend
+from flask_srvsession.record import Record
+from tests.servers import running_redis
+
+from .apps import index_name, listed
+from .devices import (
+    SteppingBackend,
+    alive,
+    assigning,
+    found,
+    lose_index,
+    revoke_all,
+    sessions,
+    signed_in,
+    store_of,
+)
+from .probes import RedisMonitor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flask import Flask
+
+    from flask_srvsession.backends import Backend
+    from flask_srvsession.testing import FakeClock
+    from tests.conftest import MakeApp
+    from tests.servers import Server
+
+MANY = 10_000
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app()
+
+
+ON_REDIS = pytest.mark.parametrize("backend", ["redis"], indirect=True)
+ON_MEMCACHED = pytest.mark.parametrize("backend", ["memcached"], indirect=True)
+
+
+def add_members(app: Flask, count: int) -> list[str]:
+    """List `count` more live sessions of user 42, who has one, faster than logins."""
+    store, backend = store_of(app), app.extensions["srvsession"].backend
+    [template] = store.find(next(iter(_record(app).bindings)))
+    born = template.id.partition("_")[2]
+    more = [f"{secrets.token_hex(16)}_{born}" for _ in range(count)]
+    for member in more:
+        store._cells.add(member, template.record)
+    name = index_name(app, 42)
+    if isinstance(backend.index, CellIndex):
+        cell = backend.get(f"{name}:m")
+        roll = _Roll.load(cell.data)
+        assert roll is not None
+        members = dict.fromkeys([*roll.members, *more], roll.until)
+        data = _Roll(roll.stamp, roll.until, members).dump()
+        assert backend.swap(f"{name}:m", data, cell.token, 86400)
+    else:
+        until = (time.time() + 86400) * 1000
+        backend._client.zadd(f"{{{name}}}:m", dict.fromkeys(more, until))
+    return more
+
+
+def reads(app: Flask) -> int:
+    """Return how many keys the memcached server was asked for so far."""
+    backend = app.extensions["srvsession"].backend
+    return int(backend._facts()[0]["cmd_get"])
+
+
+def refusal(app: Flask) -> BackendError | None:
+    """Log user 42 in once more; return why that was refused."""
+    try:
+        store_of(app).create(assigning(app, user_id=42))
+    except BackendError as error:
+        return error
+    return None
+
+
+def _record(app: Flask) -> Record:
+    [info] = found(app)
+    held = store_of(app).peek(info.id)
+    assert held is not None
+    return held.record
+
+
+class TestCost:
+    @pytest.mark.parametrize("count", [1, 5])
+    @ON_REDIS
+    def test_redis_finds_n_sessions_in_n_and_one_commands_whatever_the_total(
+        self, app: Flask, redis_server: Server, count: int
+    ) -> None:
+        signed_in(app, 42, count)
+        signed_in(app, 7, 20)
+        found(app)
+        monitor = RedisMonitor(redis_server)
+
+        infos = found(app)
+
+        commands = monitor.taken()
+        monitor.close()
+        assert len(infos) == count
+        assert len(commands) <= count + 1
+        assert commands[0] == "evalsha"
+
+    @ON_MEMCACHED
+    @pytest.mark.parametrize("count", [1, 5])
+    def test_memcached_finds_n_sessions_in_n_and_one_reads_whatever_the_total(
+        self, app: Flask, count: int
+    ) -> None:
+        signed_in(app, 42, count)
+        signed_in(app, 7, 20)
+        before = reads(app)
+
+        infos = found(app)
+
+        assert len(infos) == count
+        assert reads(app) - before <= count + 1
+
+    @ON_REDIS
+    def test_redis_revokes_n_sessions_in_2n_and_2_commands_and_n_unlistings(
+        self, app: Flask, redis_server: Server
+    ) -> None:
+        """A fence; a read, a delete and an unlisting each; one unlisting of all."""
+        signed_in(app, 42, 3)
+        revoke_all(app)
+        signed_in(app, 42, 3)
+        monitor = RedisMonitor(redis_server)
+
+        assert revoke_all(app) == 3
+
+        commands = monitor.taken()
+        monitor.close()
+        assert len(commands) <= 1 + 3 * 3 + 1
+
+    @ON_REDIS
+    def test_a_member_costs_at_most_130_bytes_in_redis(self, app: Flask) -> None:
+        signed_in(app, 42)
+        add_members(app, 1000)
+        client = app.extensions["srvsession"].backend._client
+        name = index_name(app, 42)
+
+        size = client.memory_usage(f"{{{name}}}:m", samples=0)
+
+        assert size / 1001 <= 130
+
+
+class TestMany:
+    def test_revoke_all_writes_the_member_list_a_few_times_whatever_its_length(
+        self, make_app: MakeApp, backend: Backend, clock: FakeClock
+    ) -> None:
+        """A list that is written for each of its members takes minutes for 10 000."""
+        stepping = SteppingBackend(backend, clock)
+        app = make_app(stepping)
+        written = []
+        for count in (2, 20):
+            signed_in(app, 42, count)
+            stepping.unlistings = 0
+            assert revoke_all(app) == count
+            written.append(stepping.unlistings)
+
+        assert written[0] == written[1]
+
+    def test_ten_thousand_sessions_of_one_user_are_found_and_ended(
+        self, app: Flask
+    ) -> None:
+        [browser] = signed_in(app, 42)
+        others = signed_in(app, 7)
+        add_members(app, MANY - 1)
+
+        assert len(found(app)) == MANY
+        assert alive([browser]) == [True]
+        assert revoke_all(app) == MANY
+        assert found(app) == []
+        assert listed(app, 42) == set()
+        assert alive([browser, *others]) == [False, True]
+
+    def test_a_login_and_a_logout_work_among_ten_thousand(self, app: Flask) -> None:
+        signed_in(app, 42)
+        add_members(app, MANY - 1)
+
+        [browser] = signed_in(app, 42)
+        assert len(listed(app, 42)) == MANY + 1
+        with app.app_context():
+            assert sessions.revoke(browser.id, user_id=42)
+
+        assert alive([browser]) == [False]
+        assert len(listed(app, 42)) == MANY
+
+    @ON_MEMCACHED
+    def test_a_load_reads_no_member_list(self, app: Flask) -> None:
+        """Of a bound session memcached reads the record and a small epoch item."""
+        [browser] = signed_in(app, 42)
+        more = add_members(app, MANY - 1)
+        backend = app.extensions["srvsession"].backend
+        name = index_name(app, 42)
+        before = reads(app)
+
+        assert alive([browser]) == [True]
+
+        assert reads(app) - before == 2
+        assert len(backend.get(f"{name}:e").data) < 200
+        members = len(backend.get(f"{name}:m").data)
+        assert members / len(more) <= 25
+        assert members < backend.max_bytes
+
+    @ON_MEMCACHED
+    def test_memcached_refuses_a_list_that_is_too_long_and_says_so(
+        self, memcached_server: Server, make_app: MakeApp
+    ) -> None:
+        backend = MemcachedBackend.from_url(f"{memcached_server.url}?max_bytes=20000")
+        app = make_app(backend, SRVSESSION_MAX_PAYLOAD=1000)
+        [browser], others = signed_in(app, 42), signed_in(app, 7)
+        add_members(app, 970)
+
+        attempts = (refusal(app) for _ in range(60))
+        refused = next(filter(None, attempts), None)
+
+        assert isinstance(refused, BackendError)
+        assert isinstance(refused.__cause__, IndexFull)
+        assert "20000" in str(refused.__cause__)
+        assert alive([browser, *others]) == [True, True]
+        assert revoke_all(app) >= 971
+        assert alive(signed_in(app, 42)) == [True]
+        backend.close()
+
+
+class TestLoss:
+    """What memcached does when it is full or restarted."""
+
+    @pytest.mark.parametrize("parts", ["em", "e"])
+    def test_without_its_epoch_a_session_is_dead(
+        self, make_app: MakeApp, parts: str
+    ) -> None:
+        app = make_app(SRVSESSION_FENCED_LOAD=True)
+        browsers, others = signed_in(app, 42, 3), signed_in(app, 7)
+
+        lose_index(app, parts=parts)
+        assert alive(browsers) == [False, False, False]
+        late = signed_in(app, 42)
+
+        assert alive([*browsers, *late]) == [False, False, False, True]
+        assert alive(others) == [True]
+        assert [info.id for info in found(app)] == [late[0].id]
+
+    @ON_MEMCACHED
+    def test_memcached_logs_out_at_once_and_lets_in_again(self, app: Flask) -> None:
+        """With what is the default there."""
+        browsers, others = signed_in(app, 42, 3), signed_in(app, 7)
+
+        lose_index(app)
+
+        assert alive(browsers) == [False, False, False]
+        assert found(app) == []
+        assert alive(others) == [True]
+        again = signed_in(app, 42)
+        assert alive([*browsers, *again]) == [False, False, False, True]
+        assert [info.id for info in found(app)] == [again[0].id]
+
+    @ON_REDIS
+    def test_redis_that_may_evict_does_the_same(
+        self, tmp_path: Path, make_app: MakeApp
+    ) -> None:
+        options = ["--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru"]
+        with running_redis(tmp_path, *options) as server:
+            backend: Any = backend_from_url(server.url)
+            app = make_app(backend)
+            browsers, others = signed_in(app, 42, 3), signed_in(app, 7)
+            assert alive(browsers) == [True, True, True]
+
+            lose_index(app)
+
+            assert alive(browsers) == [False, False, False]
+            assert found(app) == []
+            again = signed_in(app, 42)
+            assert alive([*browsers, *again]) == [False, False, False, True]
+            assert alive(others) == [True]
+            backend.close()
+
+    def test_a_lost_member_list_leaves_nobody_out_of_reach_of_revoke_all(
+        self, make_app: MakeApp
+    ) -> None:
+        app = make_app(SRVSESSION_FENCED_LOAD=True)
+        browsers = signed_in(app, 42, 3)
+
+        lose_index(app, parts="m")
+        revoke_all(app)
+
+        assert alive(browsers) == [False, False, False]
+
+    def test_what_was_revoked_before_the_loss_stays_dead(
+        self, make_app: MakeApp
+    ) -> None:
+        app = make_app(SRVSESSION_FENCED_LOAD=True)
+        browsers = signed_in(app, 42, 2)
+        revoke_all(app)
+
+        lose_index(app, parts="e")
+        late = signed_in(app, 42)
+
+        assert alive([*browsers, *late]) == [False, False, True]
+
+    def test_an_epoch_from_before_the_loss_is_stale(self, make_app: MakeApp) -> None:
+        app = make_app(SRVSESSION_FENCED_LOAD=True)
+        signed_in(app, 42)
+        with app.app_context():
+            before = sessions.epoch(user_id=42)
+
+        lose_index(app)
+
+        with app.app_context():
+            assert sessions.epoch(user_id=42) != before
+
+
+class TestExpiry:
+    def test_members_are_gone_after_the_absolute_lifetime(
+        self, make_app: MakeApp, backend: Backend, clock: FakeClock
+    ) -> None:
+        app = make_app(
+            SRVSESSION_ABSOLUTE_LIFETIME=1,
+            SRVSESSION_IDLE_TIMEOUT=1,
+            SRVSESSION_TOUCH_INTERVAL=1,
+        )
+        signed_in(app, 42)
+        assert len(listed(app, 42)) == 1
+
+        clock.advance(1.3)
+        if backend.shared:
+            time.sleep(1.3)
+
+        assert listed(app, 42) == set()
+        assert found(app) == []
+
+    @ON_REDIS
+    def test_a_login_removes_what_is_over_from_the_list(
+        self, app: Flask, redis_server: Server
+    ) -> None:
+        signed_in(app, 42)
+        client = app.extensions["srvsession"].backend._client
+        members = f"{{{index_name(app, 42)}}}:m"
+        client.zadd(members, {"f" * 32 + "_1": 1})
+
+        signed_in(app, 42)
+
+        assert client.zcard(members) == 2

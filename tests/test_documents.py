@@ -1,0 +1,136 @@
+"""README and documentation are in step with what they describe.
+
+Their Python blocks run as tests of their own, see conftest.py in the root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docs.conf_table import PAGE, with_table
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)\s]+)\)")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the code blocks of a page."""
+    text = page.read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what can be linked to within a page."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.M)
+    words = (re.sub(r"[^\w\s-]", "", title).strip().lower() for title in titles)
+    return {word.replace(" ", "-") for word in words}
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text("utf-8")):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    seen, unread = set(), [README]
+    while unread:
+        page = unread.pop()
+        if page in seen:
+            continue
+        seen.add(page)
+        links = (link.partition("#")[0] for link in LINK.findall(page.read_text()))
+        targets = ((page.parent / link).resolve() for link in links)
+        unread += [target for target in targets if target.suffix == ".md"]
+
+    missing = set(PAGES) - seen - {ROOT / "docs" / "index.md"}
+
+    assert missing == set()
+
+
+def test_the_readme_shows_its_code_within_25_lines() -> None:
+    head = "\n".join(README.read_text("utf-8").splitlines()[:25]) + "\n"
+
+    shown = re.findall(r"^```python\n(.*?)^```$", head, re.M | re.S)
+
+    assert "session.destroy()" in shown[0]
+
+
+def test_the_code_in_the_readme_is_nine_lines_and_ends_a_session() -> None:
+    code = blocks(README, "python")[0]
+    namespace: dict[str, Any] = {"__name__": "readme"}
+    exec(code, namespace)
+    app, session = namespace["app"], namespace["session"]
+    app.add_url_rule("/in", "in", lambda: session.update(user_id=1) or "in")
+    app.add_url_rule("/", "who", lambda: str(session.get("user_id")))
+    browser, copy = app.test_client(), app.test_client()
+    browser.get("/in")
+    copy.set_cookie("session", browser.get_cookie("session").value)
+    assert copy.get("/").text == "1"
+
+    browser.post("/logout")
+
+    assert copy.get("/").text == "None"
+    assert len([line for line in code.splitlines() if line]) == 9
+
+
+def test_the_first_two_shell_blocks_serve_the_example_and_run_the_tests() -> None:
+    serve, test = blocks(README, "sh")[:2]
+
+    assert serve == "bash .ci/setup example && .venv/bin/flask --app example_app run\n"
+    assert test == "bash .ci/setup test && .venv/bin/python -m pytest\n"
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    awk = re.search(r"\$\((awk .+ README\.md)\)", script)
+    assert awk
+
+    found = subprocess.run(
+        ["bash", "-c", awk[1]], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert found.stdout == blocks(README, "sh")[1]
+    assert 'bash -euo pipefail -c "$command"' in script
+    assert "SRVSESSION_TEST_REQUIRE=1" in script
+
+
+@pytest.mark.parametrize("script", ["run", "setup"])
+def test_the_scripts_are_executable_and_have_no_syntax_error(script: str) -> None:
+    path = ROOT / ".ci" / script
+
+    assert os.access(path, os.X_OK)
+    subprocess.run(["bash", "-n", str(path)], check=True)
+
+
+def test_the_table_of_configuration_keys_is_up_to_date() -> None:
+    page = PAGE.read_text("utf-8")
+
+    assert page == with_table(page), "run: .venv/bin/python docs/conf_table.py"
+    assert page.count("| `SRVSESSION_") >= 17
+
+
+def test_every_error_and_signal_is_in_the_api_reference() -> None:
+    import flask_srvsession
+
+    reference = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
+
+    missing = [name for name in flask_srvsession.__all__ if name not in reference]
+
+    assert missing == []

@@ -1,0 +1,223 @@
+"""``flask sessions check`` finds what is wrong with a configuration, no more."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from flask_srvsession.backends.health import is_local, unencrypted
+from flask_srvsession.backends.memory import MemoryBackend
+from flask_srvsession.checks import check_configuration
+from flask_srvsession.config import Settings
+
+SOUND: dict[str, Any] = {
+    "SECRET_KEY": "0f8b1c6d2e7a4953b8c0d1e2f3a4b5c6",
+    "SESSION_COOKIE_SECURE": True,
+    "SESSION_COOKIE_SAMESITE": "Lax",
+    "SESSION_REFRESH_EACH_REQUEST": False,
+}
+
+
+def findings(**config: Any) -> dict[str, str]:
+    """Return key -> severity of what is found in a sound configuration and these."""
+    app = Flask("testapp")
+    app.config.update({**SOUND, **config})
+    settings = Settings.from_config(app.config, app.name)
+    resolved = settings.resolved(app.permanent_session_lifetime)
+    found = list(check_configuration(app.config, resolved))
+    assert all(finding.problem and finding.remedy for finding in found)
+    keys = [finding.key for finding in found]
+    assert len(keys) == len(set(keys))
+    return {finding.key: finding.severity for finding in found}
+
+
+def test_a_sound_configuration_has_no_findings() -> None:
+    assert findings() == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["session", "__Host-session", "__Secure-session", "__host-session"]
+)
+def test_a_sound_cookie_may_have_any_name(name: str) -> None:
+    assert findings(SESSION_COOKIE_NAME=name) == {}
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "severity"),
+    [
+        ({"SESSION_COOKIE_SECURE": False}, "SESSION_COOKIE_SECURE", "warning"),
+        ({"SESSION_COOKIE_HTTPONLY": False}, "SESSION_COOKIE_HTTPONLY", "warning"),
+        ({"SESSION_COOKIE_SAMESITE": None}, "SESSION_COOKIE_SAMESITE", "info"),
+        ({"SESSION_COOKIE_DOMAIN": "a.example"}, "SESSION_COOKIE_DOMAIN", "warning"),
+        (
+            {
+                "SESSION_COOKIE_NAME": "__Host-s",
+                "SESSION_COOKIE_PATH": "/app",
+            },
+            "SESSION_COOKIE_NAME",
+            "error",
+        ),
+        (
+            {"SESSION_COOKIE_NAME": "__Host-s", "APPLICATION_ROOT": "/app"},
+            "SESSION_COOKIE_NAME",
+            "error",
+        ),
+        (
+            {"PERMANENT_SESSION_LIFETIME": timedelta(days=401)},
+            "PERMANENT_SESSION_LIFETIME",
+            "warning",
+        ),
+        (
+            {
+                "SRVSESSION_IDLE_TIMEOUT": 86400 * 31,
+                "SRVSESSION_ABSOLUTE_LIFETIME": 86400 * 30,
+            },
+            "SRVSESSION_IDLE_TIMEOUT",
+            "warning",
+        ),
+        (
+            {"SRVSESSION_IDLE_TIMEOUT": 60, "SRVSESSION_TOUCH_INTERVAL": 60},
+            "SRVSESSION_TOUCH_INTERVAL",
+            "error",
+        ),
+        (
+            {"SRVSESSION_IDLE_TIMEOUT": 86400 * 32},
+            "PERMANENT_SESSION_LIFETIME",
+            "info",
+        ),
+        (
+            {"PERMANENT_SESSION_LIFETIME": 900},
+            "SRVSESSION_ROTATE_EVERY",
+            "warning",
+        ),
+        ({"SRVSESSION_ROTATE_EVERY": None}, "SRVSESSION_ROTATE_EVERY", "info"),
+        (
+            {"SESSION_REFRESH_EACH_REQUEST": True},
+            "SESSION_REFRESH_EACH_REQUEST",
+            "info",
+        ),
+        (
+            {"SRVSESSION_MAX_PER_KEY": 3, "SRVSESSION_INDEXES": {}},
+            "SRVSESSION_MAX_PER_KEY",
+            "warning",
+        ),
+    ],
+)
+def test_one_thing_wrong_is_one_finding(
+    config: dict[str, Any], key: str, severity: str
+) -> None:
+    assert findings(**config).get(key) == severity
+
+
+@pytest.mark.parametrize("name", ["__Host-s", "__Secure-s"])
+def test_a_name_that_promises_secure_needs_it(name: str) -> None:
+    found = findings(SESSION_COOKIE_NAME=name, SESSION_COOKIE_SECURE=False)
+
+    assert found["SESSION_COOKIE_NAME"] == "error"
+
+
+def test_the_host_prefix_forbids_a_domain_and_the_secure_prefix_does_not() -> None:
+    domain = {"SESSION_COOKIE_DOMAIN": "a.example"}
+
+    host = findings(SESSION_COOKIE_NAME="__Host-s", **domain)
+    secure = findings(SESSION_COOKIE_NAME="__Secure-s", **domain)
+
+    assert host["SESSION_COOKIE_NAME"] == "error"
+    assert "SESSION_COOKIE_NAME" not in secure
+
+
+@pytest.mark.parametrize("same_site", ["None", "none"])
+def test_same_site_none_needs_secure(same_site: str) -> None:
+    assert findings(SESSION_COOKIE_SAMESITE=same_site) == {}
+    found = findings(SESSION_COOKIE_SAMESITE=same_site, SESSION_COOKIE_SECURE=False)
+    assert found["SESSION_COOKIE_SAMESITE"] == "error"
+
+
+def test_partitioned_needs_secure() -> None:
+    assert findings(SESSION_COOKIE_PARTITIONED=True) == {}
+    found = findings(SESSION_COOKIE_PARTITIONED=True, SESSION_COOKIE_SECURE=False)
+    assert found["SESSION_COOKIE_PARTITIONED"] == "error"
+
+
+BAD_SECRETS: list[Any] = [
+    None,
+    "",
+    "dev",
+    "Change-Me",
+    b"super secret key",
+    "your_secret_key_here",
+    "0123456789abcde",
+    "a" * 64,
+    '_5#y2L"F4Q8z\n\xec]/',
+    b'_5#y2L"F4Q8z\n\xec]/',
+    "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
+]
+
+
+@pytest.mark.parametrize("secret", BAD_SECRETS, ids=repr)
+def test_a_secret_key_that_can_be_guessed_is_an_error(secret: Any) -> None:
+    assert findings(SECRET_KEY=secret) == {"SECRET_KEY": "error"}
+
+
+@pytest.mark.parametrize(
+    "secret", ["0123456789abcdef", b"0123456789abcdef", "correct horse battery staple"]
+)
+def test_a_long_secret_key_is_none(secret: Any) -> None:
+    assert findings(SECRET_KEY=secret) == {}
+
+
+def test_fallback_keys_are_looked_at_too() -> None:
+    found = findings(SECRET_KEY_FALLBACKS=[SOUND["SECRET_KEY"], "dev"])
+
+    assert found == {"SECRET_KEY_FALLBACKS[1]": "error"}
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1", "/s"])
+def test_what_is_on_this_computer_needs_no_encryption(host: str) -> None:
+    assert is_local(host)
+    assert list(unencrypted("key", [host])) == []
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "redis", "localhost.example", "::2", ""])
+def test_what_is_elsewhere_does(host: str) -> None:
+    [finding] = unencrypted("key", ["localhost", host])
+
+    assert (finding.severity, finding.key) == ("warning", "key")
+
+
+@pytest.mark.parametrize(
+    ("url", "finds"),
+    [
+        ("redis://redis.example/0", True),
+        ("rediss://redis.example/0", False),
+        ("redis://127.0.0.1/0", False),
+        ("unix:///run/redis.sock", False),
+    ],
+)
+def test_the_way_to_redis_is_looked_at_without_going_there(
+    url: str, finds: bool
+) -> None:
+    from flask_srvsession.backends.redis import RedisBackend
+    from flask_srvsession.backends.redis_health import _of_transport
+
+    backend = RedisBackend.from_url(url)
+
+    keys = {finding.key for finding in _of_transport(backend._client)}
+
+    assert ("redis client: host" in keys) is finds
+    backend.close()
+
+
+def test_a_backend_that_cannot_check_or_count_is_no_failure() -> None:
+    from flask_srvsession.backends import health
+
+    class Plain:
+        shared = True
+
+    plain: Any = Plain()
+    assert list(health.check(plain)) == []
+    assert health.stats(plain) == {}
+    assert health.stats(MemoryBackend()) == {"items": 0}
