@@ -167,15 +167,6 @@ def _lifetimes(config: Mapping[str, Any], settings: Settings) -> Iterator[Findin
             "Lower the one (or PERMANENT_SESSION_LIFETIME, its default) or raise the"
             " other.",
         )
-    if settings.touch_interval >= idle:
-        yield Finding(
-            "error",
-            "SRVSESSION_TOUCH_INTERVAL",
-            f"A session that is only read is renewed every"
-            f" {_says(settings.touch_interval)}, but ends after {_says(idle)}: people"
-            " are logged out while they read.",
-            "Make it a tenth of the idle timeout, or leave it out.",
-        )
     if permanent > MAX_LIFETIME:
         yield Finding(
             "warning",

@@ -96,12 +96,12 @@ class ServerSession:
         BackendError if the storage could not confirm it.
         """
         store, binding = _place(owner) if owner else (_store(), None)
-        held = _peek(session_id)
+        current, held = _current_id(), _peek(session_id)
         if held is None or (binding and binding not in held.record.bindings):
             return False
         ended = store.destroy(held.id, held)
         if ended:
-            _tell(store, [ended])
+            _tell(store, [ended], current)
         return ended is not None
 
     def revoke_all(self, *, keep_current: bool = False, **index: Any) -> int:
@@ -113,11 +113,12 @@ class ServerSession:
         not confirm all of it; then it is to be done again.
         """
         store, binding = _place(index)
-        spare = _current_id() if keep_current else None
+        current = _current_id()
+        spare = current if keep_current else None
         epoch, ended = store.revoke_all(binding, spare=spare)
         if spare:
             _current().was_spared(binding, epoch)
-        _tell(store, ended)
+        _tell(store, ended, current)
         return len(ended)
 
     def epoch(self, **index: Any) -> Epoch:
@@ -170,9 +171,8 @@ def _current_id() -> str | None:
     return None
 
 
-def _tell(store: SessionStore, ended: list[Held]) -> None:
+def _tell(store: SessionStore, ended: list[Held], current: str | None) -> None:
     """Say which sessions were ended; this request's own is a new one from now on."""
-    current = _current_id()
     if any(held.id == current for held in ended):
         _current().was_revoked()
     app = _runtime().app

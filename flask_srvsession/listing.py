@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
+from . import ids
 from .backends.base import Added, Epoch
 from .config import Settings
 from .errors import BackendError
@@ -62,11 +63,11 @@ class Listing:
             "bind",
             self._index.add,
             self._name(binding),
-            session_id,
+            ids.pack(session_id),
             epoch,
             ttl,
             limit=self._settings.max_per_key,
-            replaces=replaced,
+            replaces=replaced and ids.pack(replaced),
         )
 
     def admits(self, session_id: str, bindings: Mapping[Binding, Epoch]) -> bool:
@@ -75,7 +76,13 @@ class Listing:
         Asked where the storage may lose an index on its own (*fenced load*): it would
         otherwise let a session live that nobody finds any more.
         """
-        return not self._is_fenced(bindings) or self._has_epochs(session_id, bindings)
+        return bool(self.admitted({session_id: bindings}))
+
+    def admitted(self, sessions: Mapping[str, Mapping[Binding, Epoch]]) -> set[str]:
+        """Return the ids of those who would be admitted, asking each place once."""
+        if not any(sessions.values()) or not self._is_fenced():
+            return set(sessions)
+        return self._with_present_epochs(sessions)
 
     def spared(
         self, session_id: str, bindings: Mapping[Binding, Epoch]
@@ -85,7 +92,7 @@ class Listing:
 
         Who ends the present one after this finds the session listed, all the same.
         """
-        if not self._has_epochs(session_id, bindings):
+        if not self._with_present_epochs({session_id: bindings}):
             return {}
         return {binding: self.epoch(binding) for binding in bindings}
 
@@ -93,19 +100,22 @@ class Listing:
         self, binding: Binding, spare: Collection[str]
     ) -> tuple[Epoch, list[str]]:
         """Begin a new epoch; return it with all who are listed."""
-        return self._backend.twice(
-            "revoke", self._index.fence, self._name(binding), spare
-        )
+        name, spared = self._name(binding), [ids.pack(i) for i in spare]
+        epoch, members = self._backend.twice("revoke", self._index.fence, name, spared)
+        return epoch, [ids.unpack(member) for member in members]
 
     def members(self, binding: Binding) -> list[str]:
         """Return the ids of all who are listed, dead ones among them."""
-        return self._backend.twice("find", self._index.members, self._name(binding))
+        name = self._name(binding)
+        members = self._backend.twice("find", self._index.members, name)
+        return [ids.unpack(member) for member in members]
 
     def remove(self, binding: Binding, session_ids: Collection[str]) -> None:
         """Unlist sessions whose records are gone."""
         if session_ids:
             name = self._name(binding)
-            self._backend.twice("unbind", self._index.remove, name, session_ids)
+            members = [ids.pack(session_id) for session_id in session_ids]
+            self._backend.twice("unbind", self._index.remove, name, members)
 
     def forget(self, session_id: str, bindings: Collection[Binding]) -> None:
         """Unlist a session everywhere. Its record is gone already, and who reads the
@@ -127,17 +137,23 @@ class Listing:
                     if value is not None:
                         yield Binding(index, index_value(f"session[{key!r}]", value))
 
-    def _has_epochs(self, session_id: str, bindings: Mapping[Binding, Epoch]) -> bool:
-        return all(
-            self._backend.twice(
-                "load", self._index.admits, self._name(binding), session_id, epoch
-            )
-            for binding, epoch in bindings.items()
-        )
+    def _with_present_epochs(
+        self, sessions: Mapping[str, Mapping[Binding, Epoch]]
+    ) -> set[str]:
+        admitted = set(sessions)
+        for binding in {b for bindings in sessions.values() for b in bindings}:
+            bound = {i: e[binding] for i, e in sessions.items() if binding in e}
+            epochs = {
+                ids.pack(session_id): epoch for session_id, epoch in bound.items()
+            }
+            name = self._name(binding)
+            good = self._backend.twice("load", self._index.admits, name, epochs)
+            admitted -= bound.keys() - {ids.unpack(member) for member in good}
+        return admitted
 
-    def _is_fenced(self, bindings: Mapping[Binding, Epoch]) -> bool:
-        if not bindings or self._settings.fenced_load is not None:
-            return bool(bindings and self._settings.fenced_load)
+    def _is_fenced(self) -> bool:
+        if self._settings.fenced_load is not None:
+            return self._settings.fenced_load
         return self._backend.once("load", lambda: self._backend.backend.evicts)
 
 

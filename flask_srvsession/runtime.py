@@ -11,10 +11,12 @@ from typing import Any
 from flask import Flask, Request
 
 from .backends.base import Backend
+from .cells import Held
 from .config import Settings
 from .ids import CookieSigner
 from .record import RecordCodec
 from .serializers import SERIALIZERS, Serializer
+from .signals import session_revoked
 from .store import SessionStore
 
 log = logging.getLogger("flask_srvsession")
@@ -71,9 +73,22 @@ class Runtime:
         prefix = settings.key_prefix
         codec = RecordCodec(secret_keys, prefix, str(self._format))
         store = SessionStore(
-            self.backend, codec, self.serializer, settings, clock=self.clock
+            self.backend,
+            codec,
+            self.serializer,
+            settings,
+            clock=self.clock,
+            on_evicted=self._tell_evicted,
         )
         return Keyed(CookieSigner(secret_keys, prefix), store)
+
+    def _tell_evicted(self, held: Held) -> None:
+        """Send the signal in the middle of somebody else's login, which goes on."""
+        info = self.keyed.store.info(held)
+        try:
+            session_revoked.send(self.app, info=info)
+        except Exception:
+            log.exception("a receiver of session_revoked failed")
 
     def metadata(self, request: Request) -> Mapping[str, Any] | None:
         """Return what is kept about the client of `request`."""

@@ -72,8 +72,10 @@ class SessionStore:
         settings: Settings,
         *,
         clock: Callable[[], float] = time.time,
+        on_evicted: Callable[[Held], None] = lambda held: None,
     ) -> None:
         self.settings = settings
+        self._on_evicted = on_evicted
         self.clock = clock
         guarded = Guarded(backend)
         self._cells = RecordCells(guarded, codec, settings, clock)
@@ -199,17 +201,25 @@ class SessionStore:
             self._listing.forget(held.id, held.record.bindings)
         return deleted, found
 
-    def destroy(self, session_id: str, held: Held | None = None) -> Held | None:
+    def destroy(
+        self,
+        session_id: str,
+        held: Held | None = None,
+        *,
+        still_listed: Binding | None = None,
+    ) -> Held | None:
         """Delete the session, and what it was regenerated to; return what lived.
 
         From the return on no copy of its cookie works and no request in flight can
-        bring it back. `held` spares the read. Raises BackendError if that could not
-        be confirmed; then it may be done again.
+        bring it back. `held` spares the read; the caller unlists the session from
+        `still_listed`. Raises BackendError if that could not be confirmed; then it
+        may be done again.
         """
         lived = None
         for _ in range(MAX_ATTEMPTS):
             if held and self._cells.delete(session_id, held.version):
-                self._listing.forget(session_id, held.record.bindings)
+                listed = [b for b in held.record.bindings if b != still_listed]
+                self._listing.forget(session_id, listed)
                 return held
             content, version = self._cells.read(session_id)
             match content:
@@ -287,18 +297,16 @@ class SessionStore:
 
     def find(self, binding: Binding) -> list[Held]:
         """Return the live sessions of `binding`, oldest first."""
-        live, dead = [], []
-        for member in self._listing.members(binding):
-            content, version = self._cells.read(member)
-            if content is None:
-                dead.append(member)
-            elif (
-                isinstance(content, Record)
-                and binding in content.bindings
-                and self._listing.admits(member, content.bindings)
-            ):
-                live.append(Held(member, content, version, self.clock()))
-        self._listing.remove(binding, dead)
+        found = {m: self._cells.read(m) for m in self._listing.members(binding)}
+        gone = [member for member, (content, _) in found.items() if content is None]
+        self._listing.remove(binding, gone)
+        live = [
+            Held(member, content, version, self.clock())
+            for member, (content, version) in found.items()
+            if isinstance(content, Record) and binding in content.bindings
+        ]
+        admitted = self._listing.admitted({h.id: h.record.bindings for h in live})
+        live = [held for held in live if held.id in admitted]
         return sorted(live, key=lambda held: (ids.born(held.id), held.id))
 
     def revoke_all(
@@ -313,7 +321,10 @@ class SessionStore:
         """
         epoch, members = self._listing.fence(binding, [spare] if spare else [])
         others = [member for member in members if member != spare]
-        ended = [held for member in others if (held := self.destroy(member))]
+        ended = []
+        for member in others:
+            if held := self.destroy(member, still_listed=binding):
+                ended.append(held)
         self._listing.remove(binding, others)
         return epoch, ended
 
@@ -511,7 +522,8 @@ class SessionStore:
                 raise TooManySessions
             dead = {min(members, key=lambda member: (ids.born(member), member))}
         for member in dead:
-            self.destroy(member)
+            if evicted := self.destroy(member, still_listed=binding):
+                self._on_evicted(evicted)
         self._listing.remove(binding, dead)
 
     def _counts(self, session_id: str) -> bool:

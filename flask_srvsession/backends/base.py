@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -62,10 +62,11 @@ class Index(Protocol):
         The members in `spare` stay admitted with the epoch they have.
         """
 
-    def admits(self, name: str, member: str, epoch: Epoch) -> bool:
-        """Return whether `epoch` is current, or `member` was spared by the last fence.
+    def admits(self, name: str, epochs: Mapping[str, Epoch]) -> set[str]:
+        """Return those members whose epoch, in `epochs`, is current, or who were
+        spared by the last fence.
 
-        False where the storage has lost the index. Never changes anything.
+        Nobody where the storage has lost the index. Never changes anything.
         """
 
     def remove(self, name: str, members: Collection[str]) -> None:

@@ -171,9 +171,11 @@ class CellIndex:
                 return head.epoch, self._restamp(name, seen.roll, head)
         raise _contention()
 
-    def admits(self, name: str, member: str, epoch: Epoch) -> bool:
+    def admits(self, name: str, epochs: Mapping[str, Epoch]) -> set[str]:
         _, head = self._read_head(name)
-        return head is not None and (head.epoch == epoch or member in head.spared)
+        if head is None:
+            return set()
+        return {m for m, e in epochs.items() if e == head.epoch or m in head.spared}
 
     def remove(self, name: str, members: Collection[str]) -> None:
         gone = frozenset(members)

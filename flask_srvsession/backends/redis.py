@@ -160,12 +160,12 @@ class RedisIndex:
         args = [" ".join((epoch, *spare)), EPOCH_ALONE * 1000]
         return epoch, _texts(self._fence(keys=_keys(name), args=args))
 
-    def admits(self, name: str, member: str, epoch: Epoch) -> bool:
+    def admits(self, name: str, epochs: Mapping[str, Epoch]) -> set[str]:
         head = self._client.get(_keys(name)[0])
         if head is None:
-            return False
+            return set()
         current, *spared = head.decode().split(" ")
-        return current == epoch or member in spared
+        return {m for m, epoch in epochs.items() if epoch == current or m in spared}
 
     def remove(self, name: str, members: Collection[str]) -> None:
         if members:

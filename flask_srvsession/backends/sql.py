@@ -216,9 +216,14 @@ class SQLIndex:
 
         return epoch, self._database.transact(work, durable=True)
 
-    def admits(self, name: str, member: str, epoch: Epoch) -> bool:
+    def admits(self, name: str, epochs: Mapping[str, Epoch]) -> set[str]:
         rows = self._database.read(self._statements.epoch, index=name)
-        return any(r.epoch == epoch or member in r.spared.split(" ") for r in rows)
+        return {
+            member
+            for row in rows
+            for member, epoch in epochs.items()
+            if row.epoch == epoch or member in row.spared.split(" ")
+        }
 
     def remove(self, name: str, members: Collection[str]) -> None:
         if members:

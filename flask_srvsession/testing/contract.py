@@ -431,7 +431,7 @@ class BackendContract:
         assert backend.index.epoch(name) == epoch, "add must not move the epoch"
         backend.index.add(name, "two", epoch, _MINUTE)
         _lists(backend, name, {"one", "two"})
-        assert backend.index.admits(name, "one", epoch), "its epoch is current"
+        assert backend.index.admits(name, {"one": epoch}), "its epoch is current"
 
     def test_add_with_an_old_epoch_is_stale(self, backend: Backend, name: str) -> None:
         """After a fence nobody is added with an epoch that was read before it."""
@@ -474,17 +474,17 @@ class BackendContract:
 
     def test_admits_follows_the_epoch(self, backend: Backend, name: str) -> None:
         """Admitted is the current epoch only, and in an unknown index nothing is."""
-        assert not backend.index.admits(name, "one", "0123456789abcdef"), (
+        assert not backend.index.admits(name, {"one": "0123456789abcdef"}), (
             "admits must be False where the index is unknown: it may have been lost"
         )
         epoch = backend.index.epoch(name)
         backend.index.add(name, "one", epoch, _MINUTE)
-        assert backend.index.admits(name, "one", epoch), "its epoch is current"
+        assert backend.index.admits(name, {"one": epoch}), "its epoch is current"
         fenced, _ = backend.index.fence(name)
-        assert not backend.index.admits(name, "one", epoch), (
+        assert not backend.index.admits(name, {"one": epoch}), (
             "admits must be False for an epoch that a fence has ended"
         )
-        assert backend.index.admits(name, "one", fenced), "its epoch is current"
+        assert backend.index.admits(name, {"one": fenced}), "its epoch is current"
 
     def test_the_spared_stay_admitted_until_the_next_fence(
         self, backend: Backend, name: str
@@ -498,19 +498,19 @@ class BackendContract:
             "fence must return all members, the spared ones too"
         )
         for member in ("mine_1", "mine_2"):
-            assert backend.index.admits(name, member, epoch), "it was spared"
-        assert not backend.index.admits(name, "other", epoch), "it was not spared"
-        assert not backend.index.admits(name, "mine", epoch), "it was not spared"
+            assert backend.index.admits(name, {member: epoch}), "it was spared"
+        assert not backend.index.admits(name, {"other": epoch}), "it was not spared"
+        assert not backend.index.admits(name, {"mine": epoch}), "it was not spared"
         done = backend.index.add(name, "new", fenced, 90 * _DAY)
         assert done is Added.DONE, "the new epoch is current"
-        assert backend.index.admits(name, "mine_1", epoch), (
+        assert backend.index.admits(name, {"mine_1": epoch}), (
             "adding a member must not forget who was spared"
         )
         backend.index.fence(name, ["mine_2"])
-        assert not backend.index.admits(name, "mine_1", epoch), (
+        assert not backend.index.admits(name, {"mine_1": epoch}), (
             "whom the last fence did not spare is not admitted any more"
         )
-        assert backend.index.admits(name, "mine_2", epoch), "it was spared again"
+        assert backend.index.admits(name, {"mine_2": epoch}), "it was spared again"
 
     def test_removed_members_are_not_listed(self, backend: Backend, name: str) -> None:
         """Removing unlists the given members; those not listed are no error."""

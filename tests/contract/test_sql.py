@@ -210,7 +210,7 @@ class Sweeping(SQLContract):
 
             backend.sweep()
 
-            assert backend.index.admits("user", "one", epoch)
+            assert backend.index.admits("user", {"one": epoch})
             assert backend.index.members("user") == ["one"]
 
     def test_a_sweep_ends_where_most_epochs_are_still_needed(
@@ -227,7 +227,7 @@ class Sweeping(SQLContract):
         sweep.join(20)
 
         assert not sweep.is_alive()
-        assert backend.index.admits("user:0", "one", "e")
+        assert backend.index.admits("user:0", {"one": "e"})
 
     def test_an_epoch_that_was_asked_for_outlives_the_next_sweeps(
         self, backend: SQLBackend

@@ -13,7 +13,7 @@ from flask import Flask, request
 from flask_login import LoginManager, UserMixin
 from werkzeug.test import TestResponse
 
-from flask_srvsession import session
+from flask_srvsession import ids, session
 from flask_srvsession.backends import Backend
 from flask_srvsession.backends.base import Cell
 from flask_srvsession.record import Binding
@@ -183,7 +183,7 @@ def index_name(app: Flask, value: object, index: str = "user_id") -> str:
 def listed(app: Flask, value: object, index: str = "user_id") -> set[str]:
     """Return the ids of the sessions that are listed under an index value."""
     backend: Backend = app.extensions["srvsession"].backend
-    return set(backend.index.members(index_name(app, value, index)))
+    return {ids.unpack(m) for m in backend.index.members(index_name(app, value, index))}
 
 
 class User(UserMixin):  # type: ignore[misc]  # Flask-Login is not typed

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,9 +177,9 @@ class CountingIndex:
         self._calls.append("index.fence")
         return self._index.fence(name, spare)
 
-    def admits(self, name: str, member: str, epoch: Epoch) -> bool:
+    def admits(self, name: str, epochs: Mapping[str, Epoch]) -> set[str]:
         self._calls.append("index.admits")
-        return self._index.admits(name, member, epoch)
+        return self._index.admits(name, epochs)
 
     def remove(self, name: str, members: Collection[str]) -> None:
         self._calls.append("index.remove")

@@ -79,11 +79,6 @@ def test_a_sound_cookie_may_have_any_name(name: str) -> None:
             "warning",
         ),
         (
-            {"SRVSESSION_IDLE_TIMEOUT": 60, "SRVSESSION_TOUCH_INTERVAL": 60},
-            "SRVSESSION_TOUCH_INTERVAL",
-            "error",
-        ),
-        (
             {"SRVSESSION_IDLE_TIMEOUT": 86400 * 32},
             "PERMANENT_SESSION_LIFETIME",
             "info",

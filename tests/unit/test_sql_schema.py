@@ -374,7 +374,7 @@ def test_reading_writes_nothing(backend: SQLBackend) -> None:
 
     backend.get("key")
     backend.index.epoch("user")
-    backend.index.admits("user", "one", epoch)
+    backend.index.admits("user", {"one": epoch})
     backend.index.members("user")
 
     assert {*interference.executed} - {"PRAGMA"} == {"SELECT"}
