@@ -114,12 +114,12 @@ class ServerSession:
         """
         store, binding = _place(index)
         current = _current_id()
-        spare = current if keep_current else None
-        epoch, ended = store.revoke_all(binding, spare=spare)
-        if spare:
-            _current().was_spared(binding, epoch)
-        _tell(store, ended, current)
-        return len(ended)
+        spare = _current().held if keep_current and current else None
+        revocation = store.revoke_all(binding, spare=spare)
+        if revocation.spared:
+            _current().was_spared(revocation.spared)
+        _tell(store, revocation.ended, current)
+        return len(revocation.ended)
 
     def epoch(self, **index: Any) -> Epoch:
         """Return the present of an index value: ``sessions.epoch(user_id=42)``.

@@ -18,6 +18,12 @@ from .serializers import Serializer
 log = logging.getLogger("flask_srvsession")
 
 
+Bindings = Mapping[Binding, str]
+"""Where a session is listed, each place with a *stamp*: the epoch that it was listed
+under and, after a dot, what tells this entry from an earlier one of the same session:
+whoever still has to unlist the earlier one must not hit the later."""
+
+
 class Listing:
     """Translates between what a session holds and the index cells of a backend."""
 
@@ -32,45 +38,48 @@ class Listing:
     def bindings(
         self,
         values: Mapping[str, bytes],
-        carried: Mapping[Binding, Epoch],
+        carried: Bindings,
         epochs: Mapping[Binding, Epoch],
-    ) -> dict[Binding, Epoch]:
-        """Return where a session of `values` belongs, with the epoch of each place.
+        operation: bytes | None = None,
+    ) -> dict[Binding, str]:
+        """Return where a session of `values` belongs, each place with its stamp.
 
-        A place that is carried over keeps the epoch of the record: whoever ended that
-        epoch meant this session, too. Only a new one begins in the present, or in
-        the one of `epochs`.
+        A place that is `carried` over keeps the epoch of the record: whoever ended
+        that epoch meant this session, too. Only a new one begins in the present, or in
+        the one of `epochs`. `operation` is given for a session that keeps its id: it
+        marks the places that are new.
         """
-        return {
-            binding: epochs.get(binding) or carried.get(binding) or self.epoch(binding)
-            for binding in self._fed(values)
-        }
+        bindings = {}
+        for binding in self._fed(values):
+            carried_epoch, _, mark = carried.get(binding, "").partition(".")
+            if operation is None:
+                mark = ""
+            elif binding not in carried:
+                mark = operation.hex()
+            epoch = epochs.get(binding) or carried_epoch or self.epoch(binding)
+            bindings[binding] = f"{epoch}.{mark}" if mark else epoch
+        return bindings
 
     def epoch(self, binding: Binding) -> Epoch:
         """Return the present of `binding`."""
         return self._backend.twice("epoch", self._index.epoch, self._name(binding))
 
     def add(
-        self,
-        session_id: str,
-        binding: Binding,
-        epoch: Epoch,
-        ttl: int,
-        replaced: str | None,
+        self, session_id: str, binding: Binding, stamp: str, ttl: int, *, replaces: str
     ) -> Added:
-        """List the session for `ttl` seconds; `replaced` is the id that it follows."""
+        """List the session for `ttl` seconds; the entry `replaces` does not count."""
         return self._backend.twice(
             "bind",
             self._index.add,
             self._name(binding),
-            ids.pack(session_id),
-            epoch,
+            entry(session_id, stamp),
+            _epoch(stamp),
             ttl,
             limit=self._settings.max_per_key,
-            replaces=replaced and ids.pack(replaced),
+            replaces=replaces or None,
         )
 
-    def admits(self, session_id: str, bindings: Mapping[Binding, Epoch]) -> bool:
+    def admits(self, session_id: str, bindings: Bindings) -> bool:
         """Return whether each place still has the epoch that the session knows.
 
         Asked where the storage may lose an index on its own (*fenced load*): it would
@@ -78,15 +87,13 @@ class Listing:
         """
         return bool(self.admitted({session_id: bindings}))
 
-    def admitted(self, sessions: Mapping[str, Mapping[Binding, Epoch]]) -> set[str]:
+    def admitted(self, sessions: Mapping[str, Bindings]) -> set[str]:
         """Return the ids of those who would be admitted, asking each place once."""
         if not any(sessions.values()) or not self._is_fenced():
             return set(sessions)
         return self._with_present_epochs(sessions)
 
-    def spared(
-        self, session_id: str, bindings: Mapping[Binding, Epoch]
-    ) -> dict[Binding, Epoch]:
+    def spared(self, session_id: str, bindings: Bindings) -> dict[Binding, Epoch]:
         """Return the present of each place if the session was spared when the epochs
         it knows ended; else nothing.
 
@@ -98,31 +105,30 @@ class Listing:
 
     def fence(
         self, binding: Binding, spare: Collection[str]
-    ) -> tuple[Epoch, list[str]]:
-        """Begin a new epoch; return it with all who are listed."""
-        name, spared = self._name(binding), [ids.pack(i) for i in spare]
-        epoch, members = self._backend.twice("revoke", self._index.fence, name, spared)
-        return epoch, [ids.unpack(member) for member in members]
-
-    def members(self, binding: Binding) -> list[str]:
-        """Return the ids of all who are listed, dead ones among them."""
+    ) -> tuple[Epoch, dict[str, str]]:
+        """Begin a new epoch, which the entries in `spare` outlive; return it with all
+        entries and their ids."""
         name = self._name(binding)
-        members = self._backend.twice("find", self._index.members, name)
-        return [ids.unpack(member) for member in members]
+        epoch, entries = self._backend.twice("revoke", self._index.fence, name, spare)
+        return epoch, _ids(entries)
 
-    def remove(self, binding: Binding, session_ids: Collection[str]) -> None:
-        """Unlist sessions whose records are gone."""
-        if session_ids:
+    def entries(self, binding: Binding) -> dict[str, str]:
+        """Return all entries with their ids, those of the dead among them."""
+        name = self._name(binding)
+        return _ids(self._backend.twice("find", self._index.members, name))
+
+    def remove(self, binding: Binding, entries: Collection[str]) -> None:
+        """Unlist what was listed for sessions whose records are gone."""
+        if entries:
             name = self._name(binding)
-            members = [ids.pack(session_id) for session_id in session_ids]
-            self._backend.twice("unbind", self._index.remove, name, members)
+            self._backend.twice("unbind", self._index.remove, name, entries)
 
-    def forget(self, session_id: str, bindings: Collection[Binding]) -> None:
+    def forget(self, session_id: str, bindings: Bindings) -> None:
         """Unlist a session everywhere. Its record is gone already, and who reads the
         list finds that out: so a failure here is no failure of the logout."""
-        for binding in bindings:
+        for binding, stamp in bindings.items():
             try:
-                self.remove(binding, [session_id])
+                self.remove(binding, [entry(session_id, stamp)])
             except BackendError as error:
                 log.warning("session %s is still listed: %s", session_id, error)
 
@@ -137,24 +143,33 @@ class Listing:
                     if value is not None:
                         yield Binding(index, index_value(f"session[{key!r}]", value))
 
-    def _with_present_epochs(
-        self, sessions: Mapping[str, Mapping[Binding, Epoch]]
-    ) -> set[str]:
+    def _with_present_epochs(self, sessions: Mapping[str, Bindings]) -> set[str]:
         admitted = set(sessions)
         for binding in {b for bindings in sessions.values() for b in bindings}:
-            bound = {i: e[binding] for i, e in sessions.items() if binding in e}
-            epochs = {
-                ids.pack(session_id): epoch for session_id, epoch in bound.items()
-            }
+            stamps = {i: s[binding] for i, s in sessions.items() if binding in s}
+            entries = {entry(i, stamp): _epoch(stamp) for i, stamp in stamps.items()}
             name = self._name(binding)
-            good = self._backend.twice("load", self._index.admits, name, epochs)
-            admitted -= bound.keys() - {ids.unpack(member) for member in good}
+            good = self._backend.twice("load", self._index.admits, name, entries)
+            admitted -= stamps.keys() - set(_ids(good).values())
         return admitted
 
     def _is_fenced(self) -> bool:
         if self._settings.fenced_load is not None:
             return self._settings.fenced_load
         return self._backend.once("load", lambda: self._backend.backend.evicts)
+
+
+def entry(session_id: str, stamp: str) -> str:
+    """Return what an index lists for the session that has this stamp in its record."""
+    return ids.pack(session_id) + stamp[len(_epoch(stamp)) :]
+
+
+def _epoch(stamp: str) -> Epoch:
+    return stamp.partition(".")[0]
+
+
+def _ids(entries: Collection[str]) -> dict[str, str]:
+    return {listed: ids.unpack(listed.partition(".")[0]) for listed in entries}
 
 
 def index_value(where: str, value: object) -> str:

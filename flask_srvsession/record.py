@@ -10,8 +10,6 @@ from typing import Any
 
 import msgpack
 
-from .backends.base import Epoch
-
 VERSION = b"\x01"
 MAC_LENGTH = 16
 OPERATION_LENGTH = 4
@@ -42,9 +40,10 @@ class Record:
     Times are unix time in whole seconds. Of the current token and of its successor
     (`pending`, None before one is handed out) only hashes are kept; the current one
     is current `since` then, and `chain` derives the next. `values` maps each session
-    key to its encoded value. `bindings` maps where the session is listed to the epoch
-    it was listed under. `operations` are the ids of the last writes, oldest first: a
-    write whose answer was lost is found there.
+    key to its encoded value. `bindings` maps where the session is listed to the stamp
+    of its entry there. `operations` are the ids of the last writes, oldest first: a
+    write whose answer was lost is found there. `replaces` is the id of the session
+    that it is regenerated from, as long as nobody has used it.
     """
 
     generation: int
@@ -56,8 +55,9 @@ class Record:
     due: bool = False
     permanent: bool = False
     presented: bool = False
-    bindings: Mapping[Binding, Epoch] = field(default_factory=dict)
+    bindings: Mapping[Binding, str] = field(default_factory=dict)
     operations: tuple[bytes, ...] = ()
+    replaces: str | None = None
     meta: Mapping[str, Any] | None = None
     values: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
@@ -135,8 +135,9 @@ def _flatten_record(record: Record) -> list[Any]:
         record.last_seen,
         record.pending,
         record.due | record.permanent << 1 | record.presented << 2,
-        [[b.index, b.value, epoch] for b, epoch in record.bindings.items()],
+        [[b.index, b.value, stamp] for b, stamp in record.bindings.items()],
         b"".join(record.operations),
+        record.replaces,
         record.meta,
         dict(record.values),
     ]
@@ -144,7 +145,7 @@ def _flatten_record(record: Record) -> list[Any]:
 
 def _revived(fields: list[Any]) -> Record:
     generation, token_hash, chain, since, last_seen, pending, flags, *rest = fields
-    bindings, operations, meta, values = rest
+    bindings, operations, replaces, meta, values = rest
     return Record(
         generation=generation,
         token_hash=token_hash,
@@ -155,11 +156,12 @@ def _revived(fields: list[Any]) -> Record:
         due=bool(flags & 1),
         permanent=bool(flags & 2),
         presented=bool(flags & 4),
-        bindings={Binding(index, value): epoch for index, value, epoch in bindings},
+        bindings={Binding(index, value): stamp for index, value, stamp in bindings},
         operations=tuple(
             operations[at : at + OPERATION_LENGTH]
             for at in range(0, len(operations), OPERATION_LENGTH)
         ),
+        replaces=replaces,
         meta=meta,
         values=values,
     )

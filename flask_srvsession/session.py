@@ -326,21 +326,23 @@ class ServerSideSession(SessionMixin):
             self._forced_login = True
             self._drop_at_login()
 
+    @property
+    def held(self) -> Held | None:
+        """The session as it was read or written last."""
+        return self._live()
+
     def was_revoked(self) -> None:
         """Take note that this session was just ended from outside, by this request."""
         with self._reading():
             self._delete_cookie = self._came_with_one
             self._become_new()
 
-    def was_spared(self, binding: Binding, epoch: Epoch) -> None:
-        """Go over to the epoch that began when all other sessions were ended."""
-        with self._acting():
-            if self._held and binding in self._held.record.bindings:
-                epochs = {binding: epoch}
-                found = self._store.save(self._held, Changes(), epochs=epochs)
-                if isinstance(found, Held):
-                    self._held = found
-                    self._draft.move(found.record.values)
+    def was_spared(self, held: Held) -> None:
+        """Go on with this session as it was stored when all others were ended."""
+        with self._reading() as draft:
+            if self._held and self._held.id == held.id:
+                self._held = held
+                draft.move(held.record.values)
 
     # -- how it ends ----------------------------------------------------------------
 

@@ -28,7 +28,7 @@ from .config import Settings
 from .errors import BackendError, StaleLogin, TooManySessions
 from .guard import Guarded
 from .ids import Credential
-from .listing import Listing
+from .listing import Listing, entry
 from .record import (
     OPERATION_LENGTH,
     REMEMBERED_OPERATIONS,
@@ -59,6 +59,17 @@ class SessionInfo:
     expires_at: datetime
     is_current: bool = False
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What :meth:`SessionStore.revoke_all` did."""
+
+    epoch: Epoch
+    """The epoch that began with it."""
+    ended: list[Held]
+    spared: Held | None
+    """The session that goes on, with that epoch."""
 
 
 class SessionStore:
@@ -114,12 +125,10 @@ class SessionStore:
 
     def peek(self, session_id: str) -> Held | None:
         """Return the session, whoever asks: for lists and administrators."""
-        content, version = self._cells.read(session_id)
-        if not isinstance(content, Record):
-            return None
-        if not self._listing.admits(session_id, content.bindings):
-            return None
-        return Held(session_id, content, version, self.clock())
+        held = self._read(session_id)
+        if held and self._listing.admits(session_id, held.record.bindings):
+            return held
+        return None
 
     def create(
         self,
@@ -153,8 +162,12 @@ class SessionStore:
         """
         operation = secrets.token_bytes(OPERATION_LENGTH)
         began, doubt = held.record, None
+        listed: dict[Binding, str] = {}
         for _ in range(MAX_ATTEMPTS):
             record = self._changed(held, changes, operation, epochs or {})
+            gained = _gained(held.record.bindings, record.bindings)
+            listed.update(gained)
+            self._list(held.id, gained)
             try:
                 found = self._cells.swap(held, record)
             except BackendError as error:
@@ -162,11 +175,13 @@ class SessionStore:
                     raise
                 doubt = error
                 found = self._cells.reread(held)
+            if doubt and isinstance(found, Superseded):
+                raise doubt  # it may have been done before the session moved
             if not isinstance(found, Held):
+                self._listing.forget(held.id, listed)
                 return found
             if operation in found.record.operations:
-                lost = _gained(found.record.bindings, held.record.bindings)
-                self._listing.forget(held.id, lost)
+                self._unlist_former(found, held.record.bindings, listed)
                 return found
             if doubt and not _reaches_back(found.record, began):
                 raise doubt
@@ -218,8 +233,10 @@ class SessionStore:
         lived = None
         for _ in range(MAX_ATTEMPTS):
             if held and self._cells.delete(session_id, held.version):
-                listed = [b for b in held.record.bindings if b != still_listed]
-                self._listing.forget(session_id, listed)
+                bindings = dict(held.record.bindings)
+                if still_listed:
+                    bindings.pop(still_listed, None)
+                self._listing.forget(session_id, bindings)
                 return held
             content, version = self._cells.read(session_id)
             match content:
@@ -250,42 +267,14 @@ class SessionStore:
         was ended meanwhile, and nothing new is left. Raises as :meth:`create` does;
         then the old session is untouched.
         """
-        born = int(self.clock()) if login else ids.born(held.id)
-        record = self._advanced(held)  # its tombstone knows the client's token
-        held = replace(held, record=record)
-        permanent = changes.permanent
-
-        def establish(epochs: Mapping[Binding, Epoch]) -> Held:
-            return self._establish(
-                changes.apply(record.values),
-                born,
-                record.permanent if permanent is None else permanent,
-                meta if meta is not None else record.meta,
-                epochs,
-                replaced=held,
-            )
-
-        try:
-            fresh = establish(epochs or {})
-        except StaleLogin:
-            spared = self._listing.spared(held.id, record.bindings)
-            if epochs or not spared:
-                raise
-            fresh = establish(spared)
+        held = replace(held, record=self._advanced(held))  # the tombstone's token
         for _ in range(MAX_ATTEMPTS):
-            found = self._retire(held, fresh.id)
-            if isinstance(found, Superseded) and found.successor == fresh.id:
-                self._listing.forget(held.id, held.record.bindings)
-                return fresh
-            if not isinstance(found, Held):
-                self._withdraw(fresh)
+            fresh = self._successor(held, changes, login, epochs or {}, meta)
+            found = self._move(held, fresh, changes)
+            if isinstance(found, Held) and found.id == held.id:
+                held = found  # somebody ended the new one, but not this session
+            else:
                 return found
-            values = changes.apply(found.record.values)
-            merged = self._refilled(fresh, values, found.record.bindings)
-            if merged is None:  # who ended the new one meant this session
-                self.destroy(held.id)
-                return None
-            fresh, held = merged, found
         raise BackendError("regenerate")
 
     # -- all sessions of an index -------------------------------------------------
@@ -297,36 +286,55 @@ class SessionStore:
 
     def find(self, binding: Binding) -> list[Held]:
         """Return the live sessions of `binding`, oldest first."""
-        found = {m: self._cells.read(m) for m in self._listing.members(binding)}
-        gone = [member for member, (content, _) in found.items() if content is None]
+        entries = self._listing.entries(binding)
+        found = {i: self._cells.read(i) for i in set(entries.values())}
+        gone = [e for e, session_id in entries.items() if found[session_id][0] is None]
         self._listing.remove(binding, gone)
         live = [
-            Held(member, content, version, self.clock())
-            for member, (content, version) in found.items()
+            Held(session_id, content, version, self.clock())
+            for session_id, (content, version) in found.items()
             if isinstance(content, Record) and binding in content.bindings
         ]
         admitted = self._listing.admitted({h.id: h.record.bindings for h in live})
         live = [held for held in live if held.id in admitted]
         return sorted(live, key=lambda held: (ids.born(held.id), held.id))
 
-    def revoke_all(
-        self, binding: Binding, *, spare: str | None = None
-    ) -> tuple[Epoch, list[Held]]:
-        """End all sessions of `binding`, but for `spare`; return the epoch that begins
-        with it, and what was ended.
+    def revoke_all(self, binding: Binding, *, spare: Held | None = None) -> Revocation:
+        """End all sessions of `binding`, but for `spare`.
 
         The epoch ends first: who logs in with the old one is refused, who is listed
         is known. Nobody is unlisted before the record is gone: so this can be done
-        again after a crash. The session `spare` is to be saved with the new epoch.
+        again after a crash.
         """
-        epoch, members = self._listing.fence(binding, [spare] if spare else [])
-        others = [member for member in members if member != spare]
+        epoch, entries, spared = self._fence(binding, spare)
+        kept = {held.id for held in (spare, spared) if held}
         ended = []
-        for member in others:
-            if held := self.destroy(member, still_listed=binding):
+        for session_id in set(entries.values()) - kept:
+            held = self._read(session_id)
+            if held and held.record.replaces in kept:
+                kept.add(session_id)  # it is being regenerated at this moment
+            elif held := self.destroy(session_id, held, still_listed=binding):
                 ended.append(held)
-        self._listing.remove(binding, others)
-        return epoch, ended
+        self._listing.remove(binding, [e for e, i in entries.items() if i not in kept])
+        return Revocation(epoch, ended, spared)
+
+    def _fence(
+        self, binding: Binding, spare: Held | None
+    ) -> tuple[Epoch, dict[str, str], Held | None]:
+        """End the epoch; take `spare`, or what it is regenerated to meanwhile, along
+        into the new one, before anybody is ended."""
+        for _ in range(MAX_ATTEMPTS):
+            stamp = spare.record.bindings.get(binding) if spare else None
+            listed = [entry(spare.id, stamp)] if spare and stamp else []
+            epoch, entries = self._listing.fence(binding, listed)
+            if spare is None or stamp is None:
+                return epoch, entries, None
+            found = self.save(spare, Changes(), epochs={binding: epoch})
+            if isinstance(found, Held):
+                return epoch, entries, found
+            successor = found.successor if found else None
+            spare = self.peek(successor) if successor else None
+        raise BackendError("revoke")
 
     def info(self, held: Held, *, is_current: bool = False) -> SessionInfo:
         """Return what may be shown of the session."""
@@ -352,6 +360,12 @@ class SessionStore:
 
     # -- writing --------------------------------------------------------------------
 
+    def _read(self, session_id: str) -> Held | None:
+        content, version = self._cells.read(session_id)
+        if not isinstance(content, Record):
+            return None
+        return Held(session_id, content, version, self.clock())
+
     def _changed(
         self,
         held: Held,
@@ -359,12 +373,11 @@ class SessionStore:
         operation: bytes,
         epochs: Mapping[Binding, Epoch],
     ) -> Record:
-        """Return the record with `changes` made, and list what they newly bind."""
+        """Return the record with `changes` made."""
         record = self._stamped(held)
         values = changes.apply(record.values)
         self._cells.check_size(values)
-        bindings = self._listing.bindings(values, record.bindings, epochs)
-        self._list(held.id, _gained(record.bindings, bindings))
+        bindings = self._listing.bindings(values, record.bindings, epochs, operation)
         permanent = record.permanent if changes.permanent is None else changes.permanent
         return replace(
             record,
@@ -381,6 +394,7 @@ class SessionStore:
             self._advanced(held),
             last_seen=int(self.clock()),
             presented=held.record.presented or not held.created,
+            replaces=None,
         )
 
     def _advanced(self, held: Held) -> Record:
@@ -394,6 +408,13 @@ class SessionStore:
             every=settings.rotate_every,
             grace=settings.rotate_grace,
         )
+
+    def _unlist_former(self, found: Held, *former: Mapping[Binding, str]) -> None:
+        """Remove the entries that the session had, or was given in vain."""
+        kept = {entry(found.id, stamp) for stamp in found.record.bindings.values()}
+        for bindings in former:
+            gone = {b: s for b, s in bindings.items() if entry(found.id, s) not in kept}
+            self._listing.forget(found.id, gone)
 
     def _establish(
         self,
@@ -416,6 +437,7 @@ class SessionStore:
             last_seen=now,
             permanent=permanent,
             bindings=self._listing.bindings(values, carried, epochs),
+            replaces=replaced.id if replaced else None,
             meta=meta,
             values=values,
         )
@@ -429,11 +451,59 @@ class SessionStore:
             created=True,
         )
         try:
-            self._list(session_id, record.bindings, replaced.id if replaced else None)
+            self._list(session_id, record.bindings, replaced)
         except Exception as error:
             self._withdraw(fresh, error)
             raise
         return fresh
+
+    def _successor(
+        self,
+        held: Held,
+        changes: Changes,
+        login: bool,
+        epochs: Mapping[Binding, Epoch],
+        meta: Mapping[str, Any] | None,
+    ) -> Held:
+        """Establish what `held` is to be regenerated to."""
+        record, permanent = held.record, changes.permanent
+
+        def establish(epochs: Mapping[Binding, Epoch]) -> Held:
+            return self._establish(
+                changes.apply(record.values),
+                int(self.clock()) if login else ids.born(held.id),
+                record.permanent if permanent is None else permanent,
+                record.meta if meta is None else meta,
+                epochs,
+                replaced=held,
+            )
+
+        try:
+            return establish(epochs)
+        except StaleLogin:
+            spared = self._listing.spared(held.id, record.bindings)
+            if epochs or not spared:
+                raise
+            return establish(spared)
+
+    def _move(self, held: Held, fresh: Held, changes: Changes) -> Found:
+        """Turn `held` into a tombstone that leads to `fresh`; return `fresh`, with
+        what others have changed meanwhile. Otherwise nothing new is left: the session
+        was ended, or else it is returned as it is now, since `fresh` was ended."""
+        for _ in range(MAX_ATTEMPTS):
+            found = self._retire(held, fresh.id)
+            if isinstance(found, Superseded) and found.successor == fresh.id:
+                self._listing.forget(held.id, held.record.bindings)
+                return fresh
+            if not isinstance(found, Held):
+                self._withdraw(fresh)
+                return found
+            values = changes.apply(found.record.values)
+            merged = self._refilled(fresh, values, found.record.bindings)
+            if merged is None:
+                return found
+            fresh, held = merged, found
+        raise BackendError("regenerate")
 
     def _add(self, record: Record, born: int) -> tuple[str, Token]:
         """Store `record` under a fresh id. An id whose ``add`` may have been executed
@@ -463,14 +533,14 @@ class SessionStore:
         self,
         fresh: Held,
         values: Mapping[str, bytes],
-        carried: Mapping[Binding, Epoch],
+        carried: Mapping[Binding, str],
     ) -> Held | None:
         """Give the session that nobody knows yet other values, and list what they
         bind; None if it is gone. If they are refused, nothing of it is left."""
         before = fresh.record.bindings
         try:
             self._cells.check_size(values)
-            bindings = self._listing.bindings(values, {**carried, **before}, {})
+            bindings = self._listing.bindings(values, {**before, **carried}, {})
             self._list(fresh.id, _gained(before, bindings))
             record = replace(fresh.record, values=values, bindings=bindings)
             found = self._cells.swap(fresh, record)
@@ -497,25 +567,31 @@ class SessionStore:
     def _list(
         self,
         session_id: str,
-        bindings: Mapping[Binding, Epoch],
-        replaced: str | None = None,
+        bindings: Mapping[Binding, str],
+        replaced: Held | None = None,
     ) -> None:
         """List the session everywhere; StaleLogin or TooManySessions if refused."""
         ttl = max(1, self.ends_at(session_id) - int(self.clock()))
-        for binding, epoch in bindings.items():
+        former = replaced.record.bindings if replaced else {}
+        for binding, stamp in bindings.items():
+            known = replaced and binding in former
+            replaces = entry(replaced.id, former[binding]) if replaced and known else ""
             for _ in range(MAX_ATTEMPTS):
-                added = self._listing.add(session_id, binding, epoch, ttl, replaced)
+                added = self._listing.add(
+                    session_id, binding, stamp, ttl, replaces=replaces
+                )
                 if added is Added.DONE:
                     break
                 if added is Added.STALE:
                     raise StaleLogin
-                self._make_room(binding, {session_id, replaced})
+                self._make_room(binding, {session_id, replaced.id if replaced else ""})
             else:
                 raise BackendError("bind")
 
-    def _make_room(self, binding: Binding, spared: set[str | None]) -> None:
+    def _make_room(self, binding: Binding, spared: set[str]) -> None:
         """Unlist who is dead, or else end the oldest, or else TooManySessions."""
-        members = set(self._listing.members(binding)) - spared
+        entries = self._listing.entries(binding)
+        members = set(entries.values()) - spared
         dead = {member for member in members if not self._counts(member)}
         if members and not dead:
             if self.settings.max_per_key_policy == "reject":
@@ -524,7 +600,7 @@ class SessionStore:
         for member in dead:
             if evicted := self.destroy(member, still_listed=binding):
                 self._on_evicted(evicted)
-        self._listing.remove(binding, dead)
+        self._listing.remove(binding, [e for e, i in entries.items() if i in dead])
 
     def _counts(self, session_id: str) -> bool:
         """Whether a listed session takes up a place: it lives, and its client came
@@ -549,9 +625,9 @@ def _superseded(tombstone: Tombstone, credential: Credential) -> Superseded:
 
 
 def _gained(
-    before: Mapping[Binding, Epoch], after: Mapping[Binding, Epoch]
-) -> dict[Binding, Epoch]:
-    return {b: epoch for b, epoch in after.items() if b not in before}
+    before: Mapping[Binding, str], after: Mapping[Binding, str]
+) -> dict[Binding, str]:
+    return {b: stamp for b, stamp in after.items() if b not in before}
 
 
 def _reaches_back(record: Record, began: Record) -> bool:

@@ -6,9 +6,11 @@ were acknowledged, what was ended. The checks compare that with what is stored n
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 from flask_srvsession import rotation
@@ -20,6 +22,7 @@ from flask_srvsession.changes import Changes
 from flask_srvsession.config import Settings
 from flask_srvsession.errors import BackendError, StaleLogin, TooManySessions
 from flask_srvsession.ids import Credential
+from flask_srvsession.listing import entry
 from flask_srvsession.record import Binding, Record, RecordCodec, Tombstone
 from flask_srvsession.serializers import MsgpackSerializer
 from flask_srvsession.store import SessionStore
@@ -105,6 +108,7 @@ class World:
         chosen: Settings = DEFAULTS,
     ) -> None:
         assert isinstance(backend.backend, Storage)
+        DICE.begin_anew()
         self.backend = backend
         self.storage = backend.backend
         self.clock = self.storage.clock
@@ -219,7 +223,7 @@ class World:
 
     def revoke_all(self, binding: Binding = USER) -> None:
         self.destroyers += 1
-        epoch, _ = self.store.revoke_all(binding)
+        epoch = self.store.revoke_all(binding).epoch
         self.notes.closed.append((binding, epoch, None))
 
     def revoke_team(self) -> None:
@@ -230,11 +234,9 @@ class World:
         held = self._request()
         if held is None or USER not in held.record.bindings:
             return held
-        epoch, _ = self.store.revoke_all(USER, spare=self.first)
-        self.notes.closed.append((USER, epoch, self.first))
-        return self._answer(
-            self.store.save(held, Changes(), epochs={USER: epoch}), held
-        )
+        revocation = self.store.revoke_all(USER, spare=held)
+        self.notes.closed.append((USER, revocation.epoch, self.first))
+        return self._answer(revocation.spared, held)
 
     def find(self) -> None:
         self.notes.found.append({held.id for held in self.store.find(USER)})
@@ -373,6 +375,26 @@ def index_name(binding: Binding) -> str:
     return f"t:index:{binding.digest()}"
 
 
+class Dice:
+    """Stands in for `secrets`: each thread draws the same in each schedule."""
+
+    def __init__(self) -> None:
+        self._by_thread: dict[int, Random] = {}
+
+    def begin_anew(self) -> None:
+        self._by_thread.clear()
+
+    def token_bytes(self, length: int = 32) -> bytes:
+        thread = threading.get_ident()
+        return self._by_thread.setdefault(thread, Random(thread)).randbytes(length)
+
+    def token_hex(self, length: int = 32) -> str:
+        return self.token_bytes(length).hex()
+
+
+DICE = Dice()
+
+
 class _Timer:
     """Says that every call took so long."""
 
@@ -427,9 +449,9 @@ def the_live_are_listed(world: World) -> None:
     for session_id, record in world.live():
         fed = {b for b in (USER, TEAM) if b.index in record.values}
         assert record.bindings.keys() == fed, "its content feeds an index in vain"
-        for binding in record.bindings:
-            listed = world.store._listing.members(binding)
-            assert session_id in listed, f"it is bound to {binding.index}, not listed"
+        for binding, stamp in record.bindings.items():
+            listed = world.storage.index.members(index_name(binding))
+            assert entry(session_id, stamp) in listed, "it is bound, but not listed"
 
 
 def a_revocation_is_complete(world: World) -> None:
@@ -438,7 +460,7 @@ def a_revocation_is_complete(world: World) -> None:
         ended = world.storage.index.before(binding, epoch)
         for session_id, record in world.live():
             if not spared or not world.descends(session_id, spared):
-                known = record.bindings.get(binding)
+                known = record.bindings.get(binding, "").partition(".")[0]
                 assert known not in ended, "a revoked session lives"
 
 

@@ -183,7 +183,8 @@ def index_name(app: Flask, value: object, index: str = "user_id") -> str:
 def listed(app: Flask, value: object, index: str = "user_id") -> set[str]:
     """Return the ids of the sessions that are listed under an index value."""
     backend: Backend = app.extensions["srvsession"].backend
-    return {ids.unpack(m) for m in backend.index.members(index_name(app, value, index))}
+    listed = backend.index.members(index_name(app, value, index))
+    return {ids.unpack(entry.partition(".")[0]) for entry in listed}
 
 
 class User(UserMixin):  # type: ignore[misc]  # Flask-Login is not typed

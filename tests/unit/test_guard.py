@@ -1,0 +1,160 @@
+"""What is tried again, and what becomes of what a client raises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flask_srvsession.backends.memory import MemoryBackend
+from flask_srvsession.errors import BackendError
+from flask_srvsession.guard import QUICK, Guarded
+
+
+class Unreachable(Exception):
+    pass
+
+
+class Flaky(MemoryBackend):
+    """Fails the next few calls, each after some time on the clock of the guard."""
+
+    errors = (Unreachable,)
+
+    def __init__(self, failures: int, seconds: float = 0.0) -> None:
+        super().__init__()
+        self.failures, self.seconds, self.now = failures, seconds, 0.0
+        self.calls: list[str] = []
+
+    def fail(self, call: str) -> None:
+        self.calls.append(call)
+        if self.failures:
+            self.failures -= 1
+            self.now += self.seconds
+            raise Unreachable(call)
+
+    def get(self, key: str) -> Any:
+        self.fail("get")
+        return super().get(key)
+
+    def add(self, key: str, data: bytes, ttl: int) -> Any:
+        self.fail("add")
+        return super().add(key, data, ttl)
+
+    def swap(self, key: str, data: bytes, token: Any, ttl: int) -> Any:
+        self.fail("swap")
+        return super().swap(key, data, token, ttl)
+
+    def delete(self, key: str, token: Any = None) -> bool:
+        self.fail("delete")
+        return super().delete(key, token)
+
+
+CALLS: dict[str, tuple[Any, ...]] = {
+    "get": ("key",),
+    "add": ("key", b"data", 60),
+    "swap": ("key", b"data", 1, 60),
+    "delete": ("key",),
+}
+OPERATIONS = {"get": "load", "add": "create", "swap": "save", "delete": "destroy"}
+
+
+def guarded(backend: Flaky) -> Guarded:
+    return Guarded(backend, timer=lambda: backend.now)
+
+
+@pytest.mark.parametrize("method", ["get", "delete"])
+def test_what_may_happen_twice_is_tried_again(method: str) -> None:
+    backend = Flaky(failures=1)
+
+    assert not getattr(guarded(backend), method)(*CALLS[method])
+
+    assert backend.calls == [method, method]
+
+
+@pytest.mark.parametrize("method", ["get", "delete"])
+def test_but_only_once_more(method: str) -> None:
+    backend = Flaky(failures=9)
+
+    with pytest.raises(BackendError):
+        getattr(guarded(backend), method)(*CALLS[method])
+
+    assert backend.calls == [method, method]
+
+
+@pytest.mark.parametrize("method", ["add", "swap"])
+def test_what_could_take_effect_twice_is_never_tried_again(method: str) -> None:
+    backend = Flaky(failures=1)
+
+    with pytest.raises(BackendError):
+        getattr(guarded(backend), method)(*CALLS[method])
+
+    assert backend.calls == [method]
+
+
+@pytest.mark.parametrize("method", CALLS)
+@pytest.mark.parametrize(
+    ("seconds", "quick"), [(0.0, True), (QUICK / 2, True), (QUICK, False), (5, False)]
+)
+def test_who_has_waited_for_a_timeout_does_not_wait_again(
+    method: str, seconds: float, quick: bool
+) -> None:
+    backend = Flaky(failures=9, seconds=seconds)
+
+    with pytest.raises(BackendError) as failed:
+        getattr(guarded(backend), method)(*CALLS[method])
+
+    assert failed.value.quick is quick
+    repeated = quick and method in ("get", "delete")
+    assert backend.calls == [method] * (2 if repeated else 1)
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_a_failure_says_what_failed_and_why(method: str) -> None:
+    with pytest.raises(BackendError) as failed:
+        getattr(guarded(Flaky(failures=9)), method)(*CALLS[method])
+
+    assert failed.value.operation == OPERATIONS[method]
+    assert failed.value.ambiguous is (method != "get")
+    assert isinstance(failed.value.__cause__, Unreachable)
+
+
+def test_a_failure_is_logged_without_what_the_client_says(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A client's message may hold a URL with a password, or a key."""
+
+    def call() -> None:
+        raise Unreachable("redis://:hunter2@host")
+
+    with pytest.raises(BackendError):
+        guarded(Flaky(failures=0)).once("load", call)
+
+    assert "load" in caplog.text
+    assert "Unreachable" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_what_is_no_outage_passes_as_it_is() -> None:
+    def call() -> None:
+        raise ZeroDivisionError
+
+    guard = guarded(Flaky(failures=0))
+
+    with pytest.raises(ZeroDivisionError):
+        guard.once("load", call)
+    with pytest.raises(ZeroDivisionError):
+        guard.twice("load", call)
+
+
+def test_arguments_and_results_pass_through() -> None:
+    guard = guarded(Flaky(failures=0))
+
+    token = guard.add("key", b"1", 60)
+    token = guard.swap("key", b"2", token, 60)
+    cell = guard.get("key")
+
+    assert cell is not None
+    assert (cell.data, cell.token) == (b"2", token)
+    assert guard.delete("key", "outdated") is False
+    assert guard.delete("key", token) is True
+    assert guard.twice("sum", lambda a, *, b: a + b, 1, b=2) == 3

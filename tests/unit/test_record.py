@@ -1,0 +1,209 @@
+"""What is sealed comes back under its own key, and nothing else does."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flask_srvsession.record import (
+    MAC_LENGTH,
+    OPERATION_LENGTH,
+    Binding,
+    Record,
+    RecordCodec,
+    Tombstone,
+    Unreadable,
+)
+
+KEY = "app:session:0123456789abcdef0123456789abcdef_684ee180"
+SECRETS = ["the oldest key", b"an older key \xff", "the key of now"]
+
+RECORD = Record(
+    generation=2,
+    token_hash=b"h" * 32,
+    chain=b"c" * 16,
+    since=1_750_000_000,
+    last_seen=1_750_000_300,
+    pending=b"p" * 32,
+    due=True,
+    permanent=True,
+    presented=True,
+    bindings={Binding("user_id", "42"): "e1", Binding("team", "\ud800"): "e2"},
+    operations=(b"op01", b"op02"),
+    meta={"agent": "Firefox", "ip": "192.0.2.0"},
+    values={"cart": b"\x93\x01\x02\x03", "\udfff": b"", "user_id": b"*"},
+)
+STONE = Tombstone(3, b"h" * 32, "0" * 32 + "_1")
+
+
+def codec(
+    *secrets: str | bytes, prefix: str = "app:session:", serializer: str = "msgpack"
+) -> RecordCodec:
+    return RecordCodec(secrets or [SECRETS[-1]], prefix, serializer)
+
+
+def is_unreadable(
+    data: bytes, key: str = KEY, reader: RecordCodec | None = None
+) -> bool:
+    try:
+        (reader or codec()).open(key, data)
+    except Unreadable:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("content", [RECORD, STONE], ids=["record", "tombstone"])
+def test_what_was_sealed_comes_back(content: Record | Tombstone) -> None:
+    assert codec().open(KEY, codec().seal(KEY, content)) == content
+
+
+records = st.builds(
+    Record,
+    generation=st.integers(1, 2**40),
+    token_hash=st.binary(min_size=32, max_size=32),
+    chain=st.binary(min_size=16, max_size=16),
+    since=st.integers(0, 2**40),
+    last_seen=st.integers(0, 2**40),
+    pending=st.none() | st.binary(min_size=32, max_size=32),
+    due=st.booleans(),
+    permanent=st.booleans(),
+    presented=st.booleans(),
+    bindings=st.dictionaries(st.builds(Binding, st.text(), st.text()), st.text()),
+    operations=st.lists(
+        st.binary(min_size=OPERATION_LENGTH, max_size=OPERATION_LENGTH), max_size=8
+    ).map(tuple),
+    meta=st.none() | st.dictionaries(st.text(), st.text() | st.integers(0, 9)),
+    values=st.dictionaries(st.text(), st.binary()),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(records)
+def test_any_record_comes_back(record: Record) -> None:
+    assert codec().open(KEY, codec().seal(KEY, record)) == record
+
+
+@pytest.mark.parametrize("content", [RECORD, STONE], ids=["record", "tombstone"])
+def test_every_truncation_is_unreadable(content: Record | Tombstone) -> None:
+    data = codec().seal(KEY, content)
+
+    assert all(is_unreadable(data[:length]) for length in range(len(data)))
+    assert is_unreadable(data + b"\x00")
+
+
+@pytest.mark.parametrize("content", [RECORD, STONE], ids=["record", "tombstone"])
+def test_every_flipped_bit_is_unreadable(content: Record | Tombstone) -> None:
+    data = codec().seal(KEY, content)
+
+    for at in range(len(data) * 8):
+        flipped = bytearray(data)
+        flipped[at // 8] ^= 1 << at % 8
+        assert is_unreadable(bytes(flipped)), f"bit {at} is not sealed"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x01",
+        b"\x01" + bytes(MAC_LENGTH),
+        b"\x02" + bytes(200),
+        bytes(200),
+        b'{"user_id": 42}',
+        pickle.dumps({"user_id": 42}),
+    ],
+)
+def test_what_we_did_not_seal_is_unreadable(data: bytes) -> None:
+    assert is_unreadable(data)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300))
+def test_chance_seals_nothing(data: bytes) -> None:
+    assert is_unreadable(data)
+    assert is_unreadable(b"\x01" + data)
+
+
+@pytest.mark.parametrize(
+    ("key", "reader"),
+    [
+        pytest.param(KEY[:-1] + "1", codec(), id="moved to another key"),
+        pytest.param(KEY, codec("some other key"), id="another secret"),
+        pytest.param(KEY, codec(prefix="other:session:"), id="another prefix"),
+        pytest.param(KEY, codec(serializer="json"), id="another serializer"),
+    ],
+)
+def test_what_belongs_to_others_is_unreadable(key: str, reader: RecordCodec) -> None:
+    data = codec().seal(KEY, RECORD)
+
+    assert not is_unreadable(data)
+    assert is_unreadable(data, key, reader)
+
+
+def test_a_key_and_a_body_cannot_shift_into_each_other() -> None:
+    """The length of the key is sealed with it."""
+    data = codec().seal("k", RECORD)
+
+    assert is_unreadable(data, "k\x01")
+    assert is_unreadable(data, "")
+
+
+def test_fallback_keys_open_and_the_last_one_seals() -> None:
+    present = codec(*SECRETS)
+
+    for secret in SECRETS:
+        assert present.open(KEY, codec(secret).seal(KEY, RECORD)) == RECORD
+    sealed = present.seal(KEY, RECORD)
+    assert codec(SECRETS[-1]).open(KEY, sealed) == RECORD
+    assert all(is_unreadable(sealed, reader=codec(old)) for old in SECRETS[:-1])
+
+
+def test_a_small_record_is_small() -> None:
+    """A logged-in session with one more key costs less than 250 bytes."""
+    small = replace(
+        RECORD,
+        pending=None,
+        bindings={Binding("user_id", "42"): "0123456789abcdef"},
+        operations=(b"op01",),
+        meta=None,
+        values={"user_id": b"\x2a", "cart": b"\x93\x01\x02\x03"},
+    )
+
+    size = len(codec().seal(KEY, small))
+
+    assert size <= 200
+    assert len(codec().seal(KEY, STONE)) <= 120
+
+
+@pytest.mark.parametrize("content", [RECORD, STONE], ids=["record", "tombstone"])
+def test_no_secret_is_shown(content: Record | Tombstone) -> None:
+    marked: Any = content
+    if isinstance(content, Record):
+        marked = replace(content, chain=b"SECRET", pending=b"SECRET")
+        marked = replace(marked, values={"password": b"SECRET"})
+    marked = replace(marked, token_hash=b"SECRET")
+
+    assert "SECRET" not in repr(marked)
+    assert "the key of now" not in repr(codec("the key of now"))
+
+
+def test_a_binding_has_a_digest_of_its_own() -> None:
+    """It tells no name, and index and value cannot be confused."""
+    bindings = [
+        Binding("user_id", "42"),
+        Binding("user_id", "4"),
+        Binding("user", "_id42"),
+        Binding("user_id4", "2"),
+        Binding("team", "42"),
+        Binding("user_id", "\ud800"),
+    ]
+
+    digests = {binding.digest() for binding in bindings}
+
+    assert len(digests) == len(bindings)
+    assert all(len(digest) == 32 and int(digest, 16) for digest in digests)

@@ -1,0 +1,76 @@
+"""The package stays in pieces that can be read at a sitting."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import flask_srvsession
+
+ROOT = Path(flask_srvsession.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+MAX_MODULE = 700
+MAX_FUNCTION = 60
+WITH_DRIVERS = ("redis", "sqlalchemy", "pymemcache", "click")
+
+
+def module_name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_no_module_is_longer_than_700_lines(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+
+    assert lines <= MAX_MODULE, f"{path} has {lines} lines: split it by what it does"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_no_function_is_longer_than_60_lines(path: Path) -> None:
+    """Without its docstring, which may be as long as a user needs it."""
+    for function in functions(path):
+        first = function.body[0]
+        documented = ast.get_docstring(function) is not None
+        start = first.end_lineno if documented else function.lineno
+        lines = (function.end_lineno or 0) - (start or 0)
+        assert lines <= MAX_FUNCTION, f"{function.name} has {lines} lines"
+
+
+def public_modules() -> list[str]:
+    found = pkgutil.walk_packages([str(ROOT)], "flask_srvsession.")
+    return ["flask_srvsession", *(module.name for module in found)]
+
+
+@pytest.mark.parametrize("name", public_modules())
+def test_every_module_imports_and_offers_what_its_all_names(name: str) -> None:
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        driver = (error.name or "").partition(".")[0]
+        if driver not in WITH_DRIVERS:
+            raise
+        pytest.skip(f"{driver} is not installed")
+
+    names = getattr(module, "__all__", [])
+    assert all(hasattr(module, each) for each in names)
+    assert len(names) == len(set(names))
+    assert module.__doc__, "a module begins with what it is for"
+
+
+def test_the_public_names_are_sorted_and_documented() -> None:
+    names = flask_srvsession.__all__
+
+    assert names == sorted(names)
+    for name in names:
+        assert getattr(flask_srvsession, name).__doc__ or name == "session"
