@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -20,8 +21,10 @@ log = logging.getLogger("flask_srvsession")
 
 Bindings = Mapping[Binding, str]
 """Where a session is listed, each place with a *stamp*: the epoch that it was listed
-under and, after a dot, what tells this entry from an earlier one of the same session:
-whoever still has to unlist the earlier one must not hit the later."""
+under and, after a dot, a random mark. The mark is handed on to what the session is
+regenerated to: both take up one place, where places are limited. A session that is
+listed again gets another, so that whoever still has to remove its former entry does
+not remove the new one."""
 
 
 class Listing:
@@ -40,34 +43,27 @@ class Listing:
         values: Mapping[str, bytes],
         carried: Bindings,
         epochs: Mapping[Binding, Epoch],
-        operation: bytes | None = None,
+        mark: str,
     ) -> dict[Binding, str]:
         """Return where a session of `values` belongs, each place with its stamp.
 
         A place that is `carried` over keeps the epoch of the record: whoever ended
         that epoch meant this session, too. Only a new one begins in the present, or in
-        the one of `epochs`. `operation` is given for a session that keeps its id: it
-        marks the places that are new.
+        the one of `epochs`, and with `mark`.
         """
         bindings = {}
         for binding in self._fed(values):
-            carried_epoch, _, mark = carried.get(binding, "").partition(".")
-            if operation is None:
-                mark = ""
-            elif binding not in carried:
-                mark = operation.hex()
-            epoch = epochs.get(binding) or carried_epoch or self.epoch(binding)
-            bindings[binding] = f"{epoch}.{mark}" if mark else epoch
+            epoch, _, known = carried.get(binding, "").partition(".")
+            epoch = epochs.get(binding) or epoch or self.epoch(binding)
+            bindings[binding] = f"{epoch}.{known or mark}"
         return bindings
 
     def epoch(self, binding: Binding) -> Epoch:
         """Return the present of `binding`."""
         return self._backend.twice("epoch", self._index.epoch, self._name(binding))
 
-    def add(
-        self, session_id: str, binding: Binding, stamp: str, ttl: int, *, replaces: str
-    ) -> Added:
-        """List the session for `ttl` seconds; the entry `replaces` does not count."""
+    def add(self, session_id: str, binding: Binding, stamp: str, ttl: int) -> Added:
+        """List the session for `ttl` seconds, unless all places are taken."""
         return self._backend.twice(
             "bind",
             self._index.add,
@@ -76,7 +72,6 @@ class Listing:
             _epoch(stamp),
             ttl,
             limit=self._settings.max_per_key,
-            replaces=replaces or None,
         )
 
     def admits(self, session_id: str, bindings: Bindings) -> bool:
@@ -159,9 +154,14 @@ class Listing:
         return self._backend.once("load", lambda: self._backend.backend.evicts)
 
 
+def new_mark() -> str:
+    """Return a mark that no other session of the same index value has."""
+    return secrets.token_urlsafe(5)
+
+
 def entry(session_id: str, stamp: str) -> str:
     """Return what an index lists for the session that has this stamp in its record."""
-    return ids.pack(session_id) + stamp[len(_epoch(stamp)) :]
+    return f"{ids.pack(session_id)}.{stamp.partition('.')[2]}"
 
 
 def _epoch(stamp: str) -> Epoch:

@@ -21,14 +21,14 @@ from datetime import datetime, timezone
 from typing import Any
 
 from . import ids, rotation
-from .backends.base import Added, Backend, Epoch, Token
+from .backends.base import Added, Backend, Epoch, Token, place
 from .cells import Found, Held, RecordCells, Superseded
 from .changes import Changes
 from .config import Settings
 from .errors import BackendError, StaleLogin, TooManySessions
 from .guard import Guarded
 from .ids import Credential
-from .listing import Listing, entry
+from .listing import Listing, entry, new_mark
 from .record import (
     OPERATION_LENGTH,
     REMEMBERED_OPERATIONS,
@@ -160,11 +160,11 @@ class SessionStore:
         SessionTooLarge. What is gone is not created again. The session's bindings go
         over to the epochs in `epochs`.
         """
-        operation = secrets.token_bytes(OPERATION_LENGTH)
+        operation, mark = secrets.token_bytes(OPERATION_LENGTH), new_mark()
         began, doubt = held.record, None
         listed: dict[Binding, str] = {}
         for _ in range(MAX_ATTEMPTS):
-            record = self._changed(held, changes, operation, epochs or {})
+            record = self._changed(held, changes, operation, mark, epochs or {})
             gained = _gained(held.record.bindings, record.bindings)
             listed.update(gained)
             self._list(held.id, gained)
@@ -333,7 +333,7 @@ class SessionStore:
             if isinstance(found, Held):
                 return epoch, entries, found
             successor = found.successor if found else None
-            spare = self.peek(successor) if successor else None
+            spare = self._read(successor) if successor else None
         raise BackendError("revoke")
 
     def info(self, held: Held, *, is_current: bool = False) -> SessionInfo:
@@ -371,13 +371,14 @@ class SessionStore:
         held: Held,
         changes: Changes,
         operation: bytes,
+        mark: str,
         epochs: Mapping[Binding, Epoch],
     ) -> Record:
         """Return the record with `changes` made."""
         record = self._stamped(held)
         values = changes.apply(record.values)
         self._cells.check_size(values)
-        bindings = self._listing.bindings(values, record.bindings, epochs, operation)
+        bindings = self._listing.bindings(values, record.bindings, epochs, mark)
         permanent = record.permanent if changes.permanent is None else changes.permanent
         return replace(
             record,
@@ -436,7 +437,7 @@ class SessionStore:
             since=now,
             last_seen=now,
             permanent=permanent,
-            bindings=self._listing.bindings(values, carried, epochs),
+            bindings=self._listing.bindings(values, carried, epochs, new_mark()),
             replaces=replaced.id if replaced else None,
             meta=meta,
             values=values,
@@ -451,7 +452,7 @@ class SessionStore:
             created=True,
         )
         try:
-            self._list(session_id, record.bindings, replaced)
+            self._list(session_id, record.bindings)
         except Exception as error:
             self._withdraw(fresh, error)
             raise
@@ -540,7 +541,8 @@ class SessionStore:
         before = fresh.record.bindings
         try:
             self._cells.check_size(values)
-            bindings = self._listing.bindings(values, {**before, **carried}, {})
+            places = {**before, **carried}
+            bindings = self._listing.bindings(values, places, {}, new_mark())
             self._list(fresh.id, _gained(before, bindings))
             record = replace(fresh.record, values=values, bindings=bindings)
             found = self._cells.swap(fresh, record)
@@ -564,43 +566,35 @@ class SessionStore:
         else:
             self._listing.forget(fresh.id, fresh.record.bindings)
 
-    def _list(
-        self,
-        session_id: str,
-        bindings: Mapping[Binding, str],
-        replaced: Held | None = None,
-    ) -> None:
+    def _list(self, session_id: str, bindings: Mapping[Binding, str]) -> None:
         """List the session everywhere; StaleLogin or TooManySessions if refused."""
         ttl = max(1, self.ends_at(session_id) - int(self.clock()))
-        former = replaced.record.bindings if replaced else {}
         for binding, stamp in bindings.items():
-            known = replaced and binding in former
-            replaces = entry(replaced.id, former[binding]) if replaced and known else ""
             for _ in range(MAX_ATTEMPTS):
-                added = self._listing.add(
-                    session_id, binding, stamp, ttl, replaces=replaces
-                )
+                added = self._listing.add(session_id, binding, stamp, ttl)
                 if added is Added.DONE:
                     break
                 if added is Added.STALE:
                     raise StaleLogin
-                self._make_room(binding, {session_id, replaced.id if replaced else ""})
+                self._make_room(binding, entry(session_id, stamp))
             else:
                 raise BackendError("bind")
 
-    def _make_room(self, binding: Binding, spared: set[str]) -> None:
+    def _make_room(self, binding: Binding, incoming: str) -> None:
         """Unlist who is dead, or else end the oldest, or else TooManySessions."""
         entries = self._listing.entries(binding)
-        members = set(entries.values()) - spared
-        dead = {member for member in members if not self._counts(member)}
-        if members and not dead:
+        others = {e: i for e, i in entries.items() if place(e) != place(incoming)}
+        taken = {place(e) for e, i in others.items() if self._counts(i)}
+        leaving = {e: i for e, i in others.items() if place(e) not in taken}
+        if others and not leaving:
             if self.settings.max_per_key_policy == "reject":
                 raise TooManySessions
-            dead = {min(members, key=lambda member: (ids.born(member), member))}
-        for member in dead:
-            if evicted := self.destroy(member, still_listed=binding):
+            oldest = min(others, key=lambda e: (ids.born(others[e]), others[e]))
+            leaving = {e: i for e, i in others.items() if place(e) == place(oldest)}
+        for session_id in set(leaving.values()):
+            if evicted := self.destroy(session_id, still_listed=binding):
                 self._on_evicted(evicted)
-        self._listing.remove(binding, [e for e, i in entries.items() if i in dead])
+        self._listing.remove(binding, leaving)
 
     def _counts(self, session_id: str) -> bool:
         """Whether a listed session takes up a place: it lives, and its client came

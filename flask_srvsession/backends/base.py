@@ -30,6 +30,11 @@ class Added(enum.Enum):
     FULL = "full"  # the limit is reached: nothing was added
 
 
+def place(member: str) -> str:
+    """Return what a member counts as: those with the same are counted once."""
+    return member.rpartition(".")[2]
+
+
 class Index(Protocol):
     """Which sessions belong to a name, and since when.
 
@@ -48,12 +53,12 @@ class Index(Protocol):
         ttl: int,
         *,
         limit: int | None = None,
-        replaces: str | None = None,
     ) -> Added:
         """List `member` for `ttl` seconds if `expect` is still the current epoch.
 
-        With `limit`, the list may not grow past it; `replaces`, if listed, does not
-        count (and stays listed). Adding a listed member again only renews its time.
+        With `limit`, no more than that many *places* may be taken: members with the
+        same text after their last dot share one, see :func:`place`. Adding a listed
+        member again only renews its time.
         """
 
     def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:

@@ -27,7 +27,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from .base import Added, Cell, Epoch, Token
+from .base import Added, Cell, Epoch, Token, place
 
 EPOCH_ALONE = 24 * 60 * 60
 _ROUNDS = 64
@@ -141,7 +141,6 @@ class CellIndex:
         ttl: int,
         *,
         limit: int | None = None,
-        replaces: str | None = None,
     ) -> Added:
         for _ in _rounds():
             seen = self._aligned(name)
@@ -149,8 +148,7 @@ class CellIndex:
                 return Added.STALE
             now = self._clock()
             listed = _living(seen.roll.members, now)
-            others = len(listed.keys() - {member, replaces})
-            if limit is not None and member not in listed and others >= limit:
+            if is_full(listed, member, limit):
                 return Added.FULL
             listed[member] = max(now + ttl, listed.get(member, 0))
             head_until = self._outlast(name, seen, listed[member])
@@ -293,6 +291,13 @@ class CellIndex:
             return self._cells.add(key, data, ttl) is not None
         written = self._cells.swap(key, data, over.token, ttl)
         return written is not None and not isinstance(written, Cell)
+
+
+def is_full(listed: Collection[str], member: str, limit: int | None) -> bool:
+    """Return whether there is no place left for `member`."""
+    if limit is None or member in listed:
+        return False
+    return len({place(other) for other in listed} - {place(member)}) >= limit
 
 
 def _head_key(name: str) -> str:

@@ -1,6 +1,10 @@
 -- KEYS: the epoch, the members. ARGV: the member, the epoch that is expected, the
--- member's life in ms, the limit or '', the member that does not count or ''.
--- Returns 'done', 'stale' or 'full'.
+-- member's life in ms, the limit or ''. Members with the same text after their last
+-- dot count as one. Returns 'done', 'stale' or 'full'.
+local function place(member)
+  return string.match(member, '[^.]*$')
+end
+
 local head = redis.call('GET', KEYS[1])
 if not head or string.match(head, '^[^ ]+') ~= ARGV[2] then
   return 'stale'
@@ -11,9 +15,13 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now))
 
 if ARGV[4] ~= '' and not redis.call('ZSCORE', KEYS[2], ARGV[1]) then
-  local others = redis.call('ZCARD', KEYS[2])
-  if ARGV[5] ~= '' and redis.call('ZSCORE', KEYS[2], ARGV[5]) then
-    others = others - 1
+  local taken = {[place(ARGV[1])] = true}
+  local others = 0
+  for _, member in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+    if not taken[place(member)] then
+      taken[place(member)] = true
+      others = others + 1
+    end
   end
   if others >= tonumber(ARGV[4]) then
     return 'full'

@@ -149,10 +149,9 @@ class RedisIndex:
         ttl: int,
         *,
         limit: int | None = None,
-        replaces: str | None = None,
     ) -> Added:
         most = "" if limit is None else limit
-        args = [member, expect, ttl * 1000, most, replaces or ""]
+        args = [member, expect, ttl * 1000, most]
         return Added(self._add(keys=_keys(name), args=args).decode())
 
     def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..errors import ConfigurationError
 from .base import Added, Cell, Epoch, Token
+from .index import is_full
 from .sql_engine import Database, parse_url
 from .sql_schema import Tables
 
@@ -185,17 +186,15 @@ class SQLIndex:
         ttl: int,
         *,
         limit: int | None = None,
-        replaces: str | None = None,
     ) -> Added:
         now = self._now()
 
         def work(tx: Connection) -> Added:
             if self._locked_epoch(tx, name) != expect:
                 return Added.STALE
-            if limit is not None:
-                listed = set(self._members(tx, name, now))
-                if member not in listed and len(listed - {replaces}) >= limit:
-                    return Added.FULL
+            listed = self._members(tx, name, now) if limit else ()
+            if is_full(listed, member, limit):
+                return Added.FULL
             this = {"index": name, "member": member, "until": now + ttl * 1000}
             if not tx.execute(self._statements.renew, this).rowcount:
                 tx.execute(self._statements.insert, this)

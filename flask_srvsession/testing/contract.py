@@ -543,15 +543,17 @@ class BackendContract:
         done = backend.index.add(name, "three", epoch, _MINUTE, limit=2)
         assert done is Added.DONE, "a removed member must not count"
 
-    def test_what_is_replaced_does_not_count(self, backend: Backend, name: str) -> None:
-        """`replaces` makes room for one if it is listed, and stays listed."""
+    def test_members_of_one_place_count_once(self, backend: Backend, name: str) -> None:
+        """What shares the text after the last dot takes up one place."""
         epoch = backend.index.epoch(name)
-        backend.index.add(name, "old", epoch, _MINUTE, limit=1)
-        full = backend.index.add(name, "x", epoch, _MINUTE, limit=1, replaces="nobody")
-        assert full is Added.FULL, "replacing what is not listed makes no room"
-        done = backend.index.add(name, "new", epoch, _MINUTE, limit=1, replaces="old")
-        assert done is Added.DONE, "what is replaced must not count"
-        _lists(backend, name, {"old", "new"})
+        backend.index.add(name, "old.x", epoch, _MINUTE, limit=1)
+        full = backend.index.add(name, "old.y", epoch, _MINUTE, limit=1)
+        assert full is Added.FULL, "another place must count"
+        done = backend.index.add(name, "new.x", epoch, _MINUTE, limit=1)
+        assert done is Added.DONE, "members of one place must count once"
+        _lists(backend, name, {"old.x", "new.x"})
+        full = backend.index.add(name, "other.y", epoch, _MINUTE, limit=1)
+        assert full is Added.FULL, "that place is still taken"
 
     def test_members_expire(self, backend: Backend, name: str) -> None:
         """A member whose time has run out is not listed and does not count."""

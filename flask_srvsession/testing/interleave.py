@@ -236,11 +236,8 @@ class _SteppedIndex:
         ttl: int,
         *,
         limit: int | None = None,
-        replaces: str | None = None,
     ) -> Added:
-        added: Added = self._call(
-            "add", name, member, expect, ttl, limit=limit, replaces=replaces
-        )
+        added: Added = self._call("add", name, member, expect, ttl, limit=limit)
         return added
 
     def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:

@@ -85,6 +85,7 @@ LONG_TRIPLES = [
     ("fresh_login", "revoke_all", "find"),
     ("increment", "increment", "rotate"),
 ]
+FENCED = settings(fenced_load=True)
 PAIRS_WITH_FAULTS = [
     ("save", "increment"),
     ("increment", "increment"),
@@ -158,6 +159,21 @@ def test_three_requests_keep_the_promises(triple: tuple[str, str, str]) -> None:
     explored = explore(*triple, start=start, preloaded=True)
 
     assert explored.schedules >= 6
+
+
+FENCED_PAIRS = [
+    (request_name, ender)
+    for request_name in ("save", "bind", "login", "rotate", "renew", "fresh_login")
+    for ender in ("revoke_all", "revoke_others", "destroy")
+]
+
+
+@pytest.mark.parametrize("pair", FENCED_PAIRS, ids="-".join)
+def test_two_requests_keep_the_promises_where_each_load_asks_the_index(
+    pair: tuple[str, str],
+) -> None:
+    for start in starts_of(*pair):
+        assert explore(*pair, start=start, chosen=FENCED).schedules >= 1
 
 
 # -- faults --------------------------------------------------------------------------
@@ -246,27 +262,18 @@ class ListedAfterwards(SessionStore):
             super()._list(held.id, found.record.bindings)
         return found
 
-    def _list(
-        self,
-        session_id: str,
-        bindings: Mapping[Binding, str],
-        replaced: str | None = None,
-    ) -> None:
+    def _list(self, session_id: str, bindings: Mapping[Binding, str]) -> None:
         if not getattr(self, "_saving", False):
-            super()._list(session_id, bindings, replaced)
+            super()._list(session_id, bindings)
 
 
 class EpochIgnored(SessionStore):
     """A login is listed under whatever epoch there is."""
 
-    def _list(
-        self,
-        session_id: str,
-        bindings: Mapping[Binding, str],
-        replaced: str | None = None,
-    ) -> None:
-        now = {binding: self.epoch(binding) for binding in bindings}
-        super()._list(session_id, now, replaced)
+    def _list(self, session_id: str, bindings: Mapping[Binding, str]) -> None:
+        marks = {b: stamp.partition(".")[2] for b, stamp in bindings.items()}
+        now = {b: f"{self.epoch(b)}.{mark}" for b, mark in marks.items()}
+        super()._list(session_id, now)
 
 
 class DeleteIgnoringTheVersion(SessionStore):

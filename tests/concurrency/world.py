@@ -501,6 +501,16 @@ def increments_happened_once(world: World) -> None:
         assert world.notes.counted <= count <= most, f"{count} increments happened"
 
 
+def its_browser_stays_signed_in(world: World) -> None:
+    """I4e: a session that nobody ends, or that is spared, opens with its cookie."""
+    if not world.destroyers and not world.emptiers:
+        session_id = world.first
+        while isinstance(stone := world.stored(session_id), Tombstone):
+            session_id = stone.successor
+        if session_id in world.notes.cookies:
+            assert world.admitted(session_id), "the client was signed out"
+
+
 def an_end_finds_everybody(world: World) -> None:
     """I1, I4b: ending what is left, a session and then a user, leaves nothing."""
     world.store.destroy(world.first)
@@ -512,7 +522,11 @@ def an_end_finds_everybody(world: World) -> None:
         assert not left, f"a session bound to {binding.index} survives revoke_all"
 
 
-AT_END = (increments_happened_once, an_end_finds_everybody)
+AT_END = (
+    increments_happened_once,
+    its_browser_stays_signed_in,
+    an_end_finds_everybody,
+)
 
 EXPECTED = (BackendError, StaleLogin, TooManySessions)
 

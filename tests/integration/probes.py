@@ -166,12 +166,9 @@ class CountingIndex:
         ttl: int,
         *,
         limit: int | None = None,
-        replaces: str | None = None,
     ) -> Added:
         self._calls.append("index.add")
-        return self._index.add(
-            name, member, expect, ttl, limit=limit, replaces=replaces
-        )
+        return self._index.add(name, member, expect, ttl, limit=limit)
 
     def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:
         self._calls.append("index.fence")

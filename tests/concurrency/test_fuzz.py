@@ -1,0 +1,450 @@
+"""Whatever bytes arrive, nobody sees more than "no session"; whatever is stored, it
+comes back as it was or is refused.
+
+``SRVSESSION_TEST_FUZZ=100000`` sets how many cases each of these tests tries.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from collections import OrderedDict, defaultdict, namedtuple
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum, IntEnum
+from typing import Any
+from uuid import UUID
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markupsafe import Markup
+
+from flask_srvsession.draft import Draft, Undecodable
+from flask_srvsession.ids import CookieSigner, Credential
+from flask_srvsession.record import (
+    Binding,
+    Record,
+    RecordCodec,
+    Tombstone,
+    Unreadable,
+    _mac,
+)
+from flask_srvsession.serializers import MsgpackSerializer, encode
+
+CASES = int(os.environ.get("SRVSESSION_TEST_FUZZ", "600"))
+fuzz = settings(max_examples=CASES, deadline=None, database=None)
+
+SIGNER = CookieSigner(["an older secret key", "a secret key"], "t:")
+CODEC = RecordCodec(["an older secret key", "a secret key"], "t:", "msgpack")
+KEY = "t:0123456789abcdef0123456789abcdef_64"
+SERIALIZER = MsgpackSerializer()
+
+# -- what arrives in a cookie ---------------------------------------------------
+
+credentials = st.builds(
+    Credential,
+    id=st.from_regex(r"[0-9a-f]{32}_[1-9a-f][0-9a-f]{0,11}", fullmatch=True),
+    generation=st.integers(1, 999_999_999),
+    token=st.from_regex(r"[0-9a-f]{32}", fullmatch=True),
+)
+odd_credentials = st.builds(
+    Credential,
+    id=st.text("0123456789abcdefABCDEF_. \n\0", max_size=46),
+    generation=st.integers(-9, 10**12),
+    token=st.text("0123456789abcdef.\n", max_size=34),
+)
+any_text = st.text(
+    st.characters(exclude_categories=()) | st.sampled_from("0123456789abcdef._-="),
+    max_size=600,
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, good: bytes) -> bytes:
+    """Return `good` with a few bytes changed, added, removed or moved."""
+    data = bytearray(good)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(data)))
+        match draw(st.sampled_from(["change", "add", "cut", "move", "end"])):
+            case "change":
+                data[at : at + 1] = draw(st.binary(min_size=1, max_size=1))
+            case "add":
+                data[at:at] = draw(st.binary(min_size=1, max_size=9))
+            case "cut":
+                del data[at : at + draw(st.integers(1, 40))]
+            case "move":
+                data = data[at:] + data[:at]
+            case "end":
+                del data[at:]
+    return bytes(data)
+
+
+@fuzz
+@given(any_text)
+def test_a_text_that_was_not_signed_is_no_cookie(text: str) -> None:
+    assert SIGNER.loads(text) is None
+
+
+@fuzz
+@given(st.data(), credentials)
+def test_a_damaged_cookie_is_none_or_the_one_that_was_signed(
+    data: st.DataObject, credential: Credential
+) -> None:
+    cookie = SIGNER.dumps(credential)
+    arrived = data.draw(damaged(cookie.encode())).decode("latin-1")
+
+    loaded = SIGNER.loads(arrived)
+
+    assert loaded == (credential if arrived == cookie else None)
+
+
+@fuzz
+@given(credentials)
+def test_a_signed_cookie_is_read_back(credential: Credential) -> None:
+    assert SIGNER.loads(SIGNER.dumps(credential)) == credential
+
+
+@fuzz
+@given(odd_credentials)
+def test_a_signed_cookie_of_another_form_is_none(credential: Credential) -> None:
+    loaded = SIGNER.loads(SIGNER.dumps(credential))
+
+    assert loaded is None or SIGNER.dumps(loaded) == SIGNER.dumps(credential)
+
+
+# -- what the storage returns ---------------------------------------------------
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=20)
+    | st.binary(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=14)
+        | st.dictionaries(st.text(max_size=5) | st.integers(-9, 9), inner, max_size=4)
+        | st.lists(inner, min_size=3, max_size=3)
+    ),
+    max_leaves=24,
+)
+hashes = st.binary(min_size=32, max_size=32)
+times = st.integers(0, 2**40)
+records = st.builds(
+    Record,
+    generation=st.integers(1, 999_999_999),
+    token_hash=hashes,
+    chain=st.binary(min_size=16, max_size=16),
+    since=times,
+    last_seen=times,
+    pending=st.none() | hashes,
+    due=st.booleans(),
+    permanent=st.booleans(),
+    presented=st.booleans(),
+    bindings=st.dictionaries(
+        st.builds(Binding, st.text(max_size=9), st.text(max_size=9)),
+        st.text(max_size=20),
+        max_size=3,
+    ),
+    operations=st.lists(st.binary(min_size=4, max_size=4), max_size=8).map(tuple),
+    replaces=st.none() | st.text(max_size=46),
+    meta=st.none() | st.dictionaries(st.text(max_size=5), st.text(max_size=5)),
+    values=st.dictionaries(st.text(max_size=9), st.binary(max_size=30), max_size=5),
+)
+tombstones = st.builds(Tombstone, st.integers(1), hashes, st.text(max_size=46)).filter(
+    lambda stone: stone.generation < 2**63
+)
+
+
+def sealed(body: bytes) -> bytes:
+    """Return `body` under a seal that fits, as whoever has the secret key makes it."""
+    return b"\x01" + _mac(CODEC._keys[0], KEY, body) + body
+
+
+@fuzz
+@given(records | tombstones)
+def test_a_record_is_opened_as_it_was_sealed(content: Record | Tombstone) -> None:
+    assert CODEC.open(KEY, CODEC.seal(KEY, content)) == content
+
+
+@fuzz
+@given(st.binary(max_size=200) | st.binary(max_size=200).map(b"\x01".__add__))
+def test_bytes_that_were_not_sealed_are_unreadable(data: bytes) -> None:
+    with pytest.raises(Unreadable):
+        CODEC.open(KEY, data)
+
+
+@fuzz
+@given(st.data(), records | tombstones)
+def test_a_damaged_record_is_unreadable(
+    data: st.DataObject, content: Record | Tombstone
+) -> None:
+    good = CODEC.seal(KEY, content)
+    arrived = data.draw(damaged(good).filter(lambda damage: damage != good))
+
+    with pytest.raises(Unreadable):
+        CODEC.open(KEY, arrived)
+
+
+@fuzz
+@given(records, st.text("0123456789abcdef_:", max_size=50).filter(KEY.__ne__))
+def test_a_record_under_another_key_is_unreadable(record: Record, key: str) -> None:
+    with pytest.raises(Unreadable):
+        CODEC.open(key, CODEC.seal(KEY, record))
+
+
+@fuzz
+@given(
+    st.binary(max_size=60)
+    | plain.map(msgpack.packb)
+    | st.lists(plain, max_size=13)
+    .map(lambda fields: ["msgpack", *fields])
+    .map(msgpack.packb)
+)
+def test_sealed_nonsense_is_unreadable_or_a_record(body: bytes) -> None:
+    try:
+        content = CODEC.open(KEY, sealed(body))
+    except Unreadable:
+        return
+
+    assert isinstance(content, (Record, Tombstone))
+
+
+@fuzz
+@given(st.data(), st.integers(0, 11), records, plain)
+def test_a_sealed_record_with_one_strange_field_is_unreadable_or_a_record(
+    data: st.DataObject, at: int, record: Record, strange: Any
+) -> None:
+    fields = msgpack.unpackb(CODEC.seal(KEY, record)[17:], strict_map_key=False)
+    fields[1 + at] = strange
+
+    try:
+        content = CODEC.open(KEY, sealed(msgpack.packb(fields)))
+    except Unreadable:
+        return
+
+    assert isinstance(content, Record)
+
+
+# -- values ---------------------------------------------------------------------
+
+
+class Color(IntEnum):
+    RED = 1
+    HUGE = 2**70
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Name(str, Enum):
+    FIRST = "first"
+
+
+Point = namedtuple("Point", "x y")
+
+zones = st.none() | st.integers(-86_399, 86_399).map(
+    lambda seconds: timezone(timedelta(seconds=seconds))
+)
+atoms = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**200), 2**200)
+    | st.sampled_from([2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64 - 1, 2**64])
+    | st.floats()
+    | st.text(st.characters(exclude_categories=()), max_size=20)
+    | st.binary(max_size=20)
+    | st.uuids()
+    | st.datetimes(timezones=zones)
+    | st.text(max_size=9).map(Markup)
+    | st.text(max_size=9).map(Text)
+    | st.sampled_from([*Color, *Name])
+)
+keys = atoms.filter(lambda key: key == key)  # a NaN is found under no key
+
+
+def containers(inner: Any) -> Any:
+    items = st.lists(inner, max_size=5)
+    pairs = st.dictionaries(keys | st.tuples(keys, keys), inner, max_size=5)
+    return (
+        items
+        | items.map(tuple)
+        | st.builds(Point, inner, inner)
+        | pairs
+        | pairs.map(OrderedDict)
+        | pairs.map(lambda made: defaultdict(list, made))
+    )
+
+
+values = st.recursive(atoms, containers, max_leaves=20)
+refused = (
+    st.sets(st.integers())
+    | st.frozensets(st.integers())
+    | st.decimals(allow_nan=False)
+    | st.complex_numbers()
+    | st.timedeltas()
+    | st.just(object())
+    | st.just(len)
+)
+
+
+def as_stored(value: Any) -> Any:
+    """Return `value` as it is promised to come back."""
+    match value:
+        case None | bool() | UUID() | datetime() | bytes() | Markup():
+            return value
+        case str():
+            return str.__str__(value)
+        case int():
+            return int(value)
+        case tuple():
+            return tuple(as_stored(part) for part in value)
+        case list():
+            return [as_stored(part) for part in value]
+        case dict():
+            return {as_stored(key): as_stored(part) for key, part in value.items()}
+    return value
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether both are equal and of the same types, inside too."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, float):
+        return one == other or (math.isnan(one) and math.isnan(other))
+    if isinstance(one, datetime):
+        return one == other and one.utcoffset() == other.utcoffset()
+    if isinstance(one, (list, tuple)):
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(same(a, b) for a, b in pairs)
+    if isinstance(one, dict):
+        return same(list(one.items()), list(other.items()))
+    return bool(one == other)
+
+
+@fuzz
+@given(values)
+def test_what_can_be_stored_comes_back_as_it_was(value: Any) -> None:
+    back = SERIALIZER.loads(encode(SERIALIZER, "k", value))
+
+    assert same(back, as_stored(value))
+
+
+@fuzz
+@given(values)
+def test_an_unchanged_value_has_the_same_bytes_when_it_is_stored_again(
+    value: Any,
+) -> None:
+    once = encode(SERIALIZER, "k", value)
+
+    assert encode(SERIALIZER, "k", SERIALIZER.loads(once)) == once
+
+
+@fuzz
+@given(
+    st.recursive(refused, lambda inner: st.lists(inner, min_size=1) | st.tuples(inner))
+)
+def test_what_cannot_be_stored_is_a_type_error_that_names_the_place(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"^session\['k'\]"):
+        encode(SERIALIZER, "k", value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        bytearray(b"data"),
+        memoryview(b"data"),
+        msgpack.ExtType(9, b"data"),
+        msgpack.ExtType(0, b"\x93"),
+        msgpack.Timestamp(1, 2),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_would_come_back_as_something_else_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError):
+        encode(SERIALIZER, "k", [value])
+
+
+@pytest.mark.parametrize(
+    "value", [10**5000, -(10**5000), Decimal(1)], ids=["large", "low", "decimal"]
+)
+def test_a_number_that_cannot_be_stored_is_a_type_error(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"^session\['k'\]\[0\]"):
+        encode(SERIALIZER, "k", [value])
+
+
+@pytest.mark.parametrize("container", [list, tuple, dict.fromkeys])
+def test_a_value_that_contains_itself_is_a_type_error(container: Any) -> None:
+    value: list[Any] = [container(["x"])]
+    value.append(value)
+
+    with pytest.raises(TypeError, match=r"^session\['k'\]"):
+        encode(SERIALIZER, "k", value)
+
+
+def nested(depth: int) -> bytes:
+    """Return a tuple in a tuple in a tuple, the innermost cut off."""
+    data = b"\x91"
+    for _ in range(depth):
+        data = b"\xc8" + len(data).to_bytes(2, "big") + b"\x00" + data
+    return data
+
+
+@fuzz
+@given(st.data())
+def test_stored_bytes_are_a_value_or_undecodable(data: st.DataObject) -> None:
+    good = data.draw(values.map(lambda value: encode(SERIALIZER, "k", value)))
+    deep = st.integers(1, 60).map(nested)
+    stored = data.draw(st.binary(max_size=80) | damaged(good) | deep)
+    draft = Draft({"k": stored}, SERIALIZER)
+
+    with suppress(Undecodable):
+        draft["k"]
+
+
+NESTED = """
+import sys, threading
+from flask_srvsession.draft import Draft, Undecodable
+from flask_srvsession.serializers import MsgpackSerializer, encode
+
+def use(depth):
+    serializer, value = MsgpackSerializer(), 1
+    for _ in range(depth):
+        value = (value,) if kind == "tuple" else [value]
+    try:
+        stored = encode(serializer, "k", value)
+    except TypeError:
+        return
+    try:
+        assert Draft({"k": stored}, serializer)["k"] == value
+    except Undecodable:
+        sys.exit("stored, but never to be read again")
+
+kind = sys.argv[1]
+threading.stack_size(1024 * 1024)
+for depth in range(1, 800, 13):
+    thread = threading.Thread(target=use, args=(depth,))
+    thread.start()
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize("kind", ["list", "tuple"])
+def test_a_deeply_nested_value_is_refused_or_comes_back(kind: str) -> None:
+    """In a process of its own, whose threads have 1 MiB of stack, as with musl."""
+    done = subprocess.run(
+        [sys.executable, "-c", NESTED, kind],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr}"
+    assert not done.stderr
