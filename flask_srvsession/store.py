@@ -287,7 +287,7 @@ class SessionStore:
     def find(self, binding: Binding) -> list[Held]:
         """Return the live sessions of `binding`, oldest first."""
         entries = self._listing.entries(binding)
-        found = {i: self._cells.read(i) for i in set(entries.values())}
+        found = {i: self._cells.read(i) for i in dict.fromkeys(entries.values())}
         gone = [e for e, session_id in entries.items() if found[session_id][0] is None]
         self._listing.remove(binding, gone)
         live = [
@@ -309,7 +309,9 @@ class SessionStore:
         epoch, entries, spared = self._fence(binding, spare)
         kept = {held.id for held in (spare, spared) if held}
         ended = []
-        for session_id in set(entries.values()) - kept:
+        for session_id in dict.fromkeys(entries.values()):
+            if session_id in kept:
+                continue
             held = self._read(session_id)
             if held and held.record.replaces in kept:
                 kept.add(session_id)  # it is being regenerated at this moment
@@ -591,7 +593,7 @@ class SessionStore:
                 raise TooManySessions
             oldest = min(others, key=lambda e: (ids.born(others[e]), others[e]))
             leaving = {e: i for e, i in others.items() if place(e) == place(oldest)}
-        for session_id in set(leaving.values()):
+        for session_id in dict.fromkeys(leaving.values()):
             if evicted := self.destroy(session_id, still_listed=binding):
                 self._on_evicted(evicted)
         self._listing.remove(binding, leaving)

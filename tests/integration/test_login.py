@@ -694,6 +694,9 @@ def test_the_oldest_session_makes_room_where_the_policy_says_so(
     assert listed(app, 42) == {browsers[1].id, browsers[2].id}
 
 
+@pytest.mark.filterwarnings(
+    "ignore:datetime.datetime.utcnow:DeprecationWarning"  # in Flask-Login 0.6
+)
 def test_a_refused_login_of_flask_login_sets_no_remember_cookie(
     make_app: MakeApp,
 ) -> None:
