@@ -197,10 +197,11 @@ class SessionStore:
     def needs_renewal(self, held: Held) -> bool:
         """Return whether a request that only read is to write all the same."""
         record, now = held.record, self.clock()
-        counted = record.bindings and not self.settings.max_per_key
-        unseen = not (held.created or record.presented or counted)
+        # Bound sessions live as long unseen; but only a seen one keeps its place.
+        must_be_seen = not record.bindings or self.settings.max_per_key is not None
+        unseen = not (held.created or record.presented)
         return (
-            unseen
+            (unseen and must_be_seen)
             or now - record.last_seen >= self.settings.touch_interval
             or self._advanced(held) is not record
         )
