@@ -25,9 +25,9 @@ from .cli_options import (
     ByIndex,
     Desk,
     StorageUnreachable,
+    index_values,
     note,
     pass_desk,
-    places,
 )
 from .display import escaped
 
@@ -48,8 +48,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 @with_appcontext
 def list_sessions(desk: Desk, as_json: bool) -> None:
     """List the live sessions of an index value, oldest first."""
-    whose = places()
-    with desk.reading():
+    whose = index_values()
+    with desk.with_records():
         found = [info for place in whose for info in desk.sessions.find(**place)]
     facts = [display.info_facts(info) for info in found]
     _print(as_json, facts, display.sessions_text(found))
@@ -62,7 +62,7 @@ def list_sessions(desk: Desk, as_json: bool) -> None:
 @with_appcontext
 def show(desk: Desk, session_id: str, as_json: bool) -> None:
     """Show what is known of a session."""
-    with desk.reading():
+    with desk.with_records():
         info = desk.sessions.get(session_id)
     if info is None:
         raise click.ClickException(f"There is no session {escaped(session_id)!r}.")
@@ -77,11 +77,11 @@ def show(desk: Desk, session_id: str, as_json: bool) -> None:
 @with_appcontext
 def revoke(desk: Desk, session_ids: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """End sessions. With an owner (as --user_id 42), only theirs."""
-    [owner] = places(at_most=1, needed=False) or [{}]
+    [owner] = index_values(at_most=1, needed=False) or [{}]
     _confirm(yes, f"End {len(session_ids)} session(s)?")
     ended: list[str] = []
     missing: list[str] = []
-    with desk.reading():
+    with desk.with_records():
         for session_id in _progress(session_ids, "Ending sessions"):
             lived = desk.sessions.revoke(session_id, **owner)
             (ended if lived else missing).append(session_id)
@@ -100,9 +100,9 @@ def revoke(desk: Desk, session_ids: tuple[str, ...], yes: bool, as_json: bool) -
 @with_appcontext
 def revoke_all(desk: Desk, yes: bool, as_json: bool) -> None:
     """End all sessions of an index value, and refuse the logins under way."""
-    whose = places()
+    whose = index_values()
     names = ", ".join(f"{k}={v}" for place in whose for k, v in place.items())
-    with desk.reading():
+    with desk.with_records():
         if not yes:
             count = sum(len(desk.sessions.find(**place)) for place in whose)
             _confirm(yes, f"End all sessions of {names} ({count} now)?")
@@ -119,7 +119,7 @@ def revoke_all(desk: Desk, yes: bool, as_json: bool) -> None:
 @with_appcontext
 def sweep(desk: Desk, as_json: bool) -> None:
     """Remove expired records where the storage does not do so by itself."""
-    with desk.reaching():
+    with desk.with_storage():
         removed = desk.sessions.sweep()
     _print(as_json, {"removed": removed}, f"Removed {removed} expired record(s).")
 
@@ -131,7 +131,7 @@ def sweep(desk: Desk, as_json: bool) -> None:
 def stats(desk: Desk, as_json: bool) -> None:
     """Show what the storage counts: for all who use it, not only for this app."""
     backend = desk.runtime.backend
-    with desk.reaching():
+    with desk.with_storage():
         facts = {"backend": type(backend).__name__, **health.stats(backend)}
     _print(as_json, facts, display.facts_text(facts))
 
@@ -152,7 +152,7 @@ def check(desk: Desk, ignore: tuple[str, ...], as_json: bool) -> None:
     findings = list(_configuration_findings(desk))
     code = 0
     try:
-        with desk.reaching():
+        with desk.with_storage():
             findings += health.check(desk.runtime.backend)
             findings += _fence_findings(desk)
     except StorageUnreachable as error:

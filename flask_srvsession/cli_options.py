@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 UNREACHABLE = 3
 
-_PLACES = "flask_srvsession.places"
+_INDEX_VALUES = "flask_srvsession.index_values"
 
 
 class StorageUnreachable(click.ClickException):
@@ -41,7 +41,7 @@ class Desk:
         return runtime
 
     @contextmanager
-    def reaching(self) -> Iterator[None]:
+    def with_storage(self) -> Iterator[None]:
         """Say what is in the way of the storage, if something is."""
         outages: tuple[type[Exception], ...] = self.runtime.backend.errors
         outages += (BackendError,)
@@ -54,13 +54,13 @@ class Desk:
             ) from error
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
+    def with_records(self) -> Iterator[None]:
         """The same for what needs the records, and so the secret key."""
         if not self.app.secret_key:
             raise click.UsageError("The app has no SECRET_KEY, so it has no sessions.")
         if not self.runtime.backend.shared:
             note("Sessions are in the memory of each process; this one has its own.")
-        with self.reaching():
+        with self.with_storage():
             yield
 
 
@@ -70,7 +70,7 @@ pass_desk = click.make_pass_decorator(Desk)
 class ByIndex(click.Command):
     """A command with an option for each index of the app.
 
-    All of them, and ``--key NAME=VALUE``, end up in :func:`places`.
+    All of them, and ``--key NAME=VALUE``, end up in :func:`index_values`.
     """
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -104,7 +104,7 @@ def _index_option(name: str) -> click.Parameter:
 
 def _collect(ctx: click.Context, param: click.Parameter, values: Iterable[str]) -> None:
     name = param.opts[0].removeprefix("--")
-    ctx.meta.setdefault(_PLACES, []).extend((name, value) for value in values)
+    ctx.meta.setdefault(_INDEX_VALUES, []).extend((name, value) for value in values)
 
 
 def _collect_pairs(
@@ -118,14 +118,19 @@ def _collect_pairs(
             raise click.BadParameter(
                 f"{escaped(text)!r} is not NAME=VALUE with one of {', '.join(known)}."
             )
-        ctx.meta.setdefault(_PLACES, []).append((name, value))
+        ctx.meta.setdefault(_INDEX_VALUES, []).append((name, value))
 
 
-def places(*, at_most: int | None = None, needed: bool = True) -> list[dict[str, Any]]:
+def index_values(
+    *, at_most: int | None = None, needed: bool = True
+) -> list[dict[str, Any]]:
     """Return the indexes that the options name, each as a keyword argument."""
-    given = click.get_current_context().meta.get(_PLACES, [])
+    given = click.get_current_context().meta.get(_INDEX_VALUES, [])
     if needed and not given:
-        raise click.UsageError("Say whose sessions, as in --user_id 42.")
+        known = click.get_current_context().find_object(Desk)
+        names = list(known.runtime.settings.indexes) if known else []
+        hint = f", as in --{names[0]} 42." if names else ": there is no index."
+        raise click.UsageError(f"Say whose sessions{hint}")
     if at_most is not None and len(given) > at_most:
         raise click.UsageError(f"At most {at_most} owner can be given.")
     return [{name: value} for name, value in given]

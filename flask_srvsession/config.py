@@ -9,21 +9,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from .backends.base import Backend
 from .errors import ConfigurationError
 from .serializers import SERIALIZERS, Serializer
 
 if TYPE_CHECKING:
+    from flask import Request
+
     from .store import SessionInfo
 
 PREFIX = "SRVSESSION_"
-RESERVED_INDEX_NAMES = frozenset({"session_id", "keep_current", "epoch", "durable"})
+RESERVED_INDEX_NAMES = frozenset({"self", "session_id", "keep_current", "epoch"})
+"""What the methods that take an index as a keyword call their other arguments."""
 MAX_LIFETIME = 400 * 86400
 """Seconds; browsers cut a cookie's life there (RFC 6265bis, section 5.5)."""
-
-T = TypeVar("T")
 
 
 def _key(default: Any, doc: str) -> Any:
@@ -75,7 +76,9 @@ class Settings:
         "Session keys that do not survive a login, since somebody else may know them.",
     )
     rotate_every: int | None = _key(
-        15 * 60, "How old a cookie's token gets before it is replaced. None: for ever."
+        15 * 60,
+        "How old a cookie's token gets before it is replaced; at least twice "
+        "ROTATE_GRACE. None: for ever.",
     )
     rotate_grace: int = _key(
         2 * 60, "How long requests in flight may still use the token before the last."
@@ -83,7 +86,8 @@ class Settings:
     on_replay: Literal["revoke", "reject"] | Callable[[SessionInfo], Any] = _key(
         "revoke",
         'What the use of an outdated token does: "revoke" ends the session, "reject" '
-        "only refuses, a callable gets the SessionInfo and decides.",
+        "only refuses, a callable gets the SessionInfo and decides: the request that "
+        "used it is refused in any case.",
     )
     max_per_key: int | None = _key(
         None, "How many sessions an index value may have at once. None: any number."
@@ -99,12 +103,15 @@ class Settings:
         "object with dumps and loads.",
     )
     max_payload: int = _key(
-        256 * 1024, "How many bytes a session may have; above, SessionTooLarge."
+        256 * 1024,
+        "How many bytes a session may have; above, SessionTooLarge. A storage may take "
+        "less.",
     )
-    metadata: bool | Callable[..., Mapping[str, Any]] = _key(
+    metadata: bool | Callable[[Request], Mapping[str, Any] | None] = _key(
         False,
-        "What is kept about the client: False nothing, True a shortened IP address "
-        "and the user agent, a callable decides itself.",
+        "What SessionInfo.meta says of the client: False nothing, True a shortened IP "
+        "address (ip) and the user agent (agent); a callable gets the request and "
+        "returns a dict of what MessagePack can store, or None.",
     )
     fenced_load: bool | None = _key(
         None,
@@ -222,6 +229,8 @@ def _indexes(key: str, value: Any) -> Mapping[str, tuple[str, ...]]:
             raise _wrong(key, value, "a dict whose keys can be keyword arguments")
         if name in RESERVED_INDEX_NAMES:
             raise _wrong(key, value, f"without {name!r}, which has another meaning")
+        if not value[name]:  # a bind() under it would list the session nowhere
+            raise _wrong(key, value, f"a dict with a session key for {name!r}")
     return {name: _names(f"{key}[{name!r}]", keys) for name, keys in value.items()}
 
 

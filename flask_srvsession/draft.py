@@ -107,7 +107,8 @@ class Draft(MutableMapping[str, Any]):
         """Set `key` to ``function(present value or None)``; :class:`Changes` repeats
         that on another present value. What this request had set itself counts as the
         present value for good."""
-        if self._cleared or key in self._removed or self._encoded_change(key):
+        own = key in self._assigned or self._encoded_change(key) is not None
+        if self._cleared or key in self._removed or own:
             self[key] = value = function(self.get(key))
             return value
         before = self._base.get(key)
@@ -162,7 +163,7 @@ class Draft(MutableMapping[str, Any]):
         own = {**same, **changes.assigned}
         return replace(changes, cleared=True, assigned=own, removed=())
 
-    def rebase(self, base: Mapping[str, bytes], changes: Changes) -> None:
+    def saved_as(self, base: Mapping[str, bytes], changes: Changes) -> None:
         """Go on from `base`, which was stored with `changes` in it.
 
         Values that the caller may still hold stay the same objects, as long as nobody
@@ -175,7 +176,7 @@ class Draft(MutableMapping[str, Any]):
         self.discard_changes()
         self._values = kept
 
-    def move(self, base: Mapping[str, bytes]) -> None:
+    def rebase(self, base: Mapping[str, bytes]) -> None:
         """Keep only what this request changed, as a change of `base` instead."""
         changes = self.changes()
         mine = {*self._assigned, *changes.assigned, *changes.computed}

@@ -10,7 +10,8 @@ class SessionError(Exception):
 
 
 class ConfigurationError(SessionError, ValueError):
-    """The configuration cannot work; the message names key, value and remedy."""
+    """The configuration cannot work; the message names key and remedy, and the value
+    unless that may hold a password."""
 
 
 class BackendError(SessionError, ServiceUnavailable):
@@ -27,7 +28,8 @@ class BackendError(SessionError, ServiceUnavailable):
     ) -> None:
         super().__init__()
         self.operation = operation
-        """What was to be done: "load", "save", "destroy" and so on."""
+        """What was to be done: "load", "create", "save", "regenerate", "destroy"; for
+        the indexes "epoch", "bind", "unbind", "find", "revoke"; or "sweep"."""
         self.ambiguous = ambiguous
         """Whether the storage may have done it all the same."""
         self.quick = quick
@@ -39,7 +41,10 @@ class BackendError(SessionError, ServiceUnavailable):
 
 
 class SessionRefused(SessionError, Conflict):
-    """A login or rotation was refused; the session is as it was before. HTTP 409."""
+    """A login or rotation was refused. HTTP 409.
+
+    The stored session is as it was before; what the request had changed is discarded.
+    """
 
 
 class StaleLogin(SessionRefused):
@@ -68,7 +73,8 @@ class TooManySessions(SessionRefused):
 
 
 class SessionTooLarge(SessionError, ValueError):
-    """The session is larger than ``SRVSESSION_MAX_PAYLOAD``; it was not saved.
+    """The session is larger than ``SRVSESSION_MAX_PAYLOAD``, or than what the storage
+    takes; it was not saved.
 
     The stored session is as it was. Keep large data in a database and its key in
     the session, or raise the limit.
@@ -77,7 +83,9 @@ class SessionTooLarge(SessionError, ValueError):
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(
             f"The session has {size} bytes, but at most {limit} are allowed: store "
-            "less in it, or raise SRVSESSION_MAX_PAYLOAD."
+            "less in it, or raise the limit (SRVSESSION_MAX_PAYLOAD, or the storage's)."
         )
         self.size = size
+        """Bytes of all keys and encoded values together."""
         self.limit = limit
+        """Bytes that configuration and storage allow."""

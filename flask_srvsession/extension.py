@@ -15,6 +15,7 @@ from .backends.base import Backend, Epoch
 from .cells import Held
 from .cli import sessions_group
 from .config import Settings
+from .guard import Guarded
 from .interface import ServerSessionInterface
 from .listing import parse_index
 from .outages import AnswerOutages
@@ -58,7 +59,7 @@ class ServerSession:
         storage is not contacted. `clock` returns unix time; tests may bring their own.
         """
         settings = Settings.from_config(app.config, app.name)
-        chosen = backend or settings.backend
+        chosen = settings.backend if backend is None else backend
         if isinstance(chosen, str):
             chosen = backend_from_url(chosen)
         runtime = Runtime(app, settings, chosen, clock)
@@ -74,7 +75,7 @@ class ServerSession:
 
         Raises TypeError for an unknown index, as all methods that take one.
         """
-        store, binding = _place(index)
+        store, binding = _store_and_binding(index)
         current = _current_id()
         return [
             store.info(held, is_current=held.id == current)
@@ -95,7 +96,7 @@ class ServerSession:
         theirs: a view that lets users end sessions should always give it. Raises
         BackendError if the storage could not confirm it.
         """
-        store, binding = _place(owner) if owner else (_store(), None)
+        store, binding = _store_and_binding(owner) if owner else (_store(), None)
         current, held = _current_id(), _peek(session_id)
         if held is None or (binding and binding not in held.record.bindings):
             return False
@@ -112,28 +113,29 @@ class ServerSession:
         ``epoch`` and ``bind``, is refused. Raises BackendError if the storage could
         not confirm all of it; then it is to be done again.
         """
-        store, binding = _place(index)
+        store, binding = _store_and_binding(index)
         current = _current_id()
-        spare = _current().held if keep_current and current else None
+        spare = _current()._live() if keep_current and current else None
         revocation = store.revoke_all(binding, spare=spare)
         if revocation.spared:
-            _current().was_spared(revocation.spared)
+            _current()._note_spared(revocation.spared)
         _tell(store, revocation.ended, current)
         return len(revocation.ended)
 
     def epoch(self, **index: Any) -> Epoch:
         """Return the present of an index value: ``sessions.epoch(user_id=42)``.
 
-        Read it before the password is checked and give it to ``session.bind``: then no
-        login slips through a ``revoke_all`` that happens in between.
+        Read it before the user's password (its stored hash) is read, and give it to
+        ``session.bind``: then no login slips through a ``revoke_all`` in between.
         """
-        store, binding = _place(index)
+        store, binding = _store_and_binding(index)
         return store.epoch(binding)
 
     def sweep(self) -> int:
         """Remove expired records where the storage does not do so by itself; return
-        how many there were."""
-        return _runtime().backend.sweep()
+        how many there were. Raises BackendError; then it may be done again."""
+        backend = _runtime().backend
+        return Guarded(backend).once("sweep", backend.sweep)
 
 
 def _runtime() -> Runtime:
@@ -150,7 +152,7 @@ def _store() -> SessionStore:
     return _runtime().keyed.store
 
 
-def _place(index: dict[str, Any]) -> tuple[SessionStore, Binding]:
+def _store_and_binding(index: dict[str, Any]) -> tuple[SessionStore, Binding]:
     store = _store()
     binding, _ = parse_index(store.settings.indexes, index)
     return store, binding
@@ -174,7 +176,7 @@ def _current_id() -> str | None:
 def _tell(store: SessionStore, ended: list[Held], current: str | None) -> None:
     """Say which sessions were ended; this request's own is a new one from now on."""
     if any(held.id == current for held in ended):
-        _current().was_revoked()
+        _current()._note_revoked()
     app = _runtime().app
     for held in ended:
         info = store.info(held, is_current=held.id == current)
@@ -189,6 +191,6 @@ def _follow_flask_login(app: Flask) -> None:
         return
 
     def renew(sender: Flask, **_: Any) -> None:
-        _current().login_happened()
+        _current()._note_login()
 
     user_logged_in.connect(renew, sender=app, weak=False)

@@ -12,6 +12,9 @@ from .errors import BackendError
 
 log = logging.getLogger("flask_srvsession")
 
+READS = frozenset({"load", "find"})
+"""The operations that change nothing: their failure is never ambiguous."""
+
 QUICK = 0.1
 """Seconds; what failed later than that has waited for a timeout already."""
 
@@ -34,7 +37,8 @@ class Guarded:
         self._timer = timer
 
     def once(self, operation: str, call: Callable[..., T], *args: Any, **kw: Any) -> T:
-        """Return ``call(*args, **kw)``; BackendError, ambiguous, if it fails."""
+        """Return ``call(*args, **kw)``; BackendError if it fails, ambiguous
+        unless `operation` only reads."""
         began = self._timer()
         try:
             return call(*args, **kw)
@@ -42,7 +46,7 @@ class Guarded:
             quick = self._timer() - began < QUICK
             log.error("storage failed at %s: %s", operation, type(error).__name__)  # noqa: TRY400
             raise BackendError(
-                operation, ambiguous=operation != "load", quick=quick
+                operation, ambiguous=operation not in READS, quick=quick
             ) from error
 
     def twice(self, operation: str, call: Callable[..., T], *args: Any, **kw: Any) -> T:

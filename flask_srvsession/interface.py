@@ -84,7 +84,7 @@ class ServerSessionInterface(SessionInterface):
         """Return a session that has read nothing yet; None without a SECRET_KEY."""
         if not app.secret_key:
             return None
-        self._runtime.warn_if_alone(request.environ)
+        self._runtime.warn_if_not_shared(request.environ)
         opening = RequestOpening(self._runtime, request, self.get_cookie_name(app))
         return ServerSideSession(opening)
 
@@ -105,12 +105,12 @@ class ServerSessionInterface(SessionInterface):
         if session.accessed:
             response.vary.add("Cookie")
         self._send_cookie(app, session, response)
-        session.response_left()
+        session._note_response_left()
 
     def _send_cookie(
         self, app: Flask, session: ServerSideSession, response: Response
     ) -> None:
-        change = session.cookie(
+        change = session._cookie(
             repeat=self._runtime.settings.rotate_every is None
             and app.config["SESSION_REFRESH_EACH_REQUEST"],
             public="public" in response.headers.get("Cache-Control", ""),

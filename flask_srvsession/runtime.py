@@ -48,12 +48,12 @@ class Runtime:
         self.settings = settings
         self.backend = backend
         self.clock = clock
-        serializer = settings.serializer
-        is_name = isinstance(serializer, str)
-        self.serializer: Serializer = (
-            SERIALIZERS[serializer]() if isinstance(serializer, str) else serializer
-        )
-        self._format = serializer if is_name else type(serializer).__qualname__
+        self.serializer: Serializer
+        chosen = settings.serializer
+        if isinstance(chosen, str):
+            self.serializer, self._format = SERIALIZERS[chosen](), str(chosen)
+        else:
+            self.serializer, self._format = chosen, type(chosen).__qualname__
         self._built_for: tuple[object, ...] = ()
         self._warned = False
 
@@ -71,7 +71,7 @@ class Runtime:
     def _build(self, secret_keys: list[Any]) -> Keyed:
         settings = self.settings.resolved(self.app.permanent_session_lifetime)
         prefix = settings.key_prefix
-        codec = RecordCodec(secret_keys, prefix, str(self._format))
+        codec = RecordCodec(secret_keys, prefix, self._format)
         store = SessionStore(
             self.backend,
             codec,
@@ -97,7 +97,7 @@ class Runtime:
             return wanted(request)
         return _about(request) if wanted else None
 
-    def warn_if_alone(self, environ: Mapping[str, Any]) -> None:
+    def warn_if_not_shared(self, environ: Mapping[str, Any]) -> None:
         """Say once if several processes cannot see each other's sessions."""
         if self._warned or self.backend.shared or not environ.get("wsgi.multiprocess"):
             return

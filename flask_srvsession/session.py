@@ -71,6 +71,9 @@ class ServerSideSession(SessionMixin):
     changed. Changes are found by comparison, nested ones too: ``modified = True`` is
     never needed. May be used from several threads. Everything that reaches the
     storage raises :class:`BackendError` (a 503) when it cannot be reached.
+
+    What the extension and its interface tell a session begins with an underscore:
+    templates find attributes before keys, and ``{{ session.cookie }}`` is the app's.
     """
 
     def __init__(self, opening: Opening) -> None:
@@ -88,7 +91,7 @@ class ServerSideSession(SessionMixin):
         self._rivals: list[str]
         self._draft: Draft
         self._become_new()
-        self.failure: BackendError | None = None
+        self._failure: BackendError | None = None
         """The outage that this request has met, if any: it does not wait twice."""
 
     # -- the mapping ----------------------------------------------------------------
@@ -109,7 +112,7 @@ class ServerSideSession(SessionMixin):
         if key in LOCAL_KEYS:
             self._local[key] = value
             return
-        with self._reading() as draft:
+        with self._opened() as draft:
             if key in self._settings.login_keys and _is_login(draft.get(key), value):
                 self._drop_at_login()
             draft[key] = value
@@ -118,23 +121,23 @@ class ServerSideSession(SessionMixin):
         if key in LOCAL_KEYS:
             del self._local[key]
             return
-        with self._reading() as draft:
+        with self._opened() as draft:
             del draft[key]
 
     def __contains__(self, key: object) -> bool:
         if key in LOCAL_KEYS:
             return key in self._local
-        with self._reading() as draft:
+        with self._opened() as draft:
             return key in draft
 
     def __iter__(self) -> Iterator[str]:
         with self._lock:
-            with suppress(KeyError), self._reading() as draft:
+            with suppress(KeyError), self._opened() as draft:
                 draft.decode(draft)
             return iter(self._draft)
 
     def __len__(self) -> int:
-        with self._reading() as draft:
+        with self._opened() as draft:
             return len(draft)
 
     def __repr__(self) -> str:
@@ -144,7 +147,7 @@ class ServerSideSession(SessionMixin):
     def clear(self) -> None:
         """Empty the session. If it stays empty, the end of the request destroys it;
         if it is filled again, it gets a new id."""
-        with self._reading() as draft:
+        with self._opened() as draft:
             draft.clear()
 
     def compute(self, key: str, function: Callable[[Any], T]) -> T:
@@ -153,7 +156,7 @@ class ServerSideSession(SessionMixin):
         Exact under concurrency: if others change the value before this request
         commits, `function` runs again, on theirs. It should have no side effects.
         """
-        with self._reading() as draft:
+        with self._opened() as draft:
             if key not in LOCAL_KEYS and key not in self._settings.login_keys:
                 return draft.compute(key, function)
             self[key] = value = function(self.get(key))
@@ -169,7 +172,8 @@ class ServerSideSession(SessionMixin):
 
     @property
     def created_at(self) -> datetime | None:
-        """When this session began, at the latest login; aware, UTC."""
+        """When this session began, at the latest login; aware, UTC. None, as the next
+        three, before the session is stored."""
         return info.created_at if (info := self._info()) else None
 
     @property
@@ -248,7 +252,7 @@ class ServerSideSession(SessionMixin):
             self._destroy_rivals()
             self._delete_cookie = self._came_with_one
             self._become_new()
-            self._local["_remember"] = "clear"
+            self._local["_remember"] = "clear"  # Flask-Login deletes its own cookie
             if held:
                 self._send(signals.session_destroyed, held)
 
@@ -256,8 +260,9 @@ class ServerSideSession(SessionMixin):
         """Give this session a new id now; the old one is dead at once.
 
         For changes of privilege that are not a login. Content and absolute lifetime
-        are carried over; pending changes are saved with it. Raises StaleCredential if
-        the client's cookie has a successor already.
+        are carried over; pending changes are saved with it. A session that is not
+        stored yet is stored, an empty one destroyed. Raises StaleCredential if the
+        client's cookie has a successor already, else as :meth:`commit`.
         """
         with self._acting():
             login = self._login() is Login.IN
@@ -273,17 +278,20 @@ class ServerSideSession(SessionMixin):
 
         The session gets a new id, is listed under ``user_id=42``, and its key says
         so. With an `epoch` that ``sessions.epoch(user_id=42)`` returned *before* the
-        password was checked, a ``revoke_all`` since then refuses the login:
-        StaleLogin. Raises TooManySessions at the limit. A refusal leaves the stored
-        session as it was and discards what this request had changed.
+        stored password was read, a ``revoke_all`` since then refuses the login:
+        StaleLogin. Raises TooManySessions at the limit, TypeError for an unknown index,
+        RuntimeError where the response has left, else as :meth:`commit`. A refusal
+        leaves the stored session as it was and discards what this request had changed.
         """
         binding, value = parse_index(self._settings.indexes, index)
         epochs = {binding: epoch} if epoch else {}
         keys = self._settings.indexes[binding.index]
         with self._acting():
-            saying_so = [k for k in keys if str(self._draft.get(k)) == binding.value]
-            for key in saying_so or keys[:1]:
-                self._draft[key] = self._draft[key] if saying_so else value
+            naming = [k for k in keys if _names(self._draft.get(k), binding.value)]
+            if not naming:
+                self._draft[keys[0]] = value
+            for key in naming:  # what is there already counts as this request's own
+                self._draft[key] = self._draft[key]
             self._drop_at_login()
             if self._held:
                 changes = self._pending()
@@ -299,6 +307,9 @@ class ServerSideSession(SessionMixin):
         A cookie can only be set by the response: in a stream, a websocket or a thread
         that outlives it, an existing session can be saved, but none can be created or
         get a new id (RuntimeError).
+
+        Raises BackendError, SessionTooLarge, TypeError for what cannot be stored, and,
+        where a login key has changed, StaleLogin and TooManySessions.
         """
         with self._lock, self._refusing():
             changes = self._pending()
@@ -307,8 +318,8 @@ class ServerSideSession(SessionMixin):
                     pass
                 case State.READ, Held() as held:
                     self._renew(held)
-                case _ if self.failure:
-                    raise self.failure
+                case _ if self._failure:
+                    raise self._failure
                 case State.NEW, None:
                     self._create(changes, login=self._login() is Login.IN)
                 case State.CHANGED, Held() as held:
@@ -318,35 +329,30 @@ class ServerSideSession(SessionMixin):
                 case State.CLEARED, Held():
                     self.destroy()
                 case State.EMPTIED, Held() as held:
-                    self._discard(held, changes)
+                    self._discard(held)
 
-    def login_happened(self) -> None:
+    def _note_login(self) -> None:
         """Treat this request as a login, even if it names who was logged in before."""
-        with self._reading():
+        with self._opened():
             self._forced_login = True
             self._drop_at_login()
 
-    @property
-    def held(self) -> Held | None:
-        """The session as it was read or written last."""
-        return self._live()
-
-    def was_revoked(self) -> None:
+    def _note_revoked(self) -> None:
         """Take note that this session was just ended from outside, by this request."""
-        with self._reading():
+        with self._opened():
             self._delete_cookie = self._came_with_one
             self._become_new()
 
-    def was_spared(self, held: Held) -> None:
+    def _note_spared(self, held: Held) -> None:
         """Go on with this session as it was stored when all others were ended."""
-        with self._reading() as draft:
+        with self._opened() as draft:
             if self._held and self._held.id == held.id:
                 self._held = held
-                draft.move(held.record.values)
+                draft.rebase(held.record.values)
 
     # -- how it ends ----------------------------------------------------------------
 
-    def cookie(self, *, repeat: bool, public: bool) -> Credential | Cookie:
+    def _cookie(self, *, repeat: bool, public: bool) -> Credential | Cookie:
         """Return what the response does to the cookie.
 
         Set only for a session that was created or regenerated, or to hand out a
@@ -367,7 +373,7 @@ class ServerSideSession(SessionMixin):
                 return held.credential
         return Cookie.DELETE if self._delete_cookie and not held else Cookie.KEEP
 
-    def response_left(self) -> None:
+    def _note_response_left(self) -> None:
         """Remember that from now on no cookie can be set."""
         self._response_left = True
 
@@ -408,7 +414,7 @@ class ServerSideSession(SessionMixin):
         return login
 
     def _renew(self, held: Held) -> None:
-        if self.failure or not self._store.needs_renewal(held):
+        if self._failure or not self._store.needs_renewal(held):
             return
         try:
             self._accept(self._store.renew(held, self._opening.metadata()), Changes())
@@ -420,7 +426,7 @@ class ServerSideSession(SessionMixin):
         if not self._accept(found, changes):
             self._go_on_without(held, found, changes, login=False)
         elif self._held and not self._draft:  # others removed the rest meanwhile
-            self._discard(self._held, Changes())
+            self._discard(self._held)
 
     def _create(
         self,
@@ -467,12 +473,12 @@ class ServerSideSession(SessionMixin):
         else:
             self._go_on_without(held, found, changes, login=login, epochs=epochs)
 
-    def _discard(self, held: Held, changes: Changes) -> None:
+    def _discard(self, held: Held) -> None:
         """Delete the emptied session, unless somebody else has put something in."""
         deleted, found = self._store.discard(held)
         if isinstance(found, Held):
             self._held = found
-            self._draft.move(found.record.values)
+            self._draft.rebase(found.record.values)
             self.commit()
         elif deleted:
             self._delete_cookie = self._came_with_one
@@ -502,7 +508,7 @@ class ServerSideSession(SessionMixin):
         may_begin = anonymous and changes.has_content and not self._response_left
         if may_begin and (login or found is None):
             self._held = None
-            self._draft.move({})
+            self._draft.rebase({})
             self._create(self._pending(), login=login, epochs=epochs)
         else:
             self._drop_changes(held)
@@ -522,7 +528,7 @@ class ServerSideSession(SessionMixin):
         return self._store.settings
 
     @contextmanager
-    def _reading(self) -> Iterator[Draft]:
+    def _opened(self) -> Iterator[Draft]:
         """Have the session loaded; a value that does not decode is no session."""
         with self._lock:
             self._load()
@@ -551,17 +557,17 @@ class ServerSideSession(SessionMixin):
     @contextmanager
     def _acting(self) -> Iterator[None]:
         """Do something now; after an outage, nothing is tried again."""
-        with self._reading(), self._refusing():
-            if self.failure:
-                raise self.failure
+        with self._opened(), self._refusing():
+            if self._failure:
+                raise self._failure
             yield
 
     def _load(self) -> None:
         if self._loaded:
             return
         self._accessed = True
-        if self.failure:
-            raise self.failure
+        if self._failure:
+            raise self._failure
         try:
             self._find()
         except BackendError as error:
@@ -570,8 +576,8 @@ class ServerSideSession(SessionMixin):
         self._loaded = True
 
     def _latch(self, failure: BackendError) -> None:
-        if self.failure is None:
-            self.failure = failure
+        if self._failure is None:
+            self._failure = failure
             self._opening.note_failure(failure)
 
     def _find(self) -> None:
@@ -588,7 +594,7 @@ class ServerSideSession(SessionMixin):
                 self._held, self._draft = arrival.held, draft
 
     def _live(self) -> Held | None:
-        with self._reading():
+        with self._opened():
             return self._held
 
     def _info(self) -> SessionInfo | None:
@@ -600,7 +606,7 @@ class ServerSideSession(SessionMixin):
         if not isinstance(found, Held):
             return False
         self._held = found
-        self._draft.rebase(found.record.values, changes)
+        self._draft.saved_as(found.record.values, changes)
         self._forced_save = self._forced_login = False
         return True
 
@@ -650,6 +656,11 @@ def _is_login(before: Any, after: Any) -> bool:
     if after is None or before is None:
         return after is not None
     return not _is_container(before, after) and bool(before != after)
+
+
+def _names(value: Any, indexed: str) -> bool:
+    """Whether a session value is listed as `indexed`: 42 and "42" are the same."""
+    return value is not None and str(value) == indexed
 
 
 def _is_container(*values: Any) -> bool:

@@ -1,7 +1,8 @@
 """What happens to sessions, for those who want to know: Blinker signals.
 
 Each is sent with the app as sender and ``info``, a :class:`SessionInfo`, *after* the
-storage has done it: a receiver that raises can neither prevent nor undo a logout.
+storage has done it: a receiver that raises can neither prevent nor undo a logout. Only
+``session_changes_dropped`` may have None as ``info``: where the session had moved.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ session_created = _signals.signal(
     "session-created", "A session was stored for the first time."
 )
 session_rotated = _signals.signal(
-    "session-rotated", "A session got a new id, by a login or by ``rotate()``."
+    "session-rotated",
+    "A session got a new id, that of ``info``: by a login or logout, by ``rotate()``, "
+    "or by ``clear()`` and new content.",
 )
 session_destroyed = _signals.signal(
     "session-destroyed", "A session ended itself: ``destroy()``, or it was emptied."

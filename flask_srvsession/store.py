@@ -72,6 +72,10 @@ class Revocation:
     """The session that goes on, with that epoch."""
 
 
+class _Ended(Exception):
+    """The session to be regenerated is gone."""
+
+
 class SessionStore:
     """All sessions of one app. Safe to use from any number of threads."""
 
@@ -261,16 +265,19 @@ class SessionStore:
     ) -> Found:
         """Return the session with `changes` made, under a new id; the old one is dead.
 
-        A `login` begins a new life, otherwise the absolute lifetime goes on. In the
-        order that models/regenerate.pml proves: the new record exists, bound and
-        listed, before the old one turns into a tombstone; a crash anywhere leaves
-        the old session or the new one. Where it is not a :class:`Held`, the session
-        was ended meanwhile, and nothing new is left. Raises as :meth:`create` does;
-        then the old session is untouched.
+        A `login` begins a new life, otherwise the absolute lifetime goes on. The order
+        is proven in tests/concurrency/models/regenerate.pml: the new record exists,
+        bound and listed, before the old one turns into a tombstone; a crash anywhere
+        leaves the old session or the new one. Where it is not a :class:`Held`, the
+        session was ended meanwhile, and nothing new is left. Raises as :meth:`create`
+        does; then the old session is untouched.
         """
         held = replace(held, record=self._advanced(held))  # the tombstone's token
         for _ in range(MAX_ATTEMPTS):
-            fresh = self._successor(held, changes, login, epochs or {}, meta)
+            try:
+                fresh = self._successor(held, changes, login, epochs or {}, meta)
+            except _Ended:
+                return self._cells.reread(held)
             found = self._move(held, fresh, changes)
             if isinstance(found, Held) and found.id == held.id:
                 held = found  # somebody ended the new one, but not this session
@@ -455,7 +462,7 @@ class SessionStore:
             created=True,
         )
         try:
-            self._list(session_id, record.bindings)
+            self._list(session_id, record.bindings, replaced)
         except Exception as error:
             self._withdraw(fresh, error)
             raise
@@ -569,31 +576,47 @@ class SessionStore:
         else:
             self._listing.forget(fresh.id, fresh.record.bindings)
 
-    def _list(self, session_id: str, bindings: Mapping[Binding, str]) -> None:
+    def _list(
+        self,
+        session_id: str,
+        bindings: Mapping[Binding, str],
+        replaced: Held | None = None,
+    ) -> None:
         """List the session everywhere; StaleLogin or TooManySessions if refused."""
         ttl = max(1, self.ends_at(session_id) - int(self.clock()))
+        former = replaced.record.bindings if replaced else {}
         for binding, stamp in bindings.items():
-            for _ in range(MAX_ATTEMPTS):
-                added = self._listing.add(session_id, binding, stamp, ttl)
-                if added is Added.DONE:
-                    break
-                if added is Added.STALE:
+            whose = replaced.id if replaced and binding in former else None
+            self._list_in(binding, session_id, stamp, ttl, whose)
+
+    def _list_in(
+        self, binding: Binding, session_id: str, stamp: str, ttl: int, whose: str | None
+    ) -> None:
+        """List it in one place, which is that of the session `whose`, if given."""
+        for _ in range(MAX_ATTEMPTS):
+            match self._listing.add(session_id, binding, stamp, ttl):
+                case Added.DONE:
+                    return
+                case Added.STALE:
                     raise StaleLogin
-                self._make_room(binding, entry(session_id, stamp))
-            else:
-                raise BackendError("bind")
+                case Added.FULL:
+                    if whose and self._read(whose) is None:
+                        raise _Ended  # with its place, which is not made anew
+                    self._make_room(binding, entry(session_id, stamp))
+        raise BackendError("bind")
 
     def _make_room(self, binding: Binding, incoming: str) -> None:
         """Unlist who is dead, or else end the oldest, or else TooManySessions."""
-        entries = self._listing.entries(binding)
-        others = {e: i for e, i in entries.items() if place(e) != place(incoming)}
-        taken = {place(e) for e, i in others.items() if self._counts(i)}
-        leaving = {e: i for e, i in others.items() if place(e) not in taken}
-        if others and not leaving:
+        taken: dict[str, dict[str, str]] = {}  # each place's entries and their ids
+        for listed, session_id in self._listing.entries(binding).items():
+            if place(listed) != place(incoming):
+                taken.setdefault(place(listed), {})[listed] = session_id
+        dead = [e for e in taken.values() if not any(map(self._counts, e.values()))]
+        if taken and not dead:
             if self.settings.max_per_key_policy == "reject":
                 raise TooManySessions
-            oldest = min(others, key=lambda e: (ids.born(others[e]), others[e]))
-            leaving = {e: i for e, i in others.items() if place(e) == place(oldest)}
+            dead = [min(taken.values(), key=_oldest)]
+        leaving = {listed: i for entries in dead for listed, i in entries.items()}
         for session_id in dict.fromkeys(leaving.values()):
             if evicted := self.destroy(session_id, still_listed=binding):
                 self._on_evicted(evicted)
@@ -619,6 +642,10 @@ def _superseded(tombstone: Tombstone, credential: Credential) -> Superseded:
         tombstone.token_hash, ids.token_hash(credential.token)
     )
     return Superseded(credential.id, tombstone.successor if same else None)
+
+
+def _oldest(entries: Mapping[str, str]) -> tuple[int, str]:
+    return min((ids.born(session_id), session_id) for session_id in entries.values())
 
 
 def _gained(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -12,6 +13,14 @@ Token: TypeAlias = Any
 
 Epoch: TypeAlias = str
 """Opaque name of an index's present; a value that was left never comes back."""
+
+EPOCH_ALONE = 24 * 60 * 60
+"""Seconds for which an epoch is kept at least, also without members."""
+
+
+def new_epoch() -> Epoch:
+    """Return a random one, so that an index which was lost never gets one back."""
+    return secrets.token_hex(8)
 
 
 @dataclass(frozen=True, slots=True)

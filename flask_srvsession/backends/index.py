@@ -20,16 +20,14 @@ from __future__ import annotations
 
 import math
 import random
-import secrets
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from .base import Added, Cell, Epoch, Token, place
+from .base import EPOCH_ALONE, Added, Cell, Epoch, Token, new_epoch, place
 
-EPOCH_ALONE = 24 * 60 * 60
 _ROUNDS = 64
 _PATIENCE = 3
 _LONGEST_ROLL = 64 * 1024 * 1024
@@ -164,7 +162,7 @@ class CellIndex:
         for _ in _rounds():
             seen = self._aligned(name)
             until = max(seen.head.until, self._clock() + EPOCH_ALONE)
-            head = _Head(_new_epoch(), until, tuple(spare))
+            head = _Head(new_epoch(), until, tuple(spare))
             if self._write_head(name, seen.head_cell, head):
                 return head.epoch, self._restamp(name, seen.roll, head)
         raise _contention()
@@ -218,7 +216,7 @@ class CellIndex:
         head_cell: Cell | None,
     ) -> None:
         """Write the roll, then the head: a head without a roll means a loss."""
-        head = _Head(_new_epoch(), self._clock() + EPOCH_ALONE)
+        head = _Head(new_epoch(), self._clock() + EPOCH_ALONE)
         roll = roll or _Roll(head.epoch, head.until, {})
         if self._stamp(name, roll_cell, roll, head):
             self._write_head(name, head_cell, head)
@@ -231,7 +229,7 @@ class CellIndex:
         if roll is not None:
             return  # it was written between our reads of the two
         until = max(head.until, self._clock() + EPOCH_ALONE)
-        head = _Head(_new_epoch(), until)
+        head = _Head(new_epoch(), until)
         if self._write_head(name, head_cell, head):
             self._write_roll(name, roll_cell, _Roll(head.epoch, until, {}))
 
@@ -306,11 +304,6 @@ def _head_key(name: str) -> str:
 
 def _roll_key(name: str) -> str:
     return name + ":m"
-
-
-def _new_epoch() -> Epoch:
-    # Random, so that an index which was lost never gets an epoch back that it had.
-    return secrets.token_hex(8)
 
 
 def _living(members: Mapping[str, float], now: float) -> dict[str, float]:

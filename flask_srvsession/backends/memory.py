@@ -102,9 +102,6 @@ class MemoryBackend:
                 count += sum(item.deadline > now for item in stripe.items.values())
         return count
 
-    def __bool__(self) -> bool:
-        return True  # an empty backend is a backend
-
     def get(self, key: str) -> Cell | None:
         stripe, now = self._stripe(key), self._clock()
         with stripe.lock:

@@ -15,10 +15,9 @@ from redis.retry import Retry
 
 from ..errors import ConfigurationError
 from . import redis_health
-from .base import Added, Cell, Epoch, Token
+from .base import EPOCH_ALONE, Added, Cell, Epoch, Token, new_epoch
 from .health import Finding
 
-EPOCH_ALONE = 24 * 60 * 60
 _TOKEN = 8
 _TIMEOUT = 1.0
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
@@ -138,7 +137,7 @@ class RedisIndex:
         self._members = _script(client, "index_members")
 
     def epoch(self, name: str) -> Epoch:
-        args = [_new_epoch(), EPOCH_ALONE * 1000]
+        args = [new_epoch(), EPOCH_ALONE * 1000]
         return cast(bytes, self._epoch(keys=_keys(name), args=args)).decode()
 
     def add(
@@ -155,7 +154,7 @@ class RedisIndex:
         return Added(self._add(keys=_keys(name), args=args).decode())
 
     def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:
-        epoch = _new_epoch()
+        epoch = new_epoch()
         args = [" ".join((epoch, *spare)), EPOCH_ALONE * 1000]
         return epoch, _texts(self._fence(keys=_keys(name), args=args))
 
@@ -186,11 +185,6 @@ def _texts(members: list[bytes]) -> list[str]:
     return [member.decode() for member in members]
 
 
-def _new_epoch() -> Epoch:
-    # Random, so that an index which was lost never gets an epoch back that it had.
-    return secrets.token_hex(8)
-
-
 def _script(client: Any, name: str) -> Any:
     text = Path(__file__).with_name(f"{name}.lua").read_text(encoding="ascii")
     return client.register_script(text)
@@ -209,14 +203,8 @@ def _check_client(client: Any) -> None:
             " without read_from_replicas and load_balancing_strategy, or Sentinel's"
             " master_for."
         )
-    retry = client.get_retry()
-    if retry is not None and retry.get_retries() > 0:
-        _log.warning(
-            "The Redis client repeats a command up to %d times by itself, so that a"
-            " request may hang for long and a command may be executed twice. Build it"
-            " with retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0).",
-            retry.get_retries(),
-        )
+    for finding in redis_health.of_client(client):
+        _log.warning("%s %s", finding.problem, finding.remedy)
 
 
 def _asks_replicas(client: Any) -> bool:
@@ -234,11 +222,4 @@ def _may_evict(client: Any) -> bool:
     except redis.ResponseError:
         return True
     nodes = [info] if "maxmemory" in info else list(info.values())
-    return not nodes or any(_node_may_evict(node) for node in nodes)
-
-
-def _node_may_evict(info: object) -> bool:
-    if not isinstance(info, Mapping):
-        return True
-    policy = info.get("maxmemory_policy")
-    return info.get("maxmemory") != 0 and policy != "noeviction"
+    return not nodes or any(redis_health.may_evict(node) for node in nodes)

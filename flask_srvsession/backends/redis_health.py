@@ -14,7 +14,7 @@ _COUNTERS = ("used_memory", "maxmemory", "expired_keys", "evicted_keys")
 
 def check(client: Any) -> list[Finding]:
     """Return what is to be mended; what all nodes of a cluster share comes once."""
-    findings = [*_of_client(client)]
+    findings = [*of_client(client)]
     for node in _nodes(client):
         findings += [*_of_transport(node), *_of_server(node)]
     return list(dict.fromkeys(findings))
@@ -35,14 +35,25 @@ def stats(client: Any) -> dict[str, int]:
     return total
 
 
-def _of_client(client: Any) -> Iterator[Finding]:
+def may_evict(info: object) -> bool:
+    """Return whether a server that says this in INFO may throw out what is alive.
+
+    True as well where it does not say.
+    """
+    if not isinstance(info, Mapping):
+        return True
+    return info.get("maxmemory") != 0 and info.get("maxmemory_policy") != "noeviction"
+
+
+def of_client(client: Any) -> Iterator[Finding]:
+    """Yield what is wrong with the client itself, without asking a server."""
     retry = client.get_retry()
     if retry is not None and retry.get_retries() > 0:
         yield Finding(
             "warning",
             "redis client: retry",
-            f"The client repeats a command up to {retry.get_retries()} times: a request"
-            " may hang for long, and a command may be executed twice.",
+            f"The Redis client repeats a command up to {retry.get_retries()} times: a"
+            " request may hang for long, and a command may be executed twice.",
             "Build it with retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0).",
         )
 
@@ -76,13 +87,13 @@ def _of_server(node: Any) -> Iterator[Finding]:
 
 
 def _of_memory(info: Mapping[str, Any]) -> Iterator[Finding]:
-    policy = info.get("maxmemory_policy")
-    if info.get("maxmemory") != 0 and policy != "noeviction":
+    if may_evict(info):
         yield Finding(
             "warning",
             "redis: maxmemory-policy",
-            f"With {policy!r} the server throws out sessions when its memory is full,"
-            " and each load of a logged-in session costs a second command.",
+            f"With {info.get('maxmemory_policy')!r} the server throws out sessions when"
+            " its memory is full, and each load of a logged-in session costs a second"
+            " command.",
             "Set maxmemory-policy noeviction, on a server that only has sessions.",
         )
     if evicted := int(info.get("evicted_keys", 0)):

@@ -12,12 +12,11 @@ from sqlalchemy.engine import URL, Connection, Dialect
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..errors import ConfigurationError
-from .base import Added, Cell, Epoch, Token
+from .base import EPOCH_ALONE, Added, Cell, Epoch, Token, new_epoch
 from .index import is_full
 from .sql_engine import Database, parse_url
 from .sql_schema import Tables
 
-EPOCH_ALONE = 24 * 60 * 60
 SWEEP_BATCH = 500
 SWEEP_MARGIN = 60
 """Seconds; a process whose clock is ahead must not remove what is alive for others."""
@@ -195,7 +194,7 @@ class SQLIndex:
             listed = self._members(tx, name, now) if limit else ()
             if is_full(listed, member, limit):
                 return Added.FULL
-            this = {"index": name, "member": member, "until": now + ttl * 1000}
+            this = {"index": name, "listed": member, "until": now + ttl * 1000}
             if not tx.execute(self._statements.renew, this).rowcount:
                 tx.execute(self._statements.insert, this)
             return Added.DONE
@@ -203,7 +202,7 @@ class SQLIndex:
         return self._database.transact(work)
 
     def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:
-        epoch, until = _new_epoch(), self._now() + EPOCH_ALONE * 1000
+        epoch, until = new_epoch(), self._now() + EPOCH_ALONE * 1000
         spared = " ".join(spare)
         new = {"index": name, "present": epoch, "spare": spared, "until": until}
 
@@ -232,14 +231,14 @@ class SQLIndex:
     def members(self, name: str) -> list[str]:
         now = self._now()
         rows = self._database.read(self._statements.members, index=name, now=now)
-        return [row.session for row in rows]
+        return [row.member for row in rows]
 
     def _begin(self, tx: Connection, name: str, now: int) -> Epoch:
         """Return the epoch, a new one if there is none, and let it live on."""
         until = now + EPOCH_ALONE * 1000
         epoch = self._locked_epoch(tx, name)
         if epoch is None:
-            epoch = _new_epoch()
+            epoch = new_epoch()
             new = {"index": name, "present": epoch, "spare": "", "until": until}
             tx.execute(self._statements.begin, new)
             return epoch
@@ -252,7 +251,7 @@ class SQLIndex:
 
     def _members(self, tx: Connection, name: str, now: int) -> list[str]:
         rows = tx.execute(self._statements.members, {"index": name, "now": now})
-        return [row.session for row in rows]
+        return [row.member for row in rows]
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
@@ -282,7 +281,7 @@ class _IndexStatements:
         e, m = tables.epochs.c, tables.members.c
         index: Any = sa.bindparam("index")
         until: Any = sa.bindparam("until")
-        member: Any = sa.bindparam("member")
+        listed: Any = sa.bindparam("listed")
         new: dict[str, Any] = {
             "epoch": sa.bindparam("present"),
             "spared": sa.bindparam("spare"),
@@ -297,15 +296,15 @@ class _IndexStatements:
         self.fence = sa.update(tables.epochs).where(e.name == index).values(new)
 
         later = sa.case((m.expires > until, m.expires), else_=until)
-        this = (m.name == index, m.session == member)
+        this = (m.name == index, m.member == listed)
         self.renew = sa.update(tables.members).where(*this).values(expires=later)
         self.insert = sa.insert(tables.members).values(
-            name=index, session=member, expires=until
+            name=index, member=listed, expires=until
         )
         self.remove = sa.delete(tables.members).where(
-            m.name == index, m.session.in_(sa.bindparam("gone", expanding=True))
+            m.name == index, m.member.in_(sa.bindparam("gone", expanding=True))
         )
-        self.members = sa.select(m.session).where(
+        self.members = sa.select(m.member).where(
             m.name == index, m.expires > sa.bindparam("now")
         )
 
@@ -411,8 +410,3 @@ def _options(query: Mapping[str, Any]) -> dict[str, Any]:
 
 def _new_token() -> int:
     return secrets.randbits(63)
-
-
-def _new_epoch() -> Epoch:
-    # Random, so that an index which was lost never gets an epoch back that it had.
-    return secrets.token_hex(8)

@@ -155,8 +155,8 @@ class Database:
             time.sleep(pause)
         raise ConfigurationError(
             f"The session tables {self._tables.name} are missing, and the database"
-            " refuses to create them. Create them as a user who may, with"
-            " `flask sessions create-tables` or what the backend's ddl() returns."
+            " refuses to create them. Create them as a user who may, with the backend's"
+            " create_tables(), or with what its ddl() returns."
         ) from refused
 
     def _has_tables(self) -> bool:

@@ -61,7 +61,7 @@ class Tables:
             sa.Column(
                 "name", _text(200), ForeignKey(self.epochs.c.name), primary_key=True
             ),
-            sa.Column("session", _text(200), primary_key=True),
+            sa.Column("member", _text(200), primary_key=True),
             sa.Column("expires", sa.BigInteger, nullable=False),
             sa.Index(f"{base}_members_by_expires", "expires"),
             **_INNODB,

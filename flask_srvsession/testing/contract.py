@@ -1,14 +1,5 @@
 """The contract that every backend proves.
 
-A backend of your own proves itself with a few lines::
-
-    class TestMyBackend(BackendContract):
-        @pytest.fixture
-        def backend(self):
-            backend = MyBackend(...)
-            yield backend
-            backend.close()
-
 Keys are new in each test, so that a real server need not be emptied.
 """
 

@@ -262,18 +262,28 @@ class ListedAfterwards(SessionStore):
             super()._list(held.id, found.record.bindings)
         return found
 
-    def _list(self, session_id: str, bindings: Mapping[Binding, str]) -> None:
+    def _list(
+        self,
+        session_id: str,
+        bindings: Mapping[Binding, str],
+        replaced: Held | None = None,
+    ) -> None:
         if not getattr(self, "_saving", False):
-            super()._list(session_id, bindings)
+            super()._list(session_id, bindings, replaced)
 
 
 class EpochIgnored(SessionStore):
     """A login is listed under whatever epoch there is."""
 
-    def _list(self, session_id: str, bindings: Mapping[Binding, str]) -> None:
+    def _list(
+        self,
+        session_id: str,
+        bindings: Mapping[Binding, str],
+        replaced: Held | None = None,
+    ) -> None:
         marks = {b: stamp.partition(".")[2] for b, stamp in bindings.items()}
         now = {b: f"{self.epoch(b)}.{mark}" for b, mark in marks.items()}
-        super()._list(session_id, now)
+        super()._list(session_id, now, replaced)
 
 
 class DeleteIgnoringTheVersion(SessionStore):

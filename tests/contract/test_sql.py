@@ -218,7 +218,7 @@ class Sweeping(SQLContract):
     ) -> None:
         names = [{"name": f"user:{n}"} for n in range(SWEEP_BATCH + 10)]
         epoch = {"epoch": "e", "spared": "", "expires": 0}
-        member = {"session": "one", "expires": int((self.clock() + DAY) * 1000)}
+        member = {"member": "one", "expires": int((self.clock() + DAY) * 1000)}
         insert(backend, backend._tables.epochs, [name | epoch for name in names])
         insert(backend, backend._tables.members, [name | member for name in names])
         sweep = threading.Thread(target=backend.sweep, daemon=True)

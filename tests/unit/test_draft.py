@@ -218,7 +218,7 @@ def test_after_a_rebase_it_goes_on_from_what_was_stored(
 
     changes = draft.changes()
     saved = changes.apply(stored(base))
-    draft.rebase(saved, changes)
+    draft.saved_as(saved, changes)
 
     assert not draft.changes()
     for operation in after:
@@ -239,7 +239,7 @@ def test_a_rebase_shows_what_others_had_stored(
 
     changes = draft.changes()
     saved = changes.apply(stored(others))
-    draft.rebase(saved, changes)
+    draft.saved_as(saved, changes)
 
     assert dict(draft) == restored(saved)
 
@@ -256,7 +256,7 @@ def test_a_move_makes_the_same_changes_to_another_base(
     expected = restored(draft.changes().apply(stored(other)))
     expected.update(restored(dict(draft.alone().assigned)))
 
-    draft.move(stored(other))
+    draft.rebase(stored(other))
 
     assert restored(draft.changes().apply(stored(other))) == expected
     if not draft.changes().computed:
@@ -269,7 +269,7 @@ def test_objects_in_the_callers_hands_stay_the_same_after_a_rebase() -> None:
     cart.append(2)
 
     changes = draft.changes()
-    draft.rebase(changes.apply(stored({"cart": [1]})), changes)
+    draft.saved_as(changes.apply(stored({"cart": [1]})), changes)
     cart.append(3)
 
     assert draft["cart"] is cart

@@ -1,0 +1,112 @@
+"""Small things at the edge of the public calls that once went wrong."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask, render_template_string
+
+from flask_srvsession import (
+    BackendError,
+    ConfigurationError,
+    ServerSession,
+    ServerSideSession,
+    session,
+)
+from flask_srvsession.backends.memory import MemoryBackend
+from flask_srvsession.backends.sql import SQLBackend
+
+
+class CountedBackend(MemoryBackend):
+    """One that is false while it is empty, as any container is."""
+
+    def __bool__(self) -> bool:
+        return len(self) > 0
+
+
+def app_with(**config: object) -> Flask:
+    app = Flask(__name__)
+    app.config.update(SECRET_KEY="a long random text", TESTING=True, **config)
+    return app
+
+
+def test_an_empty_backend_that_is_passed_in_is_the_one_that_is_used() -> None:
+    app, backend = app_with(), CountedBackend()
+    ServerSession(app, backend)
+    app.add_url_rule("/", "set", lambda: session.update(a=1) or "")
+
+    app.test_client().get("/")
+
+    assert len(backend) == 1
+
+
+def test_a_user_may_be_called_none() -> None:
+    app = app_with()
+    sessions = ServerSession(app)
+    app.add_url_rule("/", "in", lambda: session.bind(user_id="None") or "")
+
+    app.test_client().get("/")
+
+    with app.app_context():
+        assert len(sessions.find(user_id="None")) == 1
+
+
+@pytest.mark.parametrize("indexes", [{"user_id": ()}, {"self": ("user_id",)}])
+def test_an_index_that_could_not_work_is_refused(indexes: object) -> None:
+    with pytest.raises(ConfigurationError, match="SRVSESSION_INDEXES"):
+        ServerSession(app_with(SRVSESSION_INDEXES=indexes))
+
+
+def test_a_sweep_that_does_not_reach_the_storage_is_a_backend_error() -> None:
+    app = app_with()
+    sessions = ServerSession(app, SQLBackend("sqlite:////nonexistent/sessions.db"))
+
+    with app.app_context(), pytest.raises(BackendError) as raised:
+        sessions.sweep()
+
+    assert raised.value.operation == "sweep"
+
+
+def test_the_failure_of_a_search_is_not_ambiguous() -> None:
+    app = app_with()
+    sessions = ServerSession(app, SQLBackend("sqlite:////nonexistent/sessions.db"))
+
+    with app.app_context(), pytest.raises(BackendError) as raised:
+        sessions.find(user_id=1)
+
+    assert not raised.value.ambiguous
+
+
+def test_the_public_names_of_a_session_are_those_of_the_documentation() -> None:
+    mapping = {"get", "items", "keys", "pop", "popitem", "setdefault", "update"}
+    mapping |= {"clear", "values"}
+    acting = {"bind", "commit", "compute", "destroy", "rotate"}
+    telling = {"accessed", "created_at", "ends_at", "expires_at", "id", "last_seen_at"}
+    telling |= {"modified", "new", "permanent"}
+
+    public = {name for name in dir(ServerSideSession) if not name.startswith("_")}
+
+    assert public == mapping | acting | telling
+
+
+def test_a_template_sees_the_keys_that_an_app_has_set() -> None:
+    app = app_with()
+    ServerSession(app)
+
+    def page() -> str:
+        session.update(cookie="oatmeal", failure="none", held="breath")
+        keys = "{{ session.cookie }} {{ session.failure }} {{ session.held }}"
+        return render_template_string(keys)
+
+    app.add_url_rule("/", "page", page)
+
+    assert app.test_client().get("/").text == "oatmeal none breath"
+
+
+def test_commands_name_an_index_that_there_is() -> None:
+    app = app_with(SRVSESSION_INDEXES={"tenant": ("tenant",)})
+    ServerSession(app)
+
+    result = app.test_cli_runner().invoke(args=["sessions", "list"])
+
+    assert result.exit_code == 2
+    assert "--tenant 42" in result.output
