@@ -32,7 +32,7 @@ class Held:
     """A live session as it was read or written: what a later change builds on."""
 
     id: str
-    record: Record
+    record: Record = field(repr=False)
     version: Token = field(repr=False)
     read_at: float
     credential: Credential | None = None
@@ -95,8 +95,8 @@ class RecordCells:
 
     def retire(self, held: Held, successor: str) -> Found:
         """Turn what is `held` into a tombstone; return what is there then."""
-        record = held.record
-        stone = Tombstone(record.generation, record.token_hash, successor)
+        former = replace(held.record, values={}, bindings={}, meta=None, operations=())
+        stone = Tombstone(former, successor)
         return self._swap(held, stone, TOMBSTONE_TTL)
 
     def delete(self, session_id: str, version: Token | None = None) -> bool:
@@ -141,9 +141,9 @@ class RecordCells:
             content = self._codec.open(self._key(session_id), cell.data)
         except Unreadable as reason:
             log.warning("the record of session %s is ignored: %s", session_id, reason)
-            return None, None
+            return None, cell.token
         if isinstance(content, Record) and self._is_over(session_id, content):
-            return None, None
+            return None, cell.token
         return content, cell.token
 
     def _is_over(self, session_id: str, record: Record) -> bool:

@@ -30,8 +30,8 @@ class _Computation:
 
     serializer: Serializer
     key: str
-    before: bytes | None
-    after: bytes
+    before: bytes | None = field(repr=False)
+    after: bytes = field(repr=False)
     functions: list[Callable[[Any], Any]] = field(default_factory=list)
 
     def __call__(self, stored: bytes | None) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
 import flask
 from flask import Flask, current_app, has_request_context
@@ -15,6 +16,7 @@ from .backends.base import Backend, Epoch
 from .cells import Held
 from .cli import sessions_group
 from .config import Settings
+from .errors import BackendError
 from .guard import Guarded
 from .interface import ServerSessionInterface
 from .listing import parse_index
@@ -24,6 +26,27 @@ from .runtime import Runtime
 from .session import ServerSideSession
 from .signals import session_revoked
 from .store import SessionInfo, SessionStore
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _latching(method: Callable[P, R]) -> Callable[P, R]:
+    """After an outage that this request has met, fail at once: it waits only once."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not _has_session():
+            return method(*args, **kwargs)
+        if failure := _current()._failure:
+            raise failure
+        try:
+            return method(*args, **kwargs)
+        except BackendError as error:
+            _current()._latch(error)
+            raise
+
+    return call
 
 
 class ServerSession:
@@ -69,6 +92,7 @@ class ServerSession:
         app.cli.add_command(sessions_group(self, app))
         _follow_flask_login(app)
 
+    @_latching
     def find(self, **index: Any) -> list[SessionInfo]:
         """Return the live sessions of an index value, oldest first:
         ``sessions.find(user_id=42)``.
@@ -82,6 +106,7 @@ class ServerSession:
             for held in store.find(binding)
         ]
 
+    @_latching
     def get(self, session_id: str) -> SessionInfo | None:
         """Return what may be shown of a session; None if there is none."""
         held = _peek(session_id)
@@ -89,6 +114,7 @@ class ServerSession:
             return None
         return _store().info(held, is_current=held.id == _current_id())
 
+    @_latching
     def revoke(self, session_id: str, **owner: Any) -> bool:
         """End a session; return whether it lived.
 
@@ -97,7 +123,7 @@ class ServerSession:
         BackendError if the storage could not confirm it.
         """
         store, binding = _store_and_binding(owner) if owner else (_store(), None)
-        current, held = _current_id(), _peek(session_id)
+        current, held = _current_id(), _peek(session_id, moved=True)
         if held is None or (binding and binding not in held.record.bindings):
             return False
         ended = store.destroy(held.id, held)
@@ -105,6 +131,7 @@ class ServerSession:
             _tell(store, [ended], current)
         return ended is not None
 
+    @_latching
     def revoke_all(self, *, keep_current: bool = False, **index: Any) -> int:
         """End all sessions of an index value: ``sessions.revoke_all(user_id=42)``.
 
@@ -122,6 +149,7 @@ class ServerSession:
         _tell(store, revocation.ended, current)
         return len(revocation.ended)
 
+    @_latching
     def epoch(self, **index: Any) -> Epoch:
         """Return the present of an index value: ``sessions.epoch(user_id=42)``.
 
@@ -158,8 +186,11 @@ def _store_and_binding(index: dict[str, Any]) -> tuple[SessionStore, Binding]:
     return store, binding
 
 
-def _peek(session_id: str) -> Held | None:
-    return _store().peek(session_id) if ids.is_id(session_id) else None
+def _peek(session_id: str, *, moved: bool = False) -> Held | None:
+    """Return the session, or with `moved` what it was regenerated to just now."""
+    if not ids.is_id(session_id):
+        return None
+    return _store().trace(session_id) if moved else _store().peek(session_id)
 
 
 def _current() -> ServerSideSession:
@@ -168,9 +199,11 @@ def _current() -> ServerSideSession:
 
 def _current_id() -> str | None:
     """Return the id of this request's session, if there is a request and it has one."""
-    if has_request_context() and isinstance(flask.session, ServerSideSession):
-        return flask.session.id
-    return None
+    return _current().id if _has_session() else None
+
+
+def _has_session() -> bool:
+    return has_request_context() and isinstance(flask.session, ServerSideSession)
 
 
 def _tell(store: SessionStore, ended: list[Held], current: str | None) -> None:

@@ -126,6 +126,8 @@ class Listing:
                 self.remove(binding, [entry(session_id, stamp)])
             except BackendError as error:
                 log.warning("session %s is still listed: %s", session_id, error)
+                if not error.quick:
+                    return  # a client waits for one timeout, not for several
 
     def _name(self, binding: Binding) -> str:
         return f"{self._settings.key_prefix}index:{binding.digest()}"
@@ -169,12 +171,22 @@ def _epoch(stamp: str) -> Epoch:
 
 
 def _ids(entries: Collection[str]) -> dict[str, str]:
-    return {listed: ids.unpack(listed.partition(".")[0]) for listed in entries}
+    known = {}
+    for listed in entries:
+        try:
+            known[listed] = ids.unpack(listed.partition(".")[0])
+        except ValueError:
+            log.warning("an entry of an index is ignored: it is not one of ours")
+    return known
 
 
 def index_value(where: str, value: object) -> str:
     """Return how `value` is compared in an index: 42 and "42" are the same."""
-    if isinstance(value, (str, int, UUID)) and not isinstance(value, bool):
+    if isinstance(value, str):
+        return str.__str__(value)  # an enum's own __str__ would give its name
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__repr__(value)
+    if isinstance(value, UUID):
         return str(value)
     raise TypeError(
         f"{where} feeds an index and must be a str, int or UUID, "

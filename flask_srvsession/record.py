@@ -66,8 +66,8 @@ class Record:
 class Tombstone:
     """What a regenerated session leaves for a moment: where it went, no content."""
 
-    generation: int
-    token_hash: bytes = field(repr=False)
+    former: Record
+    """The record without its content: it knows which tokens were good."""
     successor: str
 
 
@@ -112,7 +112,7 @@ class RecordCodec:
         )
         if serializer != self._serializer:
             raise Unreadable("its values were written by another serializer")
-        return _entombed(fields) if len(fields) == 3 else _revived(fields)
+        return _entombed(fields) if len(fields) == 2 else _revived(fields)
 
 
 def _derive(secret: str | bytes, label: bytes) -> bytes:
@@ -168,11 +168,11 @@ def _revived(fields: list[Any]) -> Record:
 
 
 def _flatten_tombstone(tombstone: Tombstone) -> list[Any]:
-    return [tombstone.generation, tombstone.token_hash, tombstone.successor]
+    return [_flatten_record(tombstone.former), tombstone.successor]
 
 
 def _entombed(fields: list[Any]) -> Tombstone:
-    return Tombstone(*fields)
+    return Tombstone(_revived(fields[0]), fields[1])
 
 
 _FLATTEN: dict[type, Any] = {Record: _flatten_record, Tombstone: _flatten_tombstone}

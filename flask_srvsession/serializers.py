@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -24,6 +25,9 @@ class Serializer(Protocol):
 
 _TUPLE, _MARKUP, _UUID, _DATETIME, _INT = range(5)
 
+MAX_NESTED_TUPLES = 64
+"""Tuples within tuples; each of them is packed by itself."""
+
 _BASES: dict[type, Callable[[Any], Any]] = {
     dict: dict,
     list: list,
@@ -42,13 +46,7 @@ class MsgpackSerializer:
     """
 
     def dumps(self, value: Any) -> bytes:
-        packed: bytes = msgpack.packb(
-            value,
-            default=self._extend,
-            strict_types=True,
-            unicode_errors="surrogatepass",
-        )
-        return packed
+        return self._pack(value, depth=0)
 
     def loads(self, data: bytes) -> Any:
         return msgpack.unpackb(
@@ -58,10 +56,22 @@ class MsgpackSerializer:
             unicode_errors="surrogatepass",
         )
 
-    def _extend(self, value: Any) -> Any:
+    def _pack(self, value: Any, *, depth: int) -> bytes:
+        if depth > MAX_NESTED_TUPLES:
+            raise TypeError("tuples are nested too deeply to be stored in a session")
+        packed: bytes = msgpack.packb(
+            value,
+            default=partial(self._extend, depth=depth),
+            strict_types=True,
+            unicode_errors="surrogatepass",
+        )
+        return packed
+
+    def _extend(self, value: Any, *, depth: int) -> Any:
         match value:
             case tuple():
-                return msgpack.ExtType(_TUPLE, self.dumps(list(value)))
+                inside = self._pack(list(value), depth=depth + 1)
+                return msgpack.ExtType(_TUPLE, inside)
             case UUID():
                 return msgpack.ExtType(_UUID, value.bytes)
             case datetime():

@@ -342,6 +342,7 @@ class ServerSideSession(SessionMixin):
         with self._opened():
             self._delete_cookie = self._came_with_one
             self._become_new()
+            self._local["_remember"] = "clear"
 
     def _note_spared(self, held: Held) -> None:
         """Go on with this session as it was stored when all others were ended."""
@@ -417,7 +418,9 @@ class ServerSideSession(SessionMixin):
         if self._failure or not self._store.needs_renewal(held):
             return
         try:
-            self._accept(self._store.renew(held, self._opening.metadata()), Changes())
+            found = self._store.renew(held, self._opening.metadata())
+            if not self._accept(found, Changes()):
+                self._held = replace(held, credential=None)  # it is gone: no cookie
         except BackendError as error:
             log.warning("session %s was not renewed: %s", held.id, error)
 
@@ -436,7 +439,7 @@ class ServerSideSession(SessionMixin):
         epochs: Mapping[Binding, Epoch] | None = None,
     ) -> None:
         if self._superseded and not login:
-            self._drop_changes(None)
+            self._drop_changes(None, self._superseded)
             return
         self._need_response()
         created = self._store.create(
@@ -485,7 +488,8 @@ class ServerSideSession(SessionMixin):
             self._become_new()
             self._send(signals.session_destroyed, held)
         else:
-            self._drop_changes(held)
+            self._end_successor(held, found)
+            self._drop_changes(held, found)
 
     def _go_on_without(
         self,
@@ -511,10 +515,28 @@ class ServerSideSession(SessionMixin):
             self._draft.rebase({})
             self._create(self._pending(), login=login, epochs=epochs)
         else:
-            self._drop_changes(held)
+            self._end_successor(held, found)
+            self._drop_changes(held, found)
 
-    def _drop_changes(self, held: Held | None) -> None:
+    def _end_successor(self, held: Held, found: Found) -> None:
+        """A logout by removal means what the session moved to meanwhile, too, if that
+        has the same user: a login of somebody else is not meant."""
+        moved = found.successor if isinstance(found, Superseded) else None
+        if moved is None or self._login() is not Login.OUT:
+            return
+        successor, was = self._store.trace(moved), held.record.values
+        left = [key for key in self._settings.login_keys if key not in self._draft]
+        if successor and any(
+            key in was and successor.record.values.get(key) == was[key] for key in left
+        ):
+            self._store.destroy(successor.id)
+
+    def _drop_changes(self, held: Held | None, found: Found) -> None:
+        """Begin anew, without a session of its own: from now on, too, its cookie would
+        overwrite a better one."""
         self._become_new()
+        moved = found if isinstance(found, Superseded) else None
+        self._superseded = moved or (Superseded(held.id, None) if held else None)
         self._send(signals.session_changes_dropped, held)
 
     # -- pieces -----------------------------------------------------------------------
@@ -539,7 +561,9 @@ class ServerSideSession(SessionMixin):
 
     def _give_up(self, undecodable: Undecodable) -> NoReturn:
         log.warning("%r is ignored: %s", self, undecodable)
+        ignored = [self._held.id] if self._held else []
         self._become_new()
+        self._rivals = ignored  # a logout or a login ends it
         raise KeyError(undecodable.key) from None
 
     @contextmanager
@@ -590,6 +614,7 @@ class ServerSideSession(SessionMixin):
                 draft.decode(self._settings.identifying_keys)
             except Undecodable as undecodable:
                 log.warning("session %s is ignored: %s", arrival.held.id, undecodable)
+                self._rivals = [arrival.held.id]
             else:
                 self._held, self._draft = arrival.held, draft
 

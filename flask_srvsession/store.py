@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from . import ids, rotation
-from .backends.base import Added, Backend, Epoch, Token, place
+from .backends.base import Added, Backend, Epoch, Token, place, shares_place
 from .cells import Found, Held, RecordCells, Superseded
 from .changes import Changes
 from .config import Settings
@@ -109,7 +109,7 @@ class SessionStore:
         """
         content, version = self._cells.read(credential.id)
         if isinstance(content, Tombstone):
-            return _superseded(content, credential)
+            return self._superseded(content, credential, opened)
         if content is None:
             return None
         standing = rotation.judge(
@@ -121,8 +121,8 @@ class SessionStore:
             log.warning(
                 "session %s: the credential is %s", credential.id, standing.value
             )
-            late = standing is Standing.LATE
-            return Superseded(credential.id, None) if late else None
+            late = standing is Standing.LATE  # a logout of it is a logout all the same
+            return Superseded(credential.id, credential.id) if late else None
         if not self._listing.admits(credential.id, content.bindings):
             return None
         return Held(credential.id, content, version, self.clock(), credential, standing)
@@ -133,6 +133,13 @@ class SessionStore:
         if held and self._listing.admits(session_id, held.record.bindings):
             return held
         return None
+
+    def trace(self, session_id: str) -> Held | None:
+        """Return the session, or what it was regenerated to a moment ago."""
+        content, _ = self._cells.read(session_id)
+        if isinstance(content, Tombstone):
+            return self.trace(content.successor)
+        return self.peek(session_id)
 
     def create(
         self,
@@ -296,7 +303,8 @@ class SessionStore:
         """Return the live sessions of `binding`, oldest first."""
         entries = self._listing.entries(binding)
         found = {i: self._cells.read(i) for i in dict.fromkeys(entries.values())}
-        gone = [e for e, session_id in entries.items() if found[session_id][0] is None]
+        absent = (None, None)  # what is there, but cannot be read, stays listed
+        gone = [e for e, session_id in entries.items() if found[session_id] == absent]
         self._listing.remove(binding, gone)
         live = [
             Held(session_id, content, version, self.clock())
@@ -375,6 +383,15 @@ class SessionStore:
         if not isinstance(content, Record):
             return None
         return Held(session_id, content, version, self.clock())
+
+    def _superseded(
+        self, stone: Tombstone, credential: Credential, opened: float
+    ) -> Superseded:
+        standing = rotation.judge(
+            stone.former, credential, opened=opened, grace=self.settings.rotate_grace
+        )
+        successor = stone.successor if standing.admitted else None
+        return Superseded(credential.id, successor)
 
     def _changed(
         self,
@@ -609,7 +626,7 @@ class SessionStore:
         """Unlist who is dead, or else end the oldest, or else TooManySessions."""
         taken: dict[str, dict[str, str]] = {}  # each place's entries and their ids
         for listed, session_id in self._listing.entries(binding).items():
-            if place(listed) != place(incoming):
+            if not shares_place(listed, incoming):
                 taken.setdefault(place(listed), {})[listed] = session_id
         dead = [e for e in taken.values() if not any(map(self._counts, e.values()))]
         if taken and not dead:
@@ -635,13 +652,6 @@ class SessionStore:
 def utc(unix_time: int) -> datetime:
     """Return a unix time as an aware datetime."""
     return datetime.fromtimestamp(unix_time, timezone.utc)
-
-
-def _superseded(tombstone: Tombstone, credential: Credential) -> Superseded:
-    same = tombstone.generation == credential.generation and secrets.compare_digest(
-        tombstone.token_hash, ids.token_hash(credential.token)
-    )
-    return Superseded(credential.id, tombstone.successor if same else None)
 
 
 def _oldest(entries: Mapping[str, str]) -> tuple[int, str]:

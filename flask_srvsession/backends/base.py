@@ -44,6 +44,13 @@ def place(member: str) -> str:
     return member.rpartition(".")[2]
 
 
+def shares_place(member: str, other: str) -> bool:
+    """Return whether two members count once: they are of the same place, or the text
+    before their first dot says that they are the same session."""
+    same_session = member.partition(".")[0] == other.partition(".")[0]
+    return same_session or place(member) == place(other)
+
+
 class Index(Protocol):
     """Which sessions belong to a name, and since when.
 
@@ -66,8 +73,9 @@ class Index(Protocol):
         """List `member` for `ttl` seconds if `expect` is still the current epoch.
 
         With `limit`, no more than that many *places* may be taken: members with the
-        same text after their last dot share one, see :func:`place`. Adding a listed
-        member again only renews its time.
+        same text after their last dot share one (see :func:`place`), and what has the
+        same text before the first dot as `member` does not count against it. Adding a
+        listed member again only renews its time.
         """
 
     def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from .base import EPOCH_ALONE, Added, Cell, Epoch, Token, new_epoch, place
+from .base import EPOCH_ALONE, Added, Cell, Epoch, Token, new_epoch, place, shares_place
 
 _ROUNDS = 64
 _PATIENCE = 3
@@ -295,7 +295,8 @@ def is_full(listed: Collection[str], member: str, limit: int | None) -> bool:
     """Return whether there is no place left for `member`."""
     if limit is None or member in listed:
         return False
-    return len({place(other) for other in listed} - {place(member)}) >= limit
+    others = [other for other in listed if not shares_place(other, member)]
+    return len({place(other) for other in others}) >= limit
 
 
 def _head_key(name: str) -> str:

@@ -1,6 +1,7 @@
 -- KEYS: the epoch, the members. ARGV: the member, the epoch that is expected, the
 -- member's life in ms, the limit or ''. Members with the same text after their last
--- dot count as one. Returns 'done', 'stale' or 'full'.
+-- dot count as one, those with the member's text before the first do not count.
+-- Returns 'done', 'stale' or 'full'.
 local function place(member)
   return string.match(member, '[^.]*$')
 end
@@ -16,9 +17,10 @@ redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now))
 
 if ARGV[4] ~= '' and not redis.call('ZSCORE', KEYS[2], ARGV[1]) then
   local taken = {[place(ARGV[1])] = true}
+  local session = string.match(ARGV[1], '^[^.]*')
   local others = 0
   for _, member in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-    if not taken[place(member)] then
+    if not taken[place(member)] and string.match(member, '^[^.]*') ~= session then
       taken[place(member)] = true
       others = others + 1
     end

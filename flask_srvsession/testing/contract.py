@@ -538,13 +538,23 @@ class BackendContract:
         """What shares the text after the last dot takes up one place."""
         epoch = backend.index.epoch(name)
         backend.index.add(name, "old.x", epoch, _MINUTE, limit=1)
-        full = backend.index.add(name, "old.y", epoch, _MINUTE, limit=1)
+        full = backend.index.add(name, "other.y", epoch, _MINUTE, limit=1)
         assert full is Added.FULL, "another place must count"
         done = backend.index.add(name, "new.x", epoch, _MINUTE, limit=1)
         assert done is Added.DONE, "members of one place must count once"
         _lists(backend, name, {"old.x", "new.x"})
         full = backend.index.add(name, "other.y", epoch, _MINUTE, limit=1)
         assert full is Added.FULL, "that place is still taken"
+
+    def test_a_session_does_not_count_against_itself(
+        self, backend: Backend, name: str
+    ) -> None:
+        """What shares the text before the first dot is the same session."""
+        epoch = backend.index.epoch(name)
+        backend.index.add(name, "one.x", epoch, _MINUTE, limit=1)
+        done = backend.index.add(name, "one.y", epoch, _MINUTE, limit=1)
+        assert done is Added.DONE, "a session must not count against itself"
+        _lists(backend, name, {"one.x", "one.y"})
 
     def test_members_expire(self, backend: Backend, name: str) -> None:
         """A member whose time has run out is not listed and does not count."""
