@@ -390,8 +390,8 @@ class SessionStore:
         standing = rotation.judge(
             stone.former, credential, opened=opened, grace=self.settings.rotate_grace
         )
-        successor = stone.successor if standing.admitted else None
-        return Superseded(credential.id, successor)
+        meant = standing.admitted or standing is Standing.LATE  # for a logout
+        return Superseded(credential.id, stone.successor if meant else None)
 
     def _changed(
         self,
