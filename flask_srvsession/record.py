@@ -42,8 +42,8 @@ class Record:
     is current `since` then, and `chain` derives the next. `values` maps each session
     key to its encoded value. `bindings` maps where the session is listed to the stamp
     of its entry there. `operations` are the ids of the last writes, oldest first: a
-    write whose answer was lost is found there. `replaces` is the id of the session
-    that it is regenerated from, as long as nobody has used it.
+    write whose answer was lost is found there. `replaces` is how the id
+    begins of the session that it was regenerated from.
     """
 
     generation: int

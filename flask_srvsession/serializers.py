@@ -25,7 +25,7 @@ class Serializer(Protocol):
 
 _TUPLE, _MARKUP, _UUID, _DATETIME, _INT = range(5)
 
-MAX_NESTED_TUPLES = 64
+MAX_NESTED_TUPLES = 16
 """Tuples within tuples; each of them is packed by itself."""
 
 _BASES: dict[type, Callable[[Any], Any]] = {
@@ -42,7 +42,8 @@ class MsgpackSerializer:
 
     Tuples, bytes, Markup, UUID, datetime (with microseconds and UTC offset), ints of
     any size and non-string keys of dictionaries survive. Subclasses of dict, list,
-    tuple, str, int and float come back as those. Anything else is a TypeError.
+    tuple, str, int and float come back as those, bytearray and memoryview as bytes.
+    Anything else is a TypeError.
     """
 
     def dumps(self, value: Any) -> bytes:

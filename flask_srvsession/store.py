@@ -45,6 +45,9 @@ log = logging.getLogger("flask_srvsession")
 DELIVERY = 60
 """Seconds after which a session that nobody has presented takes up no place."""
 
+TRACE_LENGTH = 12
+"""Digits of its predecessor's id that a regenerated session remembers."""
+
 MAX_ATTEMPTS = 100
 """How often a change is applied anew; each time somebody else's had succeeded."""
 
@@ -329,8 +332,9 @@ class SessionStore:
             if session_id in kept:
                 continue
             held = self._read(session_id)
-            if held and held.record.replaces in kept:
-                kept.add(session_id)  # it is being regenerated at this moment
+            traces = {other[:TRACE_LENGTH] for other in kept}
+            if held and held.record.replaces in traces:
+                kept.add(session_id)  # the spared one is being regenerated to it
             elif held := self.destroy(session_id, held, still_listed=binding):
                 ended.append(held)
         self._listing.remove(binding, [e for e, i in entries.items() if i not in kept])
@@ -422,7 +426,6 @@ class SessionStore:
             self._advanced(held),
             last_seen=int(self.clock()),
             presented=held.record.presented or not held.created,
-            replaces=None,
         )
 
     def _advanced(self, held: Held) -> Record:
@@ -465,7 +468,7 @@ class SessionStore:
             last_seen=now,
             permanent=permanent,
             bindings=self._listing.bindings(values, carried, epochs, new_mark()),
-            replaces=replaced.id if replaced else None,
+            replaces=replaced.id[:TRACE_LENGTH] if replaced else None,
             meta=meta,
             values=values,
         )

@@ -46,13 +46,12 @@ WORKERS = 8
 BROWSERS = 24
 USERS = 6
 EVERY, GRACE = 2, 1
-SPEED = 4
+SPEED = 200
 """How much faster the clock of the stores runs: so rotation happens all the time."""
 
 FAULTY = 0.12
 """The share of operations in which something goes wrong."""
 LOST_RESPONSES = 0.1
-SLOW_REQUESTS = 0.15
 
 SERIALIZER = MsgpackSerializer()
 
@@ -236,7 +235,7 @@ class Worker:
             key_prefix=plan.prefix,
             rotate_every=EVERY,
             rotate_grace=GRACE,
-            touch_interval=1,
+            touch_interval=4,
         ).resolved(timedelta(days=30))
         codec = RecordCodec(["a secret key of this run"], plan.prefix, "msgpack")
         self._store = STORES[plan.store](
@@ -352,7 +351,8 @@ class Worker:
         """Use a cookie that was copied some time ago, then copy another one."""
         if self._copied is not None:
             self._load(self._copied)
-        self._copied = self._jars.get(self._browser())
+        if self._copied is None or self._dice.random() < 0.2:
+            self._copied = self._jars.get(self._browser())
 
     def wait(self) -> None:
         """Keep a request open: what it has loaded is saved much later."""
@@ -397,7 +397,7 @@ class Worker:
         with self._noting(op):
             found = self._store.load(credential, opened=opened)
             _note(op, found)
-            if isinstance(found, Superseded) and found.successor is None:
+            if isinstance(found, Superseded) and found.successor in (None, found.id):
                 op.outcome = "late"
             if isinstance(found, Held) and not found.standing.admitted:
                 op.outcome, op.seen = "replayed", None
@@ -485,6 +485,7 @@ def _note(op: Operation, found: Found) -> None:
                 if key != "user_id"
             }
             op.standing = found.standing.value
+            op.reached = found.record.generation
             for stamp in found.record.bindings.values():
                 op.epoch = stamp.partition(".")[0]
             if op.kind == "regenerate":
@@ -519,7 +520,7 @@ _REQUESTS: dict[str, tuple[float, Callable[[Worker], None]]] = {
     "revoke_all": (1, Worker.revoke_all),
     "revoke_others": (2, Worker.revoke_others),
     "find": (3, Worker.find),
-    "steal": (1, Worker.steal),
+    "steal": (4, Worker.steal),
     "wait": (6, Worker.wait),
     "sweep": (0.2, Worker.sweep),
 }
@@ -603,8 +604,7 @@ def main(arguments: list[str] | None = None) -> int:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = given.url or stack.enter_context(storage(given.backend, directory))
-        if given.backend == "sqlite":
-            backend_from_url(url).get("x")  # creates the tables
+        backend_from_url(url).get("t")  # makes the tables of a database
         plan = Plan(
             url,
             directory,

@@ -36,7 +36,7 @@ from flask_srvsession.record import (
 )
 from flask_srvsession.serializers import MsgpackSerializer, encode
 
-CASES = int(os.environ.get("SRVSESSION_TEST_FUZZ", "600"))
+CASES = int(os.environ.get("SRVSESSION_TEST_FUZZ", "400"))
 fuzz = settings(max_examples=CASES, deadline=None, database=None)
 
 SIGNER = CookieSigner(["an older secret key", "a secret key"], "t:")
@@ -156,9 +156,7 @@ records = st.builds(
     meta=st.none() | st.dictionaries(st.text(max_size=5), st.text(max_size=5)),
     values=st.dictionaries(st.text(max_size=9), st.binary(max_size=30), max_size=5),
 )
-tombstones = st.builds(Tombstone, st.integers(1), hashes, st.text(max_size=46)).filter(
-    lambda stone: stone.generation < 2**63
-)
+tombstones = st.builds(Tombstone, records, st.text(max_size=46))
 
 
 def sealed(body: bytes) -> bytes:
@@ -319,7 +317,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, float):
         return one == other or (math.isnan(one) and math.isnan(other))
     if isinstance(one, datetime):
-        return one == other and one.utcoffset() == other.utcoffset()
+        return bool(one == other) and one.utcoffset() == other.utcoffset()
     if isinstance(one, (list, tuple)):
         pairs = zip(one, other, strict=False)
         return len(one) == len(other) and all(same(a, b) for a, b in pairs)
@@ -353,22 +351,6 @@ def test_an_unchanged_value_has_the_same_bytes_when_it_is_stored_again(
 def test_what_cannot_be_stored_is_a_type_error_that_names_the_place(value: Any) -> None:
     with pytest.raises(TypeError, match=r"^session\['k'\]"):
         encode(SERIALIZER, "k", value)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        bytearray(b"data"),
-        memoryview(b"data"),
-        msgpack.ExtType(9, b"data"),
-        msgpack.ExtType(0, b"\x93"),
-        msgpack.Timestamp(1, 2),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_what_would_come_back_as_something_else_is_refused(value: Any) -> None:
-    with pytest.raises(TypeError):
-        encode(SERIALIZER, "k", [value])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,354 @@
+"""What many processes do at once breaks no promise, and the checker would see it.
+
+The long run: ``python -m tests.concurrency.stress --backend redis --operations 50000``.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flask_srvsession.backends.base import Epoch
+from flask_srvsession.backends.index import CellIndex
+from flask_srvsession.backends.memory import MemoryBackend
+from flask_srvsession.cells import Held
+from flask_srvsession.changes import Changes
+from flask_srvsession.config import Settings
+from flask_srvsession.record import Binding, RecordCodec
+from flask_srvsession.serializers import MsgpackSerializer
+from flask_srvsession.store import SessionStore
+from flask_srvsession.testing import Jobs, Scenario, SteppedBackend, interleave
+from tests.concurrency.history import Operation, check
+from tests.concurrency.world import DICE, Storage, World, assigned
+from tests.concurrency.world import settings as world_settings
+from tests.servers import Server
+
+ROOT = Path(__file__).parents[2]
+OPERATIONS = 16_000
+SECONDS = 5
+PROMISES = {
+    "I1",
+    "I2",
+    "I3",
+    "I3'",
+    "I4b",
+    "I4c",
+    "I4f",
+    "I5a",
+    "I5b",
+    "I5c",
+    "I5d",
+    "I8",
+}
+
+
+def stress(url: str, *options: str) -> dict[str, Any]:
+    """Return the figures of a run, which has a process of its own to fork from."""
+    command = [sys.executable, "-m", "tests.concurrency.stress", "--json"]
+    command += ["--url", url, "--operations", str(OPERATIONS)]
+    command += ["--seconds", str(SECONDS), *options]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode in (0, 1), done.stderr
+    figures: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == (1 if figures["violations"] else 0)
+    return figures
+
+
+@pytest.fixture(params=["redis", "memcached", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A storage that several processes share."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'sessions.db'}"
+    server: Server = request.getfixturevalue(f"{request.param}_server")
+    return server.url
+
+
+def test_many_processes_at_once_break_no_promise(url: str) -> None:
+    figures = stress(url)
+
+    assert figures["violations"] == 0, "\n".join(figures["examples"])
+    assert figures["operations"] > OPERATIONS / 20
+    kinds = {"create", "load", "save", "compute", "destroy", "regenerate", "find"}
+    assert {*kinds, "renew", "revoke_all"} <= figures["kinds"].keys()
+    outcomes = {"ok", "gone", "moved", "replayed", "stale", "crash"}
+    assert outcomes <= figures["outcomes"].keys()
+
+
+def test_a_store_that_writes_the_whole_blob_loses_updates_and_logouts(
+    redis_server: Server,
+) -> None:
+    figures = stress(redis_server.url, "--store", "whole-blob")
+
+    broken = figures["promises"]
+    assert broken["I3 load"] > 0, "acknowledged updates are lost"
+    assert broken["I3' load"] > 0, "increments are lost"
+    assert broken["I1 load"] > 0, "a destroyed session is served"
+    assert broken["I1 save"] > 0, "a destroyed session is saved"
+
+
+# -- the checker ----------------------------------------------------------------
+
+
+def op(kind: str, start: float, end: float, **more: Any) -> Operation:
+    """Return an operation on session "a", which reads nothing in particular."""
+    if kind in ("load", "save", "compute", "renew", "regenerate"):
+        more = {"generation": 1, "standing": "current", **more}
+        if more.get("outcome", "ok") == "ok":
+            more = {"seen": {}, **more}
+    session = "" if kind in ("find", "revoke_all") else "a"
+    return Operation(kind, start, end, **{"session": session, "opened": start, **more})
+
+
+CREATED = op("create", 0, 1)
+CREATED_FOR_1 = op("create", 0, 1, user="1", epoch="e0")
+SAVED = op("save", 1, 2, key="w1", value=3, seen={"w1": 3})
+COUNTED = op("compute", 1, 2, seen={"count": 1})
+MOVED = op("regenerate", 2.5, 3, successor="b")
+REVOKED = op("revoke_all", 2, 3, user="1", epoch="e1")
+RENEWED = op("renew", 10, 11, generation=2, reached=2, opened=11)
+PRESENTED = op("load", 9, 10, generation=2, standing="successor")
+
+BROKEN: dict[str, list[Operation]] = {
+    "I1 load": [CREATED, op("destroy", 2, 3), op("load", 4, 5)],
+    "I1 save": [CREATED, op("destroy", 2, 3), op("save", 4, 5, key="w1", value=1)],
+    "I1 renew": [CREATED_FOR_1, REVOKED, op("renew", 4, 5)],
+    "I1 compute": [CREATED, MOVED, op("compute", 4, 5)],
+    "I1 regenerate": [
+        CREATED,
+        MOVED,
+        op("destroy", 4, 5),
+        op("regenerate", 6, 7, session="b", successor="c"),
+    ],
+    "I2 load": [
+        CREATED,
+        op("destroy", 1, 5, outcome="error"),
+        op("save", 2, 3, outcome="gone"),
+        op("load", 4, 5),
+    ],
+    "I3 load": [CREATED, SAVED, op("load", 3, 4, seen={"w1": 2})],
+    "I3 regenerate": [CREATED, SAVED, MOVED],
+    "I3 renew": [
+        CREATED,
+        op("renew", 1, 2, seen={"w1": 1}),
+        op("save", 3, 4, key="w1", value=1, seen={"w1": 1}),
+    ],
+    "I3' load": [CREATED, COUNTED, op("load", 3, 4, seen={"count": 2})],
+    "I3' renew": [CREATED, COUNTED, op("renew", 3, 4)],
+    "I4b load": [CREATED_FOR_1, REVOKED, op("load", 4, 5, epoch="e0")],
+    "I4c create": [
+        CREATED,
+        REVOKED,
+        op("create", 4, 5, session="b", user="1", expected=(0, 1)),
+    ],
+    "I4c regenerate": [
+        CREATED,
+        REVOKED,
+        op("regenerate", 4, 5, user="1", successor="b", expected=(0, 1)),
+    ],
+    "I4f find": [CREATED_FOR_1, op("find", 2, 3, user="1")],
+    "I5a load": [CREATED, PRESENTED, RENEWED, op("load", 12, 13)],
+    "I5b load": [
+        CREATED,
+        op("renew", 2, 3, handed_out=(2, "one")),
+        op("renew", 2, 3, handed_out=(2, "other")),
+        PRESENTED,
+    ],
+    "I5c load": [
+        CREATED,
+        PRESENTED,
+        RENEWED,
+        op("load", 20, 21, standing="grace"),
+    ],
+    "I5d load": [CREATED, op("load", 2, 3, outcome="replayed")],
+    "I8 load": [CREATED, op("load", 2, 3, outcome="gone")],
+    "I8 save": [CREATED, op("save", 2, 3, outcome="moved")],
+}
+
+KEPT: dict[str, list[Operation]] = {
+    "read before it ended": [CREATED, op("destroy", 2, 4), op("load", 3, 5)],
+    "not surely ended": [
+        CREATED,
+        op("destroy", 2, 3, outcome="crash"),
+        op("load", 4, 5),
+    ],
+    "gone, perhaps by a crash": [
+        CREATED,
+        op("destroy", 2, 3, outcome="crash"),
+        op("load", 4, 5, outcome="gone"),
+    ],
+    "revoked before the login": [
+        op("revoke_all", 0, 1, user="1", epoch="e0"),
+        op("create", 2, 3, user="1", epoch="e0"),
+        op("load", 4, 5, epoch="e0"),
+        op("find", 4, 5, user="1", found=frozenset("a")),
+    ],
+    "spared": [
+        CREATED_FOR_1,
+        op("revoke_all", 2, 3, user="1", epoch="e1", successor="a"),
+        op("load", 4, 5, epoch="e1"),
+    ],
+    "carried over": [
+        CREATED,
+        SAVED,
+        op("regenerate", 2, 3, successor="b", seen=SAVED.seen),
+    ],
+    "perhaps saved": [
+        CREATED,
+        op("save", 1, 2, key="w1", value=1, outcome="error"),
+        op("load", 3, 4),
+        op("load", 5, 6, seen={"w1": 1}),
+    ],
+    "perhaps counted": [
+        CREATED,
+        op("compute", 1, 2, outcome="crash"),
+        op("load", 3, 4, seen={"count": 1}),
+    ],
+    "in its grace": [
+        CREATED,
+        PRESENTED,
+        RENEWED,
+        op("load", 11.5, 12, standing="grace"),
+    ],
+    "after its grace": [
+        CREATED,
+        PRESENTED,
+        RENEWED,
+        op("load", 20, 21, outcome="replayed"),
+    ],
+}
+
+
+@pytest.mark.parametrize("promise", BROKEN)
+def test_the_checker_sees(promise: str) -> None:
+    findings = check(BROKEN[promise], grace=1)
+
+    assert promise in {f"{f.promise} {f.operation.kind}" for f in findings}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_the_checker_accepts_what_is(case: str) -> None:
+    assert check(KEPT[case], grace=1) == []
+
+
+def test_each_promise_has_a_history_that_breaks_it() -> None:
+    assert {promise.partition(" ")[0] for promise in BROKEN} == PROMISES
+
+
+# -- what it has found ----------------------------------------------------------
+
+USER = Binding("user_id", "1")
+SERIALIZER = MsgpackSerializer()
+
+
+class Watched(MemoryBackend):
+    """A backend that calls `fenced` between a fence and whatever comes next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.index: CellIndex = WatchedIndex(self)
+        self.fenced: Callable[[], None] = lambda: None
+
+
+class WatchedIndex(CellIndex):
+    def __init__(self, backend: Watched) -> None:
+        super().__init__(backend)
+        self._backend = backend
+
+    def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+        result = super().fence(name, spare)
+        self._backend.fenced()
+        return result
+
+
+class Device:
+    """A client of user 1 whose session has moved since one of its requests began."""
+
+    def __init__(self, *, fenced_load: bool) -> None:
+        self.backend = Watched()
+        settings = Settings(key_prefix="t:", fenced_load=fenced_load)
+        self.store = SessionStore(
+            self.backend,
+            RecordCodec(["a secret key"], "t:", "msgpack"),
+            SERIALIZER,
+            settings.resolved(timedelta(days=31)),
+        )
+        user = Changes(assigned={"user_id": SERIALIZER.dumps("1")})
+        self.held = self.store.create(user)
+        moved = self.store.regenerate(self.held, Changes(), login=False)
+        assert isinstance(moved, Held)
+        assert moved.credential is not None
+        self.id, self.cookie = moved.id, moved.credential
+
+    def load(self) -> Held | None:
+        found = self.store.load(self.cookie, opened=self.store.clock())
+        return found if isinstance(found, Held) else None
+
+
+@pytest.mark.parametrize("fenced_load", [False, True])
+@pytest.mark.parametrize("used", [False, True])
+def test_a_session_that_has_just_moved_is_spared_under_its_new_id(
+    used: bool, fenced_load: bool
+) -> None:
+    device = Device(fenced_load=fenced_load)
+    if used:
+        held = device.load()
+        assert held is not None
+        device.store.renew(held)
+
+    device.store.revoke_all(USER, spare=device.held)
+
+    assert device.load() is not None
+    assert [held.id for held in device.store.find(USER)] == [device.id]
+
+
+@pytest.mark.parametrize("fenced_load", [False])
+def test_a_spared_session_that_has_just_moved_is_served_all_the_time(
+    fenced_load: bool,
+) -> None:
+    device = Device(fenced_load=fenced_load)
+    served: list[bool] = []
+    device.backend.fenced = lambda: served.append(device.load() is not None)
+
+    device.store.revoke_all(USER, spare=device.held)
+
+    assert served
+    assert all(served), "a parallel request of the same browser was logged out"
+
+
+@pytest.mark.parametrize("fenced_load", [False, True])
+def test_a_spared_session_is_alive_whoever_uses_it_while_it_moves(
+    monkeypatch: pytest.MonkeyPatch, fenced_load: bool
+) -> None:
+    monkeypatch.setattr("secrets.token_bytes", DICE.token_bytes)
+    monkeypatch.setattr("secrets.token_hex", DICE.token_hex)
+
+    def make(backend: SteppedBackend) -> Scenario:
+        world = World(backend, preloaded=True, chosen=chosen)
+
+        def rotate_and_use() -> None:
+            moved = world.rotate()
+            if isinstance(moved, Held):
+                world.store.save(replace(moved, created=False), assigned(note="used"))
+
+        def at_end(jobs: Jobs) -> None:
+            live = [i for i, _ in world.live() if world.descends(i, world.first)]
+            found = {held.id for held in world.store.find(USER)}
+            assert live, "the session that was to be spared is ended"
+            assert found == set(live)
+
+        jobs = {"rotate": rotate_and_use, "revoke": world.revoke_others}
+        return Scenario(jobs, at_end=at_end)
+
+    chosen = world_settings(fenced_load=fenced_load)
+
+    assert interleave(Storage, make).complete
