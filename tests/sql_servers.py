@@ -83,15 +83,18 @@ class SQLServer:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Let the server hang: it takes what is sent, and says nothing."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        pids = [self.pid, *map(int, children.split())]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        stopped = [self.pid]
+        os.kill(self.pid, signal.SIGSTOP)
         try:
-            _wait_until_stopped(pids)
+            _wait_until_stopped(stopped)  # from here on no child appears, or is reaped
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+            for child in map(int, children.split()):
+                os.kill(child, signal.SIGSTOP)
+                stopped.append(child)
+            _wait_until_stopped(stopped)
             yield
         finally:
-            for pid in reversed(pids):
+            for pid in reversed(stopped):
                 os.kill(pid, signal.SIGCONT)
 
     def _answers(self) -> bool:
