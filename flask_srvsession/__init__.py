@@ -7,6 +7,7 @@ import flask
 from .errors import (
     BackendError,
     ConfigurationError,
+    NotReplicated,
     SessionError,
     SessionRefused,
     SessionTooLarge,
@@ -32,6 +33,7 @@ session = cast("ServerSideSession", flask.session)
 __all__ = [
     "BackendError",
     "ConfigurationError",
+    "NotReplicated",
     "ServerSession",
     "ServerSideSession",
     "SessionError",

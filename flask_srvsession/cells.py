@@ -75,7 +75,7 @@ class RecordCells:
     def read(self, session_id: str) -> tuple[Record | Tombstone | None, Token]:
         """Return what is stored and which version; None for what has expired, and,
         with a warning, for what we did not seal."""
-        key = self._key(session_id)
+        key = self.key(session_id)
         cell = self._backend.get(key)
         return (None, None) if cell is None else self._opened(session_id, cell)
 
@@ -85,7 +85,7 @@ class RecordCells:
 
     def add(self, session_id: str, record: Record) -> Token | None:
         """Store the first record under a fresh id; return its version."""
-        key = self._key(session_id)
+        key = self.key(session_id)
         data = self._codec.seal(key, record)
         return self._backend.add(key, data, self._ttl(session_id, record))
 
@@ -101,7 +101,7 @@ class RecordCells:
 
     def delete(self, session_id: str, version: Token | None = None) -> bool:
         """Delete what is stored, with `version` only if it is still that."""
-        return self._backend.delete(self._key(session_id), version)
+        return self._backend.delete(self.key(session_id), version)
 
     def check_size(self, values: Mapping[str, bytes]) -> None:
         """Raise SessionTooLarge if the storage or the configuration forbids this."""
@@ -120,14 +120,15 @@ class RecordCells:
         """Return when the session ends whoever comes, as unix time."""
         return ids.born(session_id) + self._settings.absolute_lifetime
 
-    def _key(self, session_id: str) -> str:
+    def key(self, session_id: str) -> str:
+        """Return what the session is stored under."""
         return self._settings.key_prefix + session_id
 
     def _ttl(self, session_id: str, record: Record) -> int:
         return max(1, self.expires_at(session_id, record) - int(self._clock()))
 
     def _swap(self, held: Held, content: Record | Tombstone, ttl: int) -> Found:
-        key = self._key(held.id)
+        key = self.key(held.id)
         data = self._codec.seal(key, content)
         outcome = self._backend.swap(key, data, held.version, ttl)
         if isinstance(outcome, Cell):
@@ -138,7 +139,7 @@ class RecordCells:
         self, session_id: str, cell: Cell
     ) -> tuple[Record | Tombstone | None, Token]:
         try:
-            content = self._codec.open(self._key(session_id), cell.data)
+            content = self._codec.open(self.key(session_id), cell.data)
         except Unreadable as reason:
             log.warning("the record of session %s is ignored: %s", session_id, reason)
             return None, cell.token

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from .store import SessionInfo
 
 PREFIX = "SRVSESSION_"
-RESERVED_INDEX_NAMES = frozenset({"self", "session_id", "keep_current", "epoch"})
+RESERVED_INDEX_NAMES = frozenset(
+    {"self", "session_id", "keep_current", "epoch", "durable"}
+)
 """What the methods that take an index as a keyword call their other arguments."""
 MAX_LIFETIME = 400 * 86400
 """Seconds; browsers cut a cookie's life there (RFC 6265bis, section 5.5)."""

@@ -40,6 +40,29 @@ class BackendError(SessionError, ServiceUnavailable):
         return f"The session storage failed at {self.operation!r}; {known}."
 
 
+class NotReplicated(SessionError, ServiceUnavailable):
+    """What was to be ended is ended, but too few replicas are known to have that.
+
+    An HTTP 503. If the primary fails now, a replica that takes over may bring the
+    session back: try again, or tell somebody.
+    """
+
+    description = "Your sign-out is not yet safe from an outage. Please try again."
+
+    def __init__(self, wanted: int, confirmed: int) -> None:
+        super().__init__()
+        self.wanted = wanted
+        """How many replicas were asked for."""
+        self.confirmed = confirmed
+        """How many have it for sure."""
+
+    def __str__(self) -> str:
+        return (
+            f"The session is ended on the primary, but only {self.confirmed} of "
+            f"{self.wanted} replicas have confirmed it in time."
+        )
+
+
 class SessionRefused(SessionError, Conflict):
     """A login or rotation was refused. HTTP 409.
 

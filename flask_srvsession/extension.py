@@ -115,38 +115,46 @@ class ServerSession:
         return _store().info(held, is_current=held.id == _current_id())
 
     @_latching
-    def revoke(self, session_id: str, **owner: Any) -> bool:
+    def revoke(self, session_id: str, *, durable: int = 0, **owner: Any) -> bool:
         """End a session; return whether it lived.
 
         With an owner, ``sessions.revoke(session_id, user_id=42)``, only a session of
         theirs: a view that lets users end sessions should always give it. Raises
-        BackendError if the storage could not confirm it.
+        BackendError if the storage could not confirm it; `durable` is that of
+        ``session.destroy``.
         """
         store, binding = _store_and_binding(owner) if owner else (_store(), None)
+        store.replicas.need(durable)
         current, held = _current_id(), _peek(session_id, moved=True)
         if held is None or (binding and binding not in held.record.bindings):
             return False
         ended = store.destroy(held.id, held)
         if ended:
             _tell(store, [ended], current)
+            store.await_replicas(durable, {held.id, ended.id})
         return ended is not None
 
     @_latching
-    def revoke_all(self, *, keep_current: bool = False, **index: Any) -> int:
+    def revoke_all(
+        self, *, keep_current: bool = False, durable: int = 0, **index: Any
+    ) -> int:
         """End all sessions of an index value: ``sessions.revoke_all(user_id=42)``.
 
         Returns how many there were. `keep_current` spares the one of this request.
         Nobody slips through: a login whose credentials were checked before, with
         ``epoch`` and ``bind``, is refused. Raises BackendError if the storage could
-        not confirm all of it; then it is to be done again.
+        not confirm all of it; then it is to be done again. `durable` is that of
+        ``session.destroy``.
         """
         store, binding = _store_and_binding(index)
+        store.replicas.need(durable)
         current = _current_id()
         spare = _current()._live() if keep_current and current else None
         revocation = store.revoke_all(binding, spare=spare)
         if revocation.spared:
             _current()._note_spared(revocation.spared)
         _tell(store, revocation.ended, current)
+        store.await_replicas(durable, {h.id for h in revocation.ended}, binding)
         return len(revocation.ended)
 
     @_latching

@@ -60,14 +60,14 @@ class Listing:
 
     def epoch(self, binding: Binding) -> Epoch:
         """Return the present of `binding`."""
-        return self._backend.twice("epoch", self._index.epoch, self._name(binding))
+        return self._backend.twice("epoch", self._index.epoch, self.name(binding))
 
     def add(self, session_id: str, binding: Binding, stamp: str, ttl: int) -> Added:
         """List the session for `ttl` seconds, unless all places are taken."""
         return self._backend.twice(
             "bind",
             self._index.add,
-            self._name(binding),
+            self.name(binding),
             entry(session_id, stamp),
             _epoch(stamp),
             ttl,
@@ -103,19 +103,19 @@ class Listing:
     ) -> tuple[Epoch, dict[str, str]]:
         """Begin a new epoch, which the entries in `spare` outlive; return it with all
         entries and their ids."""
-        name = self._name(binding)
+        name = self.name(binding)
         epoch, entries = self._backend.twice("revoke", self._index.fence, name, spare)
         return epoch, _ids(entries)
 
     def entries(self, binding: Binding) -> dict[str, str]:
         """Return all entries with their ids, those of the dead among them."""
-        name = self._name(binding)
+        name = self.name(binding)
         return _ids(self._backend.twice("find", self._index.members, name))
 
     def remove(self, binding: Binding, entries: Collection[str]) -> None:
         """Unlist what was listed for sessions whose records are gone."""
         if entries:
-            name = self._name(binding)
+            name = self.name(binding)
             self._backend.twice("unbind", self._index.remove, name, entries)
 
     def forget(self, session_id: str, bindings: Bindings) -> None:
@@ -129,7 +129,8 @@ class Listing:
                 if not error.quick:
                     return  # a client waits for one timeout, not for several
 
-    def _name(self, binding: Binding) -> str:
+    def name(self, binding: Binding) -> str:
+        """Return the name of the index that lists its sessions."""
         return f"{self._settings.key_prefix}index:{binding.digest()}"
 
     def _fed(self, values: Mapping[str, bytes]) -> Iterator[Binding]:
@@ -145,7 +146,7 @@ class Listing:
         for binding in {b for bindings in sessions.values() for b in bindings}:
             stamps = {i: s[binding] for i, s in sessions.items() if binding in s}
             entries = {entry(i, stamp): _epoch(stamp) for i, stamp in stamps.items()}
-            name = self._name(binding)
+            name = self.name(binding)
             good = self._backend.twice("load", self._index.admits, name, entries)
             admitted -= stamps.keys() - set(_ids(good).values())
         return admitted

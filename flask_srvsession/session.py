@@ -86,6 +86,7 @@ class ServerSideSession(SessionMixin):
         self._delete_cookie = False
         self._response_left = False
         self._permanent: bool | None = None
+        self._ended: set[str] = set()
         self._held: Held | None
         self._superseded: Superseded | None
         self._rivals: list[str]
@@ -235,26 +236,31 @@ class ServerSideSession(SessionMixin):
 
     # -- what can be done with it ---------------------------------------------------
 
-    def destroy(self) -> None:
+    def destroy(self, *, durable: int = 0) -> None:
         """End this session now, for every copy of its cookie.
 
         Afterwards the mapping is a new, empty session: ``flash("Bye")`` still works.
         The response deletes the cookie. Raises BackendError if the storage could not
         confirm it; then the session may still live.
+
+        With `durable`, so many replicas of a Redis have it as well; NotReplicated if
+        all was done but that. ConfigurationError, and nothing is done, where the
+        storage does not know its replicas.
         """
         with self._acting():
-            held, moved = self._held, self._superseded
-            if held:
-                self._store.destroy(held.id, held)
-            if moved and moved.successor:
-                self._store.destroy(moved.successor)
-                self._store.destroy(moved.id)
+            self._store.replicas.need(durable)
+            if held := self._held:
+                self._end(held.id, held)
+            if (moved := self._superseded) and moved.successor:
+                self._end(moved.successor)
+                self._end(moved.id)
             self._destroy_rivals()
             self._delete_cookie = self._came_with_one
             self._become_new()
             self._local["_remember"] = "clear"  # Flask-Login deletes its own cookie
             if held:
                 self._send(signals.session_destroyed, held)
+            self._store.await_replicas(durable, self._ended)
 
     def rotate(self) -> None:
         """Give this session a new id now; the old one is dead at once.
@@ -293,11 +299,11 @@ class ServerSideSession(SessionMixin):
             for key in naming:  # what is there already counts as this request's own
                 self._draft[key] = self._draft[key]
             self._drop_at_login()
+            changes = self._pending()
             if self._held:
-                changes = self._pending()
                 self._regenerate(self._held, changes, login=True, epochs=epochs)
             else:
-                self._create(self._pending(), login=True, epochs=epochs)
+                self._create(changes, login=True, epochs=epochs)
             if self._held is None:  # it was ended meanwhile
                 raise StaleLogin
 
@@ -648,8 +654,12 @@ class ServerSideSession(SessionMixin):
 
     def _destroy_rivals(self) -> None:
         for rival in self._rivals:
-            self._store.destroy(rival)
+            self._end(rival)
         self._rivals = []
+
+    def _end(self, session_id: str, held: Held | None = None) -> None:
+        ended = self._store.destroy(session_id, held)
+        self._ended |= {session_id, ended.id if ended else session_id}
 
     def _drop_at_login(self) -> None:
         """Forget what an attacker may have known before: CSRF tokens, mostly."""
@@ -680,13 +690,10 @@ def _is_login(before: Any, after: Any) -> bool:
     a dict about the user, may change without that."""
     if after is None or before is None:
         return after is not None
-    return not _is_container(before, after) and bool(before != after)
+    both_contain = all(isinstance(v, (dict, list, tuple)) for v in (before, after))
+    return not both_contain and bool(before != after)
 
 
 def _names(value: Any, indexed: str) -> bool:
     """Whether a session value is listed as `indexed`: 42 and "42" are the same."""
     return value is not None and str(value) == indexed
-
-
-def _is_container(*values: Any) -> bool:
-    return all(isinstance(value, (dict, list, tuple)) for value in values)

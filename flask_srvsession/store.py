@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -37,6 +37,7 @@ from .record import (
     RecordCodec,
     Tombstone,
 )
+from .replicas import Replicas
 from .rotation import Standing
 from .serializers import Serializer
 
@@ -98,6 +99,7 @@ class SessionStore:
         guarded = Guarded(backend)
         self._cells = RecordCells(guarded, codec, settings, clock)
         self._listing = Listing(guarded, serializer, settings)
+        self.replicas = Replicas(guarded)
 
     # -- one session ------------------------------------------------------------
 
@@ -357,6 +359,14 @@ class SessionStore:
             successor = found.successor if found else None
             spare = self._read(successor) if successor else None
         raise BackendError("revoke")
+
+    def await_replicas(
+        self, count: int, session_ids: Collection[str], binding: Binding | None = None
+    ) -> None:
+        """Return when `count` replicas have what was done to these sessions and to
+        the list of `binding`; raise NotReplicated if that takes too long."""
+        names = [self._listing.name(binding)] if binding else []
+        self.replicas.wait(count, [*map(self._cells.key, session_ids), *names])
 
     def info(self, held: Held, *, is_current: bool = False) -> SessionInfo:
         """Return what may be shown of the session."""

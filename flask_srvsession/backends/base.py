@@ -6,7 +6,7 @@ import enum
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 Token: TypeAlias = Any
 """Opaque proof of which version was read; only its own backend looks inside."""
@@ -150,3 +150,15 @@ class Backend(Protocol):
 
     def sweep(self) -> int:
         """Remove what has expired, where the storage does not; return how many."""
+
+
+@runtime_checkable
+class Replicated(Protocol):
+    """A backend whose storage has replicas, one of which may take over."""
+
+    def confirmed(self, keys: Collection[str], replicas: int) -> int:
+        """Return how many replicas have, of each of `keys`, what was done before.
+
+        `keys` may be those of cells and the names of indexes. Waits for `replicas` of
+        them, but not longer than for a command.
+        """

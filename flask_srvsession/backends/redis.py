@@ -20,6 +20,7 @@ from .health import Finding
 
 _TOKEN = 8
 _TIMEOUT = 1.0
+_WAIT_SHARE = 0.8  # of the timeout, so that the answer of WAIT comes before it
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 _log = logging.getLogger("flask_srvsession")
 
@@ -109,6 +110,18 @@ class RedisBackend:
     def sweep(self) -> int:
         return 0  # the server removes what has expired
 
+    def confirmed(self, keys: Collection[str], replicas: int) -> int:
+        """See :class:`.base.Replicated`.
+
+        A replica applies what its primary did in the same order, and ``WAIT`` tells
+        how many have reached the last write of its own connection. So one more write
+        to each primary vouches for all before it.
+        """
+        return min(
+            _confirmed(primary, key, replicas)
+            for primary, key in _primaries(self._client, keys)
+        )
+
     def check(self) -> Iterable[Finding]:
         """Return what is wrong with server and client; asks INFO and CONFIG GET."""
         return redis_health.check(self._client)
@@ -171,6 +184,26 @@ class RedisIndex:
 
     def members(self, name: str) -> list[str]:
         return _texts(self._members(keys=_keys(name)[1:]))
+
+
+def _primaries(client: Any, keys: Collection[str]) -> Iterable[tuple[Any, str]]:
+    """Return a client for each server that `keys` are on, with one of its keys."""
+    if not _is_cluster(client):
+        return [(client, next(iter(keys)))]
+    nodes = {client.get_node_from_key(key): key for key in keys}
+    return [(client.get_redis_connection(node), key) for node, key in nodes.items()]
+
+
+def _is_cluster(client: Any) -> bool:
+    return isinstance(client, redis.RedisCluster)
+
+
+def _confirmed(primary: Any, key: str, replicas: int) -> int:
+    timeout = primary.get_connection_kwargs().get("socket_timeout") or _TIMEOUT
+    with primary.pipeline(transaction=False) as pipeline:
+        pipeline.set(f"{{{key}}}:w", b"", px=1000)
+        pipeline.wait(replicas, int(timeout * _WAIT_SHARE * 1000))
+        return cast(int, pipeline.execute()[1])
 
 
 def _cell(value: bytes) -> Cell:
