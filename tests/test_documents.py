@@ -5,6 +5,9 @@ Their Python blocks run as tests of their own, see conftest.py in the root.
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import inspect
 import os
 import re
 import subprocess
@@ -13,7 +16,9 @@ from typing import Any
 
 import pytest
 
+import flask_srvsession
 from docs.conf_table import PAGE, with_table
+from flask_srvsession import ServerSession, ServerSideSession, SessionInfo
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -124,11 +129,45 @@ def test_the_table_of_configuration_keys_is_up_to_date() -> None:
     assert page.count("| `SRVSESSION_") >= 17
 
 
-def test_every_error_and_signal_is_in_the_api_reference() -> None:
-    import flask_srvsession
+API = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
+OBJECTS = {"sessions": ServerSession, "session": ServerSideSession}
+CALL = re.compile(r"`((?:sessions|session)\.[a-z_]+\([^`]*\))`")
 
-    reference = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
 
-    missing = [name for name in flask_srvsession.__all__ if name not in reference]
+def calls(page: Path) -> list[str]:
+    """Return the calls of our objects that a page mentions in its text."""
+    return CALL.findall(page.read_text("utf-8"))
 
-    assert missing == []
+
+def public(kind: type) -> set[str]:
+    """Return what a class offers beyond a mapping, without what Flask gives it."""
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if calls(page)], ids=name)
+def test_every_call_in_the_text_fits_its_signature(page: Path) -> None:
+    for text in calls(page):
+        call = ast.parse(text, mode="eval").body
+        assert isinstance(call, ast.Call)
+        assert isinstance(call.func, ast.Attribute)
+        assert isinstance(call.func.value, ast.Name)
+        method = getattr(OBJECTS[call.func.value.id], call.func.attr)
+        keywords = {k.arg or "any_index": ... for k in call.keywords}
+
+        if call.args or call.keywords:  # else it is the method's name
+            inspect.signature(method).bind(..., *call.args, **keywords)
+
+
+def test_everything_public_is_in_the_api_reference() -> None:
+    fields = {field.name for field in dataclasses.fields(SessionInfo)}
+    names = {*flask_srvsession.__all__, *fields}
+    names |= public(ServerSession) | public(ServerSideSession)
+
+    assert {name for name in names if not re.search(rf"\b{name}\b", API)} == set()
+
+
+def test_the_documentation_is_built_by_the_command_that_is_documented() -> None:
+    command = ".venv/bin/sphinx-build -q -W --keep-going -c docs . build/docs"
+
+    assert command in blocks(ROOT / "CONTRIBUTING.md", "sh")[0]
+    assert command in (ROOT / ".ci" / "run").read_text("utf-8")
