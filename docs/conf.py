@@ -38,6 +38,7 @@ html_additional_pages = {"index": "redirect.html"}
 templates_path = ["templates"]
 
 SECTIONS = {
+    "Learn": ["/docs/tutorial"],
     "How to": ["/docs/howto/*"],
     "Look up": ["/docs/reference/*", "/docs/changes"],
     "Understand": ["/docs/explanation/*"],
