@@ -1,4 +1,4 @@
-"""The tutorial works as written: its files, changes and commands, from top to bottom."""
+"""The tutorial works as written, from top to bottom: files, changes and commands."""
 
 from __future__ import annotations
 
