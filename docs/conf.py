@@ -40,6 +40,7 @@ templates_path = ["templates"]
 SECTIONS = {
     "Learn": ["/docs/tutorial"],
     "How to": ["/docs/howto/*"],
+    "Migrate": ["/docs/migrate/*"],
     "Look up": ["/docs/reference/*", "/docs/changes"],
     "Understand": ["/docs/explanation/*"],
     "The project": ["/README", "/CONTRIBUTING"],
