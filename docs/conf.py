@@ -42,7 +42,7 @@ SECTIONS = {
     "How to": ["/docs/howto/*"],
     "Migrate": ["/docs/migrate/*"],
     "Look up": ["/docs/reference/*", "/docs/changes"],
-    "Understand": ["/docs/explanation/*"],
+    "Understand": ["/docs/explanation/how-it-works", "/docs/explanation/*"],
     "The project": ["/README", "/CONTRIBUTING"],
 }
 """What the sidebar shows. It is not in index.md, where a code host would show it as a
