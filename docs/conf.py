@@ -1,7 +1,7 @@
 """How Sphinx builds the documentation; the command is in CONTRIBUTING.md.
 
-The source directory is the root of the project: so README and CONTRIBUTING are pages,
-too, and every link leads to the same place here and on a code host.
+The source directory is the root of the project: so README, SECURITY and CONTRIBUTING
+are pages, too, and every link leads to the same place here and on a code host.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SECTIONS = {
     "Migrate": ["/docs/migrate/*"],
     "Look up": ["/docs/reference/*", "/docs/changes"],
     "Understand": ["/docs/explanation/how-it-works", "/docs/explanation/*"],
-    "The project": ["/README", "/CONTRIBUTING"],
+    "The project": ["/README", "/SECURITY", "/CONTRIBUTING"],
 }
 """What the sidebar shows. It is not in index.md, where a code host would show it as a
 block of code."""

@@ -166,6 +166,16 @@ def test_everything_public_is_in_the_api_reference() -> None:
     assert {name for name in names if not re.search(rf"\b{name}\b", API)} == set()
 
 
+def test_every_module_is_in_the_map_for_contributors() -> None:
+    contributing = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    package = ROOT / "flask_srvsession"
+    names = {path.stem for path in package.iterdir() if path.suffix in ("", ".py")}
+
+    missing = {name for name in names if f"`{name}`" not in contributing}
+
+    assert missing <= {"__init__", "__pycache__"}
+
+
 def test_the_documentation_is_built_by_the_command_that_is_documented() -> None:
     command = ".venv/bin/sphinx-build -q -W --keep-going -c docs . build/docs"
 
