@@ -74,8 +74,8 @@ class Server:
 @contextmanager
 def running_redis(directory: Path, *options: str) -> Iterator[Server]:
     """Run a redis-server that keeps nothing on disk; `options` are its own."""
-    port = _free_port()
-    command = [_binary("redis-server"), "--bind", HOST, "--port", str(port)]
+    port = free_port()
+    command = [binary("redis-server"), "--bind", HOST, "--port", str(port)]
     command += ["--dir", str(directory), "--save", "", "--appendonly", "no", *options]
     yield from _running(Server("redis", port, command))
 
@@ -83,8 +83,8 @@ def running_redis(directory: Path, *options: str) -> Iterator[Server]:
 @contextmanager
 def running_memcached(*options: str) -> Iterator[Server]:
     """Run a memcached; `options` are its own."""
-    port = _free_port()
-    command = [_binary("memcached"), "-l", HOST, "-p", str(port), "-U", "0", *options]
+    port = free_port()
+    command = [binary("memcached"), "-l", HOST, "-p", str(port), "-U", "0", *options]
     if os.geteuid() == 0:
         command += ["-u", "nobody"]
     yield from _running(Server("memcached", port, command))
@@ -117,7 +117,7 @@ def _running(server: Server) -> Iterator[Server]:
         server.stop()
 
 
-def _binary(name: str) -> str:
+def binary(name: str) -> str:
     path = shutil.which(name)
     if path is None:
         reason = f"{name} is missing: sudo apt-get install {_PACKAGES[name]}"
@@ -135,7 +135,7 @@ def _version(name: str) -> str:
     return f"{path}, {done.stdout.strip()[:40]}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind((HOST, 0))
         port: int = sock.getsockname()[1]

@@ -15,13 +15,13 @@ __all__ = ["Added", "Backend", "Cell", "Epoch", "Index", "Token", "backend_from_
 ENTRY_POINT_GROUP = "flask_srvsession.backends"
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mariadb")
+_REDIS = ("redis", "rediss", "valkey", "valkeys")
 _BUILT_IN = {
     "memory": "memory:MemoryBackend",
-    "redis": "redis:RedisBackend",
-    "rediss": "redis:RedisBackend",
+    **dict.fromkeys(_REDIS, "redis:RedisBackend"),
+    **{f"{scheme}+sentinel": "redis:RedisBackend" for scheme in _REDIS},
+    **{f"{scheme}+cluster": "redis:RedisBackend" for scheme in _REDIS},
     "unix": "redis:RedisBackend",
-    "valkey": "redis:RedisBackend",
-    "valkeys": "redis:RedisBackend",
     "memcached": "memcached:MemcachedBackend",
     **dict.fromkeys(_DATABASES, "sql:SQLBackend"),
 }

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisClusterException
-from redis.retry import Retry
+from redis.exceptions import NoScriptError, RedisClusterException
 
 from ..errors import ConfigurationError
 from . import redis_health
 from .base import EPOCH_ALONE, Added, Cell, Epoch, Token, new_epoch
 from .health import Finding
+from .redis_clients import TIMEOUT, LazyCluster, client_from_url, is_cluster
+from .redis_deadline import deadline, left
 
 _TOKEN = 8
-_TIMEOUT = 1.0
-_WAIT_SHARE = 0.8  # of the timeout, so that the answer of WAIT comes before it
-_SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
+_TAG = re.compile(r"[^{]*\{[^}]+\}")
+_WAIT_SHARE = 0.6  # of the timeout, so that the answer of WAIT comes before it
 _log = logging.getLogger("flask_srvsession")
 
 
@@ -37,10 +38,11 @@ class RedisBackend:
     max_bytes: int | None = 512 * 1024 * 1024 - _TOKEN
 
     def __init__(self, client: Any) -> None:
-        _check_client(client)
+        if not isinstance(client, LazyCluster):
+            _check_client(client)
         self._client = client
-        self._swap = _script(client, "swap")
-        self._delete = _script(client, "delete")
+        self._swap = _Script(client, "swap")
+        self._delete = _Script(client, "delete")
         self._evicts: bool | None = None
         self.index = RedisIndex(client)
 
@@ -50,23 +52,7 @@ class RedisBackend:
 
         What the query of the URL says goes first (``?socket_timeout=0.5``).
         """
-        scheme, _, rest = url.partition("://")
-        scheme = _SCHEMES.get(scheme.lower(), scheme.lower())
-        try:
-            client = redis.Redis.from_url(
-                f"{scheme}://{rest}",
-                socket_timeout=_TIMEOUT,
-                socket_connect_timeout=_TIMEOUT,
-                retry=Retry(NoBackoff(), 0),
-            )
-        except (ValueError, TypeError):
-            # The reason may repeat a piece of the URL, and so of the password.
-            raise ConfigurationError(
-                f"This {scheme}:// URL cannot be understood. It looks like"
-                f" {scheme}://[user:password@]host:port/database, with special"
-                " characters in the password percent-encoded."
-            ) from None
-        return cls(client)
+        return cls(client_from_url(url))
 
     @property
     def evicts(self) -> bool:
@@ -75,7 +61,7 @@ class RedisBackend:
         True as well where the server does not want to tell.
         """
         if self._evicts is None:
-            self._evicts = _may_evict(self._client)
+            self._evicts = redis_health.any_evicts(self._client)
         return self._evicts
 
     def get(self, key: str) -> Cell | None:
@@ -117,10 +103,11 @@ class RedisBackend:
         how many have reached the last write of its own connection. So one more write
         to each primary vouches for all before it.
         """
-        return min(
-            _confirmed(primary, key, replicas)
-            for primary, key in _primaries(self._client, keys)
-        )
+        with deadline(_timeout(self._client)):
+            return min(
+                _confirmed(primary, key, replicas)
+                for primary, key in _primaries(self._client, keys)
+            )
 
     def check(self) -> Iterable[Finding]:
         """Return what is wrong with server and client; asks INFO and CONFIG GET."""
@@ -144,10 +131,10 @@ class RedisIndex:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._epoch = _script(client, "index_epoch")
-        self._add = _script(client, "index_add")
-        self._fence = _script(client, "index_fence")
-        self._members = _script(client, "index_members")
+        self._epoch = _Script(client, "index_epoch")
+        self._add = _Script(client, "index_add")
+        self._fence = _Script(client, "index_fence")
+        self._members = _Script(client, "index_members")
 
     def epoch(self, name: str) -> Epoch:
         args = [new_epoch(), EPOCH_ALONE * 1000]
@@ -188,22 +175,21 @@ class RedisIndex:
 
 def _primaries(client: Any, keys: Collection[str]) -> Iterable[tuple[Any, str]]:
     """Return a client for each server that `keys` are on, with one of its keys."""
-    if not _is_cluster(client):
+    if not is_cluster(client):
         return [(client, next(iter(keys)))]
-    nodes = {client.get_node_from_key(key): key for key in keys}
+    nodes = {client.get_node_from_key(_tagged(key)): key for key in keys}
     return [(client.get_redis_connection(node), key) for node, key in nodes.items()]
 
 
-def _is_cluster(client: Any) -> bool:
-    return isinstance(client, redis.RedisCluster)
-
-
 def _confirmed(primary: Any, key: str, replicas: int) -> int:
-    timeout = primary.get_connection_kwargs().get("socket_timeout") or _TIMEOUT
     with primary.pipeline(transaction=False) as pipeline:
-        pipeline.set(f"{{{key}}}:w", b"", px=1000)
-        pipeline.wait(replicas, int(timeout * _WAIT_SHARE * 1000))
+        pipeline.set(f"{_tagged(key)}:w", b"", px=1000)
+        pipeline.wait(replicas, int(left() * _WAIT_SHARE * 1000))
         return cast(int, pipeline.execute()[1])
+
+
+def _timeout(client: Any) -> float:
+    return client.get_connection_kwargs().get("socket_timeout") or TIMEOUT
 
 
 def _cell(value: bytes) -> Cell:
@@ -211,16 +197,35 @@ def _cell(value: bytes) -> Cell:
 
 
 def _keys(name: str) -> list[str]:
-    return [f"{{{name}}}:e", f"{{{name}}}:m"]
+    return [f"{_tagged(name)}:e", f"{_tagged(name)}:m"]
+
+
+def _tagged(key: str) -> str:
+    """Return `key` with a hash tag: what is put behind it does not change the slot."""
+    return key if _TAG.match(key) else f"{{{key}}}"
 
 
 def _texts(members: list[bytes]) -> list[str]:
     return [member.decode() for member in members]
 
 
-def _script(client: Any, name: str) -> Any:
-    text = Path(__file__).with_name(f"{name}.lua").read_text(encoding="ascii")
-    return client.register_script(text)
+class _Script:
+    """A script that the server knows after the first call, if not before.
+
+    redis-py's own would load it into all nodes of a cluster, those that are down too.
+    """
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._text = Path(__file__).with_name(f"{name}.lua").read_text(encoding="ascii")
+        self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False)
+
+    def __call__(self, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
+        given = (len(keys), *keys, *args)
+        try:
+            return self._client.evalsha(self._digest.hexdigest(), *given)
+        except NoScriptError:
+            return self._client.eval(self._text, *given)
 
 
 def _check_client(client: Any) -> None:
@@ -247,12 +252,3 @@ def _asks_replicas(client: Any) -> bool:
         or getattr(client, "load_balancing_strategy", None)
         or not getattr(pool, "is_master", True)
     )
-
-
-def _may_evict(client: Any) -> bool:
-    try:
-        info = client.info("memory")
-    except redis.ResponseError:
-        return True
-    nodes = [info] if "maxmemory" in info else list(info.values())
-    return not nodes or any(redis_health.may_evict(node) for node in nodes)

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import redis
+from redis.sentinel import SentinelConnectionPool
 
 from .health import Finding, unencrypted
+from .redis_clients import is_cluster, primaries
 
 _COUNTERS = ("used_memory", "maxmemory", "expired_keys", "evicted_keys")
 
 
 def check(client: Any) -> list[Finding]:
-    """Return what is to be mended; what all nodes of a cluster share comes once."""
-    findings = [*of_client(client)]
-    for node in _nodes(client):
-        findings += [*_of_transport(node), *_of_server(node)]
-    return list(dict.fromkeys(findings))
+    """Return what is to be mended, and where, if not at all primaries of a cluster."""
+    nodes = primaries(client)
+    places: dict[Finding, list[str]] = {}
+    for node in nodes:
+        for finding in (*_of_transport(node), *_of_server(node)):
+            places.setdefault(finding, []).append(":".join(_address(node)))
+    return [*of_client(client)] + [
+        finding
+        if len(where) == len(nodes)
+        else replace(finding, problem=f"{', '.join(where)}: {finding.problem}")
+        for finding, where in places.items()
+    ]
 
 
 def stats(client: Any) -> dict[str, int]:
@@ -26,7 +36,7 @@ def stats(client: Any) -> dict[str, int]:
     The keys of one prefix cannot be counted without looking at all of them.
     """
     total: dict[str, int] = {"keys": 0}
-    for node in _nodes(client):
+    for node in primaries(client):
         total["keys"] += node.dbsize()
         info = _info(node)
         for name in _COUNTERS:
@@ -35,24 +45,21 @@ def stats(client: Any) -> dict[str, int]:
     return total
 
 
-def may_evict(info: object) -> bool:
-    """Return whether a server that says this in INFO may throw out what is alive.
+def any_evicts(client: Any) -> bool:
+    """Return whether a primary may throw out what is alive.
 
-    True as well where it does not say.
+    True as well where one does not say.
     """
-    if not isinstance(info, Mapping):
-        return True
-    return info.get("maxmemory") != 0 and info.get("maxmemory_policy") != "noeviction"
+    return any(_may_evict(_info(node, "memory")) for node in primaries(client))
 
 
 def of_client(client: Any) -> Iterator[Finding]:
     """Yield what is wrong with the client itself, without asking a server."""
-    retry = client.get_retry()
-    if retry is not None and retry.get_retries() > 0:
+    if (retries := _retries(client)) > 0:
         yield Finding(
             "warning",
             "redis client: retry",
-            f"The Redis client repeats a command up to {retry.get_retries()} times: a"
+            f"The Redis client repeats a command up to {retries} times: a"
             " request may hang for long, and a command may be executed twice.",
             "Build it with retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0).",
         )
@@ -60,16 +67,16 @@ def of_client(client: Any) -> Iterator[Finding]:
 
 def _of_transport(node: Any) -> Iterator[Finding]:
     pool = node.connection_pool
-    options = pool.connection_kwargs
-    if options.get("socket_timeout", 0) is None:
+    if pool.connection_kwargs.get("socket_timeout", 0) is None:
         yield Finding(
             "warning",
             "redis client: socket_timeout",
             "The client waits for ever for a server that does not answer.",
             "Build it with socket_timeout=1 and socket_connect_timeout=1.",
         )
-    if "host" in options and not issubclass(pool.connection_class, redis.SSLConnection):
-        yield from unencrypted("redis client: host", [str(options["host"])])
+    host, _ = _address(node)
+    if host and not issubclass(pool.connection_class, redis.SSLConnection):
+        yield from unencrypted("redis client: host", [host])
 
 
 def _of_server(node: Any) -> Iterator[Finding]:
@@ -87,7 +94,7 @@ def _of_server(node: Any) -> Iterator[Finding]:
 
 
 def _of_memory(info: Mapping[str, Any]) -> Iterator[Finding]:
-    if may_evict(info):
+    if _may_evict(info):
         yield Finding(
             "warning",
             "redis: maxmemory-policy",
@@ -155,20 +162,34 @@ def _of_replication(
         )
 
 
-def _nodes(client: Any) -> list[Any]:
-    """Return a client for each primary."""
-    if hasattr(client, "get_primaries"):
-        return [client.get_redis_connection(node) for node in client.get_primaries()]
-    return [client]
+def _address(node: Any) -> tuple[str, str]:
+    """Return host and port; nothing for a socket."""
+    pool = node.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        host, port = pool.get_master_address()
+    else:
+        options = pool.connection_kwargs
+        host, port = options.get("host", ""), options.get("port", "")
+    return str(host), str(port)
 
 
-def _info(node: Any) -> Mapping[str, Any]:
+def _retries(client: Any) -> int:
+    """Return how many times the client repeats a command by itself."""
+    retry = client.retry if is_cluster(client) else client.get_retry()
+    return 0 if retry is None else int(retry.get_retries())
+
+
+def _info(node: Any, *sections: str) -> Mapping[str, Any]:
     """Return what INFO says, nothing where the server does not let us ask."""
     try:
-        info: Mapping[str, Any] = node.info()
+        info: Mapping[str, Any] = node.info(*sections)
     except redis.ResponseError:
         return {}
     return info
+
+
+def _may_evict(info: Mapping[str, Any]) -> bool:
+    return info.get("maxmemory") != 0 and info.get("maxmemory_policy") != "noeviction"
 
 
 def _setting(node: Any, name: str) -> str | None:

@@ -1,10 +1,13 @@
-"""Redis keeps the contract on a real server."""
+"""Redis keeps the contract: one server, a cluster, and one that sentinels watch."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+from redis.backoff import NoBackoff
+from redis.cluster import RedisCluster
+from redis.retry import Retry
 
 from flask_srvsession.backends.redis import RedisBackend
 from flask_srvsession.testing import BackendContract
@@ -12,6 +15,7 @@ from flask_srvsession.testing import BackendContract
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.redis_topologies import Cluster, Watched
     from tests.servers import Server
 
 
@@ -19,5 +23,31 @@ class TestRedis(BackendContract):
     @pytest.fixture
     def backend(self, redis_server: Server) -> Iterator[RedisBackend]:
         backend = RedisBackend.from_url(redis_server.url)
+        yield backend
+        backend.close()
+
+
+class TestRedisCluster(BackendContract):
+    @pytest.fixture
+    def backend(self, redis_cluster: Cluster) -> Iterator[RedisBackend]:
+        backend = RedisBackend.from_url(redis_cluster.url)
+        yield backend
+        backend.close()
+
+
+class TestRedisClusterThatIsPassed(BackendContract):
+    @pytest.fixture
+    def backend(self, redis_cluster: Cluster) -> Iterator[RedisBackend]:
+        node = redis_cluster.members[0]
+        retry = Retry(NoBackoff(), 0)
+        backend = RedisBackend(RedisCluster(node.host, node.port, retry=retry))
+        yield backend
+        backend.close()
+
+
+class TestRedisBehindSentinel(BackendContract):
+    @pytest.fixture
+    def backend(self, redis_sentinel: Watched) -> Iterator[RedisBackend]:
+        backend = RedisBackend.from_url(redis_sentinel.url)
         yield backend
         backend.close()

@@ -239,8 +239,6 @@ ENDLESS = {"maxmemory": 0, "maxmemory_policy": "allkeys-lru"}
         (STRICT, False),
         (ENDLESS, False),
         ({}, True),
-        ({"one:1": STRICT, "two:1": FULL}, True),
-        ({"one:1": STRICT, "two:1": ENDLESS}, False),
         (redis.ResponseError("NOPERM"), True),
     ],
 )

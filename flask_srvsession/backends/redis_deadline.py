@@ -1,0 +1,81 @@
+"""A command ends by its deadline, however many servers it has to wait for.
+
+redis-py limits each wait by itself. But before a command is answered, sentinels may
+be asked for the primary, or nodes of a cluster for who has a slot now; where several
+of them hang, a request would wait for one after the other.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import redis
+from redis.connection import AbstractConnection
+from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
+
+_SHARE = 0.75
+"""Of the time that is left, what one wait may take: so others can still be asked."""
+
+_ends: ContextVar[float] = ContextVar("flask_srvsession.redis_deadline")
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Let all waits of the block end within `seconds`; an earlier end goes first."""
+    token = _ends.set(min(_ends.get(math.inf), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _ends.reset(token)
+
+
+def left() -> float:
+    """Return how many seconds are left; raise redis-py's TimeoutError if none are."""
+    seconds = _ends.get(math.inf) - time.monotonic()
+    if seconds <= 0:
+        raise redis.TimeoutError("The time for this command is over")
+    return seconds
+
+
+class _Punctual(AbstractConnection):
+    """A connection that waits less and less while a deadline comes closer."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._longest = (self.socket_connect_timeout, self.socket_timeout)
+
+    def _connect(self) -> Any:
+        to_connect, to_answer = self._longest
+        self.socket_connect_timeout = _at_most(to_connect)
+        self.socket_timeout = _at_most(to_answer)
+        return super()._connect()  # type: ignore[safe-super]  # mixed in before one
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        if self._sock:
+            self._sock.settimeout(_at_most(self._longest[1]))
+        super().send_packed_command(command, check_health)
+
+
+class PunctualConnection(_Punctual, redis.Connection):
+    """To a server, in clear text."""
+
+
+class PunctualSSLConnection(_Punctual, redis.SSLConnection):
+    """To a server, by TLS."""
+
+
+class PunctualSentinelConnection(_Punctual, SentinelManagedConnection):
+    """To the primary that the sentinels name, in clear text."""
+
+
+class PunctualSentinelSSLConnection(_Punctual, SentinelManagedSSLConnection):
+    """To the primary that the sentinels name, by TLS."""
+
+
+def _at_most(seconds: float | None) -> float:
+    return min(math.inf if seconds is None else seconds, left() * _SHARE)

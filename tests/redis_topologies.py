@@ -1,0 +1,321 @@
+"""Redis in several processes: a cluster, and a primary that sentinels watch over."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+from redis.crc import key_slot
+
+from .servers import HOST, Server, binary, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERVICE = "sessions"
+PATIENCE = 30.0
+"""Seconds; what has not come about by then is stuck."""
+
+_FAILED_AFTER = 1000
+"""Milliseconds of silence after which the others of a cluster replace a server."""
+_SLOTS = 16384
+_REDIS = ["--bind", HOST, "--save", "", "--appendonly", "no"]
+_REDIS += ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]
+
+
+@dataclass
+class Servers:
+    """Servers that keep the same data; each can be stopped, and is healed again."""
+
+    members: list[Server]
+    _clients: dict[int, redis.Redis] = field(default_factory=dict, repr=False)
+
+    def ask(self, server: Server) -> redis.Redis:
+        """Return a client of that very server."""
+        known = self._clients.get(server.port)
+        if known is None:
+            known = redis.Redis(server.host, server.port, socket_timeout=5)
+            self._clients[server.port] = known
+        return known
+
+    def running(self) -> list[Server]:
+        return [server for server in self.members if server.process]
+
+    def primaries(self) -> list[Server]:
+        """Return those that run and take changes."""
+        return [s for s in self.running() if self.ask(s).info()["role"] == "master"]
+
+    def at(self, port: int) -> Server:
+        return next(server for server in self.members if server.port == port)
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        for server in self.members:
+            server.stop()
+
+    def _is_replicated(self, primary: Server, replicas: int = 1) -> bool:
+        info = self.ask(primary).info("replication")
+        online = [v for k, v in info.items() if k.startswith("slave") and "state" in v]
+        return [replica["state"] for replica in online] == ["online"] * replicas
+
+
+@dataclass
+class Cluster(Servers):
+    """A cluster, which begins with three primaries and a replica of each."""
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"{server.host}:{server.port}" for server in self.members)
+        return f"redis+cluster://{hosts}"
+
+    def owner(self, key: str) -> Server:
+        """Return the primary that has `key`, once all that are up agree."""
+        slot = slot_of(key)
+        eventually(lambda: len(self._owners(slot)) == 1)
+        return self.at(self._owners(slot).pop())
+
+    def heal(self) -> None:
+        """Start what was stopped; return when all shards are whole."""
+        for server in self.members:
+            if not server.process:
+                server.start()
+        eventually(self.is_whole)
+
+    def is_whole(self) -> bool:
+        infos = [self.ask(server).cluster("info") for server in self.members]
+        return (
+            all(info["cluster_state"] == "ok" for info in infos)
+            and all(info["cluster_slots_fail"] == "0" for info in infos)
+            and all(info["cluster_slots_pfail"] == "0" for info in infos)
+            and len({self._view(server) for server in self.members}) == 1
+            and all(map(self._is_replicated, self.primaries()))
+        )
+
+    def create(self) -> None:
+        """Make one cluster of the servers, which know nothing of each other yet."""
+        primaries, replicas = self.members[::2], self.members[1::2]
+        for number, primary in enumerate(primaries):
+            share = [_SLOTS * n // len(primaries) for n in (number, number + 1)]
+            self.ask(primary).cluster("addslotsrange", share[0], share[1] - 1)
+            self.ask(primary).cluster("set-config-epoch", number + 1)
+        for one, other in permutations(self.members, 2):
+            self.ask(one).cluster("meet", other.host, other.port, bus_port(other))
+        for primary, replica in zip(primaries, replicas, strict=True):
+            eventually(lambda r=replica, p=primary: self._replicates(r, p))
+        eventually(self.is_whole)
+
+    def move(self, slot: int, source: Server, target: Server) -> None:
+        """Let `target` have the slot, and all that is in it."""
+        with self.moving(slot, source, target):
+            pass
+
+    @contextmanager
+    def moving(self, slot: int, source: Server, target: Server) -> Iterator[None]:
+        """Begin to move a slot; its keys are moved at the end of the block."""
+        to, away = self.ask(target), self.ask(source)
+        to.cluster("setslot", slot, "importing", self._id(source))
+        away.cluster("setslot", slot, "migrating", self._id(target))
+        yield
+        while keys := away.cluster("getkeysinslot", slot, 100):
+            away.migrate(target.host, target.port, keys, 0, 5000)
+        for server in (target, source, *self.running()):
+            self.ask(server).cluster("setslot", slot, "node", self._id(target))
+
+    def _replicates(self, replica: Server, primary: Server) -> bool:
+        try:
+            self.ask(replica).cluster("replicate", self._id(primary))
+        except redis.ResponseError:  # it does not know that node yet
+            return False
+        return True
+
+    def _id(self, server: Server) -> str:
+        known: bytes = self.ask(server).execute_command("CLUSTER MYID")
+        return known.decode()
+
+    def _owners(self, slot: int) -> set[int]:
+        views = [self._view(server) for server in self.running()]
+        return {port for v in views for a, b, port in v if a <= slot <= b}
+
+    def _view(self, server: Server) -> frozenset[tuple[int, int, int]]:
+        """Return first slot, last slot and port of whose they are."""
+        slots = self.ask(server).cluster("slots")
+        return frozenset((a, b, primary[1]) for a, b, primary, *_ in slots)
+
+
+@dataclass
+class Watched(Servers):
+    """A primary and a replica; sentinels let the one take over from the other."""
+
+    sentinels: list[Server] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"{server.host}:{server.port}" for server in self.sentinels)
+        return f"redis+sentinel://{hosts}/{SERVICE}"
+
+    @property
+    def primary(self) -> Server:
+        """The one that all sentinels name."""
+        named = {self._named_by(sentinel) for sentinel in self.sentinels}
+        assert len(named) == 1, "the sentinels do not agree"
+        return self.at(named.pop())
+
+    def heal(self) -> None:
+        """Start what was stopped, as replicas; return when the sentinels agree."""
+        for sentinel in self.sentinels:
+            if not sentinel.process:
+                sentinel.start()
+        for server in self.members:
+            if not server.process:
+                server.start()
+                self.ask(server).replicaof(HOST, self.primary.port)
+        eventually(self.is_whole)
+
+    def is_whole(self) -> bool:
+        named = {self._named_by(sentinel) for sentinel in self.sentinels}
+        if len(named) > 1 or not self._is_replicated(self.at(named.pop())):
+            return False
+        return all(self._sees_all(sentinel) for sentinel in self.sentinels)
+
+    def close(self) -> None:
+        for sentinel in self.sentinels:
+            sentinel.stop()
+        super().close()
+
+    def _named_by(self, sentinel: Server) -> int:
+        _, port = self.ask(sentinel).sentinel_get_master_addr_by_name(SERVICE)
+        return int(port)
+
+    def _sees_all(self, sentinel: Server) -> bool:
+        client = self.ask(sentinel)
+        state: Any = client.sentinel_master(SERVICE)
+        [replica] = client.sentinel_slaves(SERVICE)
+        return (
+            state["flags"] == "master"
+            and state["num-other-sentinels"] == len(self.sentinels) - 1
+            and replica["flags"] == "slave"
+        )
+
+
+@contextmanager
+def running_cluster(directory: Path, *options: str) -> Iterator[Cluster]:
+    """Run a cluster of three primaries and three replicas."""
+    with ExitStack() as stack:
+        cluster = Cluster([_cluster_node(directory, *options) for _ in range(6)])
+        stack.callback(cluster.close)
+        for server in cluster.members:
+            server.start()
+        cluster.create()
+        yield cluster
+
+
+@contextmanager
+def running_sentinel(directory: Path, *options: str) -> Iterator[Watched]:
+    """Run a primary and a replica of it, and three sentinels."""
+    with ExitStack() as stack:
+        primary, replica = (_server(directory, free_port(), *options) for _ in range(2))
+        watched = Watched([primary, replica])
+        stack.callback(watched.close)
+        primary.start()
+        replica.start()
+        watched.ask(replica).replicaof(HOST, primary.port)
+        eventually(lambda: watched._is_replicated(primary))
+        watched.sentinels = _sentinels(directory, primary, replica)
+        for sentinel in watched.sentinels:
+            sentinel.start()
+        eventually(watched.is_whole)
+        yield watched
+
+
+@pytest.fixture(scope="session")
+def _redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def _redis_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with running_sentinel(tmp_path_factory.mktemp("sentinel")) as watched:
+        yield watched
+
+
+@pytest.fixture
+def redis_cluster(_redis_cluster: Cluster) -> Iterator[Cluster]:
+    """A cluster for all tests, whole again after each."""
+    yield _redis_cluster
+    _redis_cluster.heal()
+
+
+@pytest.fixture
+def redis_sentinel(_redis_sentinel: Watched) -> Iterator[Watched]:
+    """A primary, a replica and sentinels for all tests, whole again after each."""
+    yield _redis_sentinel
+    _redis_sentinel.heal()
+
+
+def eventually(holds: Callable[[], Any], patience: float = PATIENCE) -> None:
+    """Wait until `holds()` is true; while servers change, it may raise RedisError."""
+    ends = time.monotonic() + patience
+    while True:
+        try:
+            if holds():
+                return
+        except redis.RedisError:
+            pass
+        assert time.monotonic() < ends, "it does not come about"
+        time.sleep(0.05)
+
+
+def slot_of(key: str) -> int:
+    slot: int = key_slot(key.encode())
+    return slot
+
+
+def bus_port(server: Server) -> int:
+    """Return the port at which the other servers of its cluster reach it."""
+    return int(server.command[server.command.index("--cluster-port") + 1])
+
+
+def _server(directory: Path, port: int, *options: str) -> Server:
+    home = directory / f"{port}"
+    home.mkdir()
+    command = [binary("redis-server"), *_REDIS, "--port", str(port)]
+    return Server("redis", port, [*command, "--dir", str(home), *options])
+
+
+def _cluster_node(directory: Path, *options: str) -> Server:
+    cluster = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
+    cluster += ["--cluster-node-timeout", str(_FAILED_AFTER)]
+    cluster += ["--cluster-replica-validity-factor", "0"]
+    return _server(directory, free_port(), *cluster, *options)
+
+
+def _sentinels(directory: Path, primary: Server, replica: Server) -> list[Server]:
+    """Return sentinels that know each other already: to meet takes them seconds."""
+    ids = {free_port(): secrets.token_hex(20) for _ in range(3)}
+    servers = []
+    for port, myid in ids.items():
+        lines = [
+            f"bind {HOST}",
+            f"port {port}",
+            f"sentinel myid {myid}",
+            f"sentinel monitor {SERVICE} {HOST} {primary.port} 2",
+            f"sentinel down-after-milliseconds {SERVICE} 500",
+            f"sentinel failover-timeout {SERVICE} 1500",
+            f"sentinel known-replica {SERVICE} {HOST} {replica.port}",
+        ]
+        known = f"sentinel known-sentinel {SERVICE} {HOST}"
+        lines += [f"{known} {p} {i}" for p, i in ids.items() if p != port]
+        path = directory / f"sentinel-{port}.conf"
+        path.write_text("\n".join(lines) + "\n")
+        command = [binary("redis-server"), str(path), "--sentinel"]
+        servers.append(Server("redis", port, command))
+    return servers
