@@ -14,18 +14,11 @@ from flask_srvsession.backends import Backend, backend_from_url
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.testing import FakeClock
 
-from .redis_topologies import (
-    _redis_cluster,
-    _redis_sentinel,
-    redis_cluster,
-    redis_sentinel,
-)
+from .redis_topologies import redis_cluster, redis_sentinel
 from .servers import memcached_server, pytest_report_header, redis_server
 from .sql_servers import mariadb_server, postgres_server
 
 __all__ = [
-    "_redis_cluster",
-    "_redis_sentinel",
     "mariadb_server",
     "memcached_server",
     "postgres_server",

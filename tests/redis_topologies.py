@@ -236,29 +236,17 @@ def running_sentinel(directory: Path, *options: str) -> Iterator[Watched]:
 
 
 @pytest.fixture(scope="session")
-def _redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster for all tests; who breaks it heals it."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
-def _redis_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def redis_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """A primary, a replica and sentinels for all tests; who breaks them heals them."""
     with running_sentinel(tmp_path_factory.mktemp("sentinel")) as watched:
         yield watched
-
-
-@pytest.fixture
-def redis_cluster(_redis_cluster: Cluster) -> Iterator[Cluster]:
-    """A cluster for all tests, whole again after each."""
-    yield _redis_cluster
-    _redis_cluster.heal()
-
-
-@pytest.fixture
-def redis_sentinel(_redis_sentinel: Watched) -> Iterator[Watched]:
-    """A primary, a replica and sentinels for all tests, whole again after each."""
-    yield _redis_sentinel
-    _redis_sentinel.heal()
 
 
 def eventually(holds: Callable[[], Any], patience: float = PATIENCE) -> None:
