@@ -6,7 +6,9 @@ are pages, too, and every link leads to the same place here and on a code host.
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version as installed
+from posixpath import normpath
 
 from sphinx.application import Sphinx
 
@@ -37,25 +39,32 @@ html_show_sphinx = False
 html_additional_pages = {"index": "redirect.html"}
 templates_path = ["templates"]
 
-SECTIONS = {
-    "Learn": ["/docs/tutorial"],
-    "How to": ["/docs/howto/*"],
-    "Migrate": ["/docs/migrate/*"],
-    "Look up": ["/docs/reference/*", "/docs/changes"],
-    "Understand": ["/docs/explanation/how-it-works", "/docs/explanation/*"],
-    "The project": ["/README", "/SECURITY", "/CONTRIBUTING"],
-}
-"""What the sidebar shows. It is not in index.md, where a code host would show it as a
-block of code."""
+html_static_path = ["static"]
+html_css_files = ["wide.css"]
+
+SECTION = re.compile(r"^## (.+)\n((?:(?!## ).*\n?)*)", re.M)
+LINK = re.compile(r"\]\((\S+)\.md\)")
+CONTENTS = """
+```{{toctree}}
+:hidden:
+:caption: {caption}
+
+{pages}
+```
+"""
 
 
 def add_sidebar(app: Sphinx, page: str, source: list[str]) -> None:
-    """Append the tables of contents to the first page."""
-    if page == root_doc:
-        for caption, pages in SECTIONS.items():
-            options = f":hidden:\n:glob:\n:caption: {caption}\n"
-            entries = "\n".join(pages)
-            source[0] += f"\n```{{toctree}}\n{options}\n{entries}\n```\n"
+    """Give the first page a hidden table of contents for each of its sections, of what
+    the section links to. A code host would show them as blocks of code."""
+    if page != root_doc:
+        return
+    sections = {title: LINK.findall(text) for title, text in SECTION.findall(source[0])}
+    known = {normpath(f"docs/{path}") for pages in sections.values() for path in pages}
+    if others := sorted(app.env.found_docs - known - {root_doc}):
+        sections["More"] = [f"/{path}" for path in others]
+    for caption, pages in sections.items():
+        source[0] += CONTENTS.format(caption=caption, pages="\n".join(pages))
 
 
 def setup(app: Sphinx) -> None:
