@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .servers import HOST, REQUIRED, _free_port
+from .servers import HOST, REQUIRED, free_port
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
@@ -27,7 +27,7 @@ PATIENCE = 10.0
 
 
 def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
-    notes, port, printed = tmp_path / "notes", _free_port(), ""
+    notes, port, printed = tmp_path / "notes", free_port(), ""
     with ExitStack() as server, started(["bash"], checkout(tmp_path)) as terminal:
         for match in BLOCK.finditer(PAGE):
             language, block = match.groups()
