@@ -1,0 +1,1 @@
+"""Deliberate defects, which the tests must find: ``python -m tests.mutants``."""

@@ -1,0 +1,28 @@
+"""All mutants, by the promise that they break."""
+
+from __future__ import annotations
+
+from ..mutant import Mutant
+from . import (
+    cookies,
+    ending,
+    listing,
+    outages,
+    rotation,
+    secrecy,
+    storages,
+    surface,
+    updates,
+)
+
+MUTANTS: tuple[Mutant, ...] = (
+    *ending.MUTANTS,
+    *updates.MUTANTS,
+    *rotation.MUTANTS,
+    *listing.MUTANTS,
+    *cookies.MUTANTS,
+    *secrecy.MUTANTS,
+    *outages.MUTANTS,
+    *storages.MUTANTS,
+    *surface.MUTANTS,
+)

@@ -1,0 +1,55 @@
+"""The mutants still fit the package; ``python -m tests.mutants`` tries them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+from .catalogue import MUTANTS
+from .mutant import PACKAGE, Inapplicable, Mutant
+
+ROOT = Path(__file__).parents[2]
+
+
+@cache
+def text(path: str) -> str:
+    return (ROOT / path).read_text("utf-8")
+
+
+def broken(mutant: Mutant) -> str:
+    return mutant.applied_to(text(f"{PACKAGE}/{mutant.file}"))
+
+
+def test_each_replaces_a_text_that_is_there_once() -> None:
+    faults = []
+    for mutant in MUTANTS:
+        try:
+            broken(mutant)
+        except Inapplicable as fault:
+            faults.append(str(fault))
+
+    assert faults == [], "the code has changed: give the mutant the text that is there"
+
+
+def test_each_can_still_be_compiled() -> None:
+    for mutant in MUTANTS:
+        if mutant.file.endswith(".py"):
+            compile(broken(mutant), mutant.name, "exec", dont_inherit=True)
+
+
+def test_each_names_tests_that_exist() -> None:
+    for mutant in MUTANTS:
+        assert mutant.tests, mutant.name
+        for test in mutant.tests:
+            file, *inside = test.split("::")
+            assert all(f" {name}" in text(f"tests/{file}") for name in inside), test
+
+
+def test_each_has_a_name_and_a_change_of_its_own() -> None:
+    names = Counter(mutant.name for mutant in MUTANTS)
+    changes = Counter((mutant.file, mutant.old, mutant.new) for mutant in MUTANTS)
+
+    assert [name for name, count in names.items() if count > 1] == []
+    assert [change for change, count in changes.items() if count > 1] == []
+    assert all(mutant.old != mutant.new for mutant in MUTANTS)
