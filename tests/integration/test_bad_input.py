@@ -813,6 +813,18 @@ class TestTooLargeSession:
         size = 256 * 1024 - 100
         assert browser.does(lambda: len(session["text"])) == str(size)
 
+    def test_may_have_exactly_as_many_bytes_as_configured(
+        self, make_app: MakeApp
+    ) -> None:
+        browser = Browser(make_app(SRVSESSION_MAX_PAYLOAD=1000))
+        with pytest.raises(SessionTooLarge) as refused:
+            browser.visit(lambda: session.update(text="x" * 1000))
+        most = 1000 - (refused.value.size - 1000)
+
+        browser.does(lambda: session.update(text="x" * most))
+
+        assert browser.does(lambda: len(session["text"])) == str(most)
+
     def test_is_refused_below_the_limit_where_the_storage_takes_less(
         self, make_app: MakeApp, backend: Backend
     ) -> None:

@@ -612,6 +612,15 @@ class TestExpiry:
         [cookie] = set_cookies(response)
         assert "expires" not in attributes(cookie)
 
+    def test_stays_where_a_change_does_not_say_anything_of_it(
+        self, browser: Browser
+    ) -> None:
+        browser.does(_permanent)
+
+        browser.does(lambda: session.update(a=2))
+
+        assert browser.does(lambda: session.permanent) == "True"
+
     def test_is_carried_over_by_a_login(self, browser: Browser) -> None:
         browser.does(_permanent)
 

@@ -25,6 +25,7 @@ from flask_srvsession import (
 from flask_srvsession.backends import Backend
 from flask_srvsession.ids import CookieSigner, Credential, new_id, new_token
 from flask_srvsession.record import Binding
+from flask_srvsession.testing import FakeClock
 
 from .apps import (
     Browser,
@@ -66,6 +67,10 @@ def log_in_with_flask_login() -> None:
     login_user(User("42"))
 
 
+def log_in_with_compute() -> None:
+    session.compute("user_id", lambda _: 42)
+
+
 def log_in_with_a_dict() -> None:
     session["user"] = {"name": "ada", "roles": []}
 
@@ -94,6 +99,7 @@ LOGINS: dict[str, View] = {
     "username": log_in_like_the_quickstart,
     "clear first": log_in_like_the_tutorial,
     "Flask-Login": log_in_with_flask_login,
+    "compute": log_in_with_compute,
     "a dict": log_in_with_a_dict,
     "reading the id": log_in_and_read_the_id,
     "bind": bind,
@@ -1275,6 +1281,23 @@ def test_once_the_tombstone_is_gone_a_write_begins_a_session_of_its_own(
     assert before.id not in (old_id, browser.id)
     assert before.values() == {"late": True}
     assert browser.values() == {**CART, "user_id": 42}
+
+
+@pytest.mark.parametrize("backend", ["memory"], indirect=True)
+def test_the_tombstone_stays_for_ten_seconds(
+    make_app: MakeApp, clock: FakeClock
+) -> None:
+    browser = shopper(app := make_app())
+    old_id = browser.id
+    browser.do(log_in_with_user_id)
+
+    clock.advance(9)
+    after_nine_seconds = stored(app, old_id)
+    clock.advance(1)
+    after_ten_seconds = stored(app, old_id)
+
+    assert after_nine_seconds is not None
+    assert after_ten_seconds is None
 
 
 def test_the_tombstone_has_no_content(app: Flask) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import enum
 import json
 import math
+import pickle
 from collections import OrderedDict, UserDict, defaultdict, namedtuple
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgpack
 import pytest
 from flask.json.tag import TaggedJSONSerializer
 from hypothesis import given, settings
@@ -295,6 +297,7 @@ def test_a_refusal_of_what_contains_itself_ends() -> None:
         pytest.param(b"\x92\x01", id="truncated"),
         pytest.param(b"\x01\x01", id="something behind it"),
         pytest.param(b"\xc7\x00\x63", id="unknown extension"),
+        pytest.param(msgpack.packb(msgpack.ExtType(5, pickle.dumps(1))), id="pickle"),
         pytest.param(b"\xd4\x03x", id="datetime"),
         pytest.param(b"\xd4\x02x", id="UUID"),
     ],
