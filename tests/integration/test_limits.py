@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.test import TestResponse
 
+    from flask_srvsession.backends.memory import MemoryBackend
     from flask_srvsession.testing import FakeClock
     from tests.conftest import MakeApp
 
@@ -82,6 +83,18 @@ def test_a_login_at_the_limit_is_refused_and_leaves_nothing(
     assert len(listed(rejecting, 42)) == LIMIT
 
 
+@pytest.mark.parametrize("backend", ["memory"], indirect=True)
+def test_a_refused_login_leaves_no_record(
+    rejecting: Flask, backend: MemoryBackend, clock: FakeClock
+) -> None:
+    in_turn(rejecting, clock, LIMIT)
+    before = len(backend)
+
+    assert log_in(Browser(rejecting)).status_code == 409
+
+    assert len(backend) == before
+
+
 def test_a_refused_login_at_the_end_of_a_request_is_a_409(
     rejecting: Flask, clock: FakeClock
 ) -> None:
@@ -140,6 +153,21 @@ def test_what_has_expired_does_not_count(rejecting: Flask, clock: FakeClock) -> 
 
     assert alive([*browsers, late]) == [False, True, True, True]
     assert len(listed(rejecting, 42)) == LIMIT
+
+
+def test_a_login_that_nobody_came_back_with_makes_room_after_a_minute(
+    rejecting: Flask, clock: FakeClock
+) -> None:
+    signed_in(rejecting, count=LIMIT)
+    late = Browser(rejecting)
+
+    clock.advance(59)
+    within_a_minute = log_in(late)
+    clock.advance(1)
+    after_a_minute = log_in(late)
+
+    assert within_a_minute.status_code == 409
+    assert after_a_minute.status_code == 200
 
 
 def test_evicting_prefers_what_has_expired_to_the_oldest(

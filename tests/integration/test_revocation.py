@@ -118,10 +118,27 @@ class TestFind:
 
         browser.set(device="phone")
 
+        assert listed(app, "tv", "device") == set()
         assert found(app, device="tv") == []
         assert [info.id for info in found(app, device="phone")] == [browser.id]
         with app.app_context():
             assert sessions.revoke(browser.id, device="tv") is False
+
+    def test_leaves_out_who_left_but_could_not_be_unlisted(
+        self, make_app: MakeApp, backend: Backend
+    ) -> None:
+        losing = LosingBackend(backend)
+        app = make_app(losing, SRVSESSION_INDEXES={"device": ("device",)})
+        browser = Browser(app)
+        browser.set(device="tv")
+
+        losing.lose(at_write=4)  # after epoch, add and swap
+        response = browser.set(device="phone")
+        losing.recover()
+
+        assert response.status_code == 200
+        assert listed(app, "tv", "device") == {browser.id}
+        assert found(app, device="tv") == []
 
 
 class TestGet:

@@ -130,6 +130,18 @@ def test_one_user_cannot_pose_as_a_value_of_another_index(make_app: MakeApp) -> 
     assert [info.id for info in found(app, a="b:c")] == [browser.id]
 
 
+def test_the_same_value_in_two_indexes_is_two(make_app: MakeApp) -> None:
+    indexes = {"user_id": ("user_id",), "tenant": ("tenant",)}
+    app = make_app(SRVSESSION_INDEXES=indexes)
+    user, tenant = Browser(app), Browser(app)
+    user.set(user_id=7)
+    tenant.set(tenant=7)
+
+    assert revoke_all(app, tenant=7) == 1
+
+    assert alive([user, tenant]) == [True, False]
+
+
 CALLS: list[Callable[..., Any]] = [
     lambda **index: sessions.find(**index),
     lambda **index: sessions.revoke_all(**index),

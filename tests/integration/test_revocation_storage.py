@@ -264,6 +264,17 @@ class TestLoss:
         assert alive(others) == [True]
         assert [info.id for info in found(app)] == [late[0].id]
 
+    def test_without_its_epoch_a_session_is_not_shown_by_its_id(
+        self, make_app: MakeApp
+    ) -> None:
+        app = make_app(SRVSESSION_FENCED_LOAD=True)
+        [browser] = signed_in(app)
+
+        lose_index(app)
+
+        with app.app_context():
+            assert sessions.get(browser.id) is None
+
     @ON_MEMCACHED
     def test_memcached_logs_out_at_once_and_lets_in_again(self, app: Flask) -> None:
         """With what is the default there."""

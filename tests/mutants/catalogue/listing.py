@@ -167,9 +167,9 @@ MUTANTS = (
         name="one-user-poses-as-another",
         file="record.py",
         old='f"{len(self.index)}:{self.index}:{self.value}"',
-        new='f"{self.index}:{self.value}"',
+        new='f"{self.value}"',
         breaks="one user cannot pose as a value of another index",
-        tests=("unit/test_record.py", *INPUT),
+        tests=INPUT,
     ),
     Mutant(
         name="find-shows-who-has-left",

@@ -148,14 +148,6 @@ MUTANTS = (
         tests=ROTATION,
     ),
     Mutant(
-        name="a-tombstone-knows-the-former-token-only",
-        file="store.py",
-        old="held = replace(held, record=self._advanced(held))",
-        new="held = replace(held)",
-        breaks="who was promoted by the very request that rotated can end the session",
-        tests=(*ROTATION, "integration/test_regressions.py"),
-    ),
-    Mutant(
         name="a-switch-to-permanent-waits-for-the-next-rotation",
         file="store.py",
         old="due=record.due or permanent is not record.permanent,",
