@@ -49,6 +49,8 @@ def app(make_app: MakeApp) -> Flask:
 
 
 ON_REDIS = pytest.mark.parametrize("backend", ["redis"], indirect=True)
+ON_MEMORY = pytest.mark.parametrize("backend", ["memory"], indirect=True)
+ON_CELLS = pytest.mark.parametrize("backend", ["memory", "memcached"], indirect=True)
 ON_MEMCACHED = pytest.mark.parametrize("backend", ["memcached"], indirect=True)
 
 
@@ -320,6 +322,18 @@ class TestLoss:
 
         assert alive(browsers) == [False, False, False]
 
+    @ON_CELLS
+    def test_after_a_lost_member_list_nobody_lives_on_unlisted(
+        self, make_app: MakeApp
+    ) -> None:
+        app = make_app(SRVSESSION_FENCED_LOAD=True)
+        before = signed_in(app, 42, 2)
+
+        lose_index(app, parts="m")
+        after = signed_in(app, 42)
+
+        assert alive([*before, *after]) == [False, False, True]
+
     def test_what_was_revoked_before_the_loss_stays_dead(
         self, make_app: MakeApp
     ) -> None:
@@ -345,6 +359,19 @@ class TestLoss:
 
 
 class TestExpiry:
+    @ON_MEMORY
+    def test_who_is_active_stays_listed_beyond_the_idle_timeout(
+        self, make_app: MakeApp, clock: FakeClock
+    ) -> None:
+        app = make_app(SRVSESSION_IDLE_TIMEOUT=1000)
+        [browser] = signed_in(app)
+
+        for _ in range(3):
+            clock.advance(600)
+            browser.values()
+
+        assert [info.id for info in found(app)] == [browser.id]
+
     def test_members_are_gone_after_the_absolute_lifetime(
         self, make_app: MakeApp, backend: Backend, clock: FakeClock
     ) -> None:
