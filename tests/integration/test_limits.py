@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flask_srvsession import TooManySessions, session
+from flask_srvsession.backends.memory import MemoryBackend
 
 from .apps import Browser, listed, together
 from .devices import alive, found, result_of, sessions, signed_in
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.test import TestResponse
 
-    from flask_srvsession.backends.memory import MemoryBackend
     from flask_srvsession.testing import FakeClock
     from tests.conftest import MakeApp
 
@@ -83,14 +83,15 @@ def test_a_login_at_the_limit_is_refused_and_leaves_nothing(
     assert len(listed(rejecting, 42)) == LIMIT
 
 
-@pytest.mark.parametrize("backend", ["memory"], indirect=True)
-def test_a_refused_login_leaves_no_record(
-    rejecting: Flask, backend: MemoryBackend, clock: FakeClock
-) -> None:
-    in_turn(rejecting, clock, LIMIT)
+def test_a_refused_login_leaves_no_record(make_app: MakeApp) -> None:
+    backend = MemoryBackend()
+    app = make_app(
+        backend, SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
+    signed_in(app)
     before = len(backend)
 
-    assert log_in(Browser(rejecting)).status_code == 409
+    assert log_in(Browser(app)).status_code == 409
 
     assert len(backend) == before
 

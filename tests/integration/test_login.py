@@ -23,6 +23,7 @@ from flask_srvsession import (
     session_rotated,
 )
 from flask_srvsession.backends import Backend
+from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.ids import CookieSigner, Credential, new_id, new_token
 from flask_srvsession.record import Binding
 from flask_srvsession.testing import FakeClock
@@ -1283,11 +1284,11 @@ def test_once_the_tombstone_is_gone_a_write_begins_a_session_of_its_own(
     assert browser.values() == {**CART, "user_id": 42}
 
 
-@pytest.mark.parametrize("backend", ["memory"], indirect=True)
 def test_the_tombstone_stays_for_ten_seconds(
     make_app: MakeApp, clock: FakeClock
 ) -> None:
-    browser = shopper(app := make_app())
+    app = make_app(MemoryBackend(clock=clock))
+    browser = shopper(app)
     old_id = browser.id
     browser.do(log_in_with_user_id)
 
