@@ -52,6 +52,16 @@ class Servers:
         """Return those that run and take changes."""
         return [s for s in self.running() if self.ask(s).info()["role"] == "master"]
 
+    @property
+    def processes(self) -> list[Server]:
+        """All that there is to them."""
+        return self.members
+
+    def replica_of(self, primary: Server) -> Server:
+        """Return its only replica."""
+        replica: Any = self.ask(primary).info("replication")["slave0"]
+        return self.at(replica["port"])
+
     def at(self, port: int) -> Server:
         return next(server for server in self.members if server.port == port)
 
@@ -168,15 +178,22 @@ class Watched(Servers):
         assert len(named) == 1, "the sentinels do not agree"
         return self.at(named.pop())
 
+    @property
+    def processes(self) -> list[Server]:
+        return [*self.sentinels, *self.members]
+
     def heal(self) -> None:
-        """Start what was stopped, as replicas; return when the sentinels agree."""
-        for sentinel in self.sentinels:
-            if not sentinel.process:
-                sentinel.start()
-        for server in self.members:
+        """Start what was stopped; return when the sentinels see all that there is.
+
+        A primary that comes back would be told by them, too, but only after seconds.
+        """
+        for server in self.processes:
             if not server.process:
                 server.start()
-                self.ask(server).replicaof(HOST, self.primary.port)
+        primary = self.primary
+        for server in self.members:
+            if server is not primary:
+                self.ask(server).replicaof(HOST, primary.port)
         eventually(self.is_whole)
 
     def is_whole(self) -> bool:

@@ -1,0 +1,179 @@
+"""A primary fails: 503s until another one has taken over, and nobody is logged out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from flask_srvsession import session
+from flask_srvsession.backends.redis import RedisBackend
+from tests.integration.apps import Browser, together
+from tests.integration.probes import hanging
+from tests.redis_topologies import Cluster, Watched, eventually
+from tests.topologies.load import User, under_load
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from tests.conftest import MakeApp
+    from tests.servers import Server
+
+TIMEOUT = 0.5
+PUNCTUAL = TIMEOUT + 0.9
+"""Seconds; twice the timeout and some more, for a computer that is busy."""
+
+
+@pytest.fixture(autouse=True)
+def healed(servers: Cluster | Watched) -> Iterator[None]:
+    """The servers are whole again after each test."""
+    yield
+    servers.heal()
+
+
+@pytest.fixture
+def impatient(servers: Cluster | Watched) -> Iterator[RedisBackend]:
+    """A backend with a short timeout."""
+    backend = RedisBackend.from_url(f"{servers.url}?socket_timeout={TIMEOUT}")
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def app(impatient: RedisBackend, make_app: MakeApp) -> Flask:
+    return make_app(impatient, TESTING=False)
+
+
+@pytest.fixture
+def users(app: Flask) -> list[User]:
+    return [User.logged_in(app, f"user{number}") for number in range(8)]
+
+
+def test_a_primary_that_is_killed_means_503s_and_no_logouts(
+    servers: Cluster | Watched, users: list[User], impatient: RedisBackend
+) -> None:
+    victim = primary_of(servers, users[0].session_key)
+
+    with under_load(users):
+        eventually(lambda: all(user.counted > 10 for user in users))
+        replicated = {user.name: user.counted for user in users}
+        assert impatient.confirmed([user.session_key for user in users], 1) == 1
+        victim.stop()
+        goes_on_after_an_outage(users[0])
+
+    assert_nothing_is_wrong(users)
+    for user in users:
+        assert user.stored() >= replicated[user.name]
+
+
+def test_a_primary_that_hangs_is_replaced_and_no_request_waits_for_that(
+    servers: Cluster | Watched, users: list[User]
+) -> None:
+    with under_load(users), hanging(primary_of(servers, users[0].session_key)):
+        goes_on_after_an_outage(users[0])
+
+    assert_nothing_is_wrong(users)
+
+
+def test_where_everything_hangs_nobody_waits_for_more_than_one_timeout(
+    servers: Cluster | Watched, users: list[User], app: Flask, make_app: MakeApp
+) -> None:
+    fresh = RedisBackend.from_url(f"{servers.url}?socket_timeout={TIMEOUT}")
+    new_app = make_app(fresh, TESTING=False)
+    strangers = [User(Browser(new_app), "nobody") for _ in users]
+
+    with ExitStack() as stack:
+        for server in servers.processes:
+            stack.enter_context(hanging(server))
+        together(*(user.count for user in users), *(s.write for s in strangers))
+        untouched = users[0].browser.do(lambda: "untouched")
+
+    for user in (*users, *strangers):
+        assert user.last_status == 503
+        assert user.slowest < PUNCTUAL
+    assert untouched.status_code == 200
+    for user in (*users, *strangers):
+        eventually(user.is_served)
+        assert user.lost == []
+    fresh.close()
+
+
+def test_a_durable_logout_survives_the_primary(
+    servers: Cluster | Watched, users: list[User]
+) -> None:
+    leaving, staying = users[0], users[1]
+    copied = leaving.browser.copy()
+    victim = primary_of(servers, leaving.session_key)
+
+    response = leaving.browser.do(lambda: session.destroy(durable=1))
+    victim.stop()
+
+    assert response.status_code == 200
+    eventually(User(copied, "a copy").is_served)
+    assert copied.values() == {}
+    eventually(staying.is_served)
+
+
+def test_a_logout_that_the_replica_does_not_have_is_a_503(
+    servers: Cluster | Watched, users: list[User]
+) -> None:
+    leaving = users[0].browser
+    copied = leaving.copy()
+    victim = primary_of(servers, users[0].session_key)
+
+    with hanging(servers.replica_of(victim)):
+        response = leaving.do(lambda: session.destroy(durable=1))
+
+    assert response.status_code == 503
+    assert copied.values() == {}
+
+
+def test_what_is_not_answered_is_not_sent_again(
+    servers: Cluster | Watched, impatient: RedisBackend
+) -> None:
+    client, key = impatient._client, uuid.uuid4().hex
+    client.incr(key)
+
+    with hanging(primary_of(servers, key)), pytest.raises(redis.TimeoutError):
+        client.incr(key)
+
+    eventually(lambda: client.get(key) == b"2")
+    assert client.incr(key) == 3
+
+
+def test_replicas_are_not_asked(servers: Cluster | Watched, users: list[User]) -> None:
+    replicas = [s for s in servers.members if s not in servers.primaries()]
+    for replica in replicas:
+        servers.ask(replica).config_resetstat()
+
+    for user in users * 5:
+        user.count()
+
+    assert replicas
+    for replica in replicas:
+        assert "cmdstat_get" not in servers.ask(replica).info("commandstats")
+    assert_nothing_is_wrong(users)
+
+
+def primary_of(servers: Cluster | Watched, key: str) -> Server:
+    return servers.owner(key) if isinstance(servers, Cluster) else servers.primary
+
+
+def goes_on_after_an_outage(user: User) -> None:
+    """Wait until the user has met an outage, and has been served again."""
+    eventually(lambda: user.statuses[503])
+    before = user.counted
+    eventually(lambda: user.counted > before + 5)
+
+
+def assert_nothing_is_wrong(users: list[User]) -> None:
+    """All were served or met a 503 in time, and everything that was done counts."""
+    for user in users:
+        assert set(user.statuses) <= {200, 503}
+        assert user.lost == []
+        assert user.slowest < PUNCTUAL
+        assert user.stored() <= user.counted + user.perhaps
