@@ -93,11 +93,19 @@ class Cluster(Servers):
         return self.at(self._owners(slot).pop())
 
     def heal(self) -> None:
-        """Start what was stopped; return when all shards are whole."""
+        """Start what was stopped; return when all shards are whole.
+
+        A primary that came back before it was replaced would have forgotten all.
+        """
+        eventually(self._is_replaced)
         for server in self.members:
             if not server.process:
                 server.start()
         eventually(self.is_whole)
+
+    def _is_replaced(self) -> bool:
+        views = {self._view(server) for server in self.running()}
+        return len(views) == 1 and all(self.at(p).process for *_, p in views.pop())
 
     def is_whole(self) -> bool:
         infos = [self.ask(server).cluster("info") for server in self.members]
@@ -185,16 +193,21 @@ class Watched(Servers):
     def heal(self) -> None:
         """Start what was stopped; return when the sentinels see all that there is.
 
-        A primary that comes back would be told by them, too, but only after seconds.
+        A primary that came back before it was replaced would have forgotten all. One
+        that comes back later would be told by sentinels, too, but after seconds.
         """
-        for server in self.processes:
-            if not server.process:
-                server.start()
+        eventually(self._is_replaced)
         primary = self.primary
         for server in self.members:
+            if not server.process:
+                server.start()
             if server is not primary:
                 self.ask(server).replicaof(HOST, primary.port)
         eventually(self.is_whole)
+
+    def _is_replaced(self) -> bool:
+        named = {self._named_by(sentinel) for sentinel in self.sentinels}
+        return len(named) == 1 and bool(self.at(named.pop()).process)
 
     def is_whole(self) -> bool:
         named = {self._named_by(sentinel) for sentinel in self.sentinels}
