@@ -22,6 +22,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         SECRET_KEY=os.environ.get("SECRET_KEY"),
         SESSION_COOKIE_SAMESITE="Lax",
         SRVSESSION_BACKEND=os.environ.get("SRVSESSION_BACKEND", "memory://"),
+        SRVSESSION_METADATA=True,  # the browser, for the list of devices
         WTF_CSRF_TIME_LIMIT=None,  # the token lives as long as its session
         MAX_CONTENT_LENGTH=64 * 1024,
         DATABASE=Path(app.instance_path) / "accounts.sqlite3",
@@ -32,8 +33,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         app.secret_key = secrets.token_hex()
         app.logger.warning("SECRET_KEY is not set: sessions end when this app does.")
     CSRFProtect(app)
-    auth.sessions.init_app(app)
     accounts.init_app(app)
+    auth.init_app(app)
     for blueprint in (auth.bp, account.bp, shop.bp):
         app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _error_page)

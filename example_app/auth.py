@@ -2,51 +2,49 @@
 
 import re
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import LoginManager, current_user, login_user, logout_user
 
-from flask_srvsession import ServerSession, SessionRefused, session
+from flask_srvsession import ServerSession, session
 
 from . import accounts
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{3,30}")
+SHORTEST = 8
 PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
 """A path on this site. Browsers take a backslash for a slash and skip control
 characters, so ``/\\evil.example`` would be another site."""
 
 bp = Blueprint("auth", __name__)
 sessions = ServerSession()
+login_manager = LoginManager()
 
 
-@bp.app_template_global()
-def user_name() -> str:
-    """Return the name of who is signed in, empty for nobody."""
-    return accounts.name_of(session.get("user_id", accounts.NOBODY))
-
-
-def signed_in_only() -> ResponseReturnValue | None:
-    """Send away who is not signed in: for a blueprint's ``before_request``."""
-    if user_name():
-        return None
-    came_for = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("auth.sign_in", next=came_for), 303)
+def init_app(app: Flask) -> None:
+    """Give the app sessions and users."""
+    sessions.init_app(app)
+    # Only the pages that show the user ask for it: the error page does not.
+    login_manager.init_app(app, add_context_processor=False)
+    login_manager.user_loader(accounts.by_id)
+    login_manager.unauthorized_handler(_to_sign_in)
+    app.add_template_global(current_user, "current_user")
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
     error = None
     if request.method == "POST":
-        user_id = accounts.id_of(request.form["name"])
+        account = accounts.by_name(request.form["name"])
         # Before the password is read: if it is changed and this user's sessions are
         # ended from here on, this login is refused, too.
-        epoch = sessions.epoch(user_id=user_id)
+        epoch = sessions.epoch(user_id=account.id)
+        if accounts.verify(account, request.form["password"]):
+            session.permanent = "stay" in request.form
+            login_user(account)
+            session.bind(user_id=account.id, epoch=epoch)  # or StaleLogin, a 409
+            return redirect(_came_for(), 303)
         error = "That is not a name and its password."
-        if accounts.has_password(user_id, request.form["password"]):
-            try:
-                session.bind(user_id=user_id, epoch=epoch)
-                return redirect(_came_for(), 303)
-            except SessionRefused as refusal:  # StaleLogin or TooManySessions
-                error = refusal.description
     page = render_template("sign_in.html", demo=accounts.DEMO, error=error)
     return page, 422 if error else 200
 
@@ -56,10 +54,10 @@ def register() -> ResponseReturnValue:
     error = None
     if request.method == "POST":
         name, password = request.form["name"], request.form["password"]
-        if not NAME.fullmatch(name) or len(password) < 8:
+        if not NAME.fullmatch(name) or len(password) < SHORTEST:
             error = "The name or the password is not as described."
-        elif user_id := accounts.register(name, password):
-            session.bind(user_id=user_id)
+        elif (account := accounts.create(name, password)) != accounts.NOBODY:
+            login_user(account)
             return redirect(_came_for(), 303)
         else:
             error = "That name is taken."
@@ -68,9 +66,15 @@ def register() -> ResponseReturnValue:
 
 @bp.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
-    session.destroy()
+    logout_user()
+    session.destroy()  # from here on every copy of the cookie is worthless
     flash("You have signed out.")
     return redirect(url_for("shop.index"), 303)
+
+
+def _to_sign_in() -> ResponseReturnValue:
+    came_for = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("auth.sign_in", next=came_for), 303)
 
 
 def _came_for() -> str:

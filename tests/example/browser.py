@@ -13,8 +13,10 @@ PASSWORDS = {"ada": "analytical engine", "grace": "nanoseconds of wire"}
 class Browser:
     """One browser: a cookie jar of its own."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, agent: str = "") -> None:
         self.client = app.test_client()
+        if agent:
+            self.client.environ_base["HTTP_USER_AGENT"] = agent
 
     def get(self, path: str) -> TestResponse:
         """Open a page."""
@@ -39,21 +41,45 @@ class Browser:
         """Press the button in the header."""
         return self.submit("/account/", "/sign-out")
 
+    def sign_out_of(self, device: str) -> TestResponse:
+        """Press the button beside another device."""
+        return self.submit("/account/", f"/account/devices/{device}/sign-out")
+
+    def sign_out_others(self) -> TestResponse:
+        """Press the button for all other devices."""
+        return self.submit("/account/", "/account/devices/sign-out-others")
+
+    def sign_out_everywhere(self) -> TestResponse:
+        """Press the button for all devices."""
+        return self.submit("/account/", "/account/devices/sign-out-everywhere")
+
+    def change_password(self, present: str, new: str) -> TestResponse:
+        """Fill in the form for a new password."""
+        return self.submit("/account/password", present=present, new=new)
+
+    def devices(self) -> list[str]:
+        """Return the names of the devices, as the page shows them."""
+        shown = self.get("/account/").text.partition("<ul")[2].partition("</ul>")[0]
+        names = re.findall(r"<strong>(.+?)</strong>\s*(<span)?", shown)
+        return [f"{name} (this)" if badge else name for name, badge in names]
+
+    def other_devices(self) -> list[str]:
+        """Return the ids of the devices that have a button."""
+        return re.findall(r"/devices/([0-9a-f_]+)/sign-out", self.get("/account/").text)
+
     def add(self, ware: str) -> TestResponse:
         """Put something into the cart."""
-        return self.submit("/", "/cart", ware=ware)
+        return self.submit("/", "/cart", ware=ware, by="1")
+
+    def remove(self, ware: str) -> TestResponse:
+        """Take one of it out again."""
+        return self.submit("/", "/cart", ware=ware, by="-1")
 
     def cart(self) -> dict[str, int]:
         """Return the cart as the shop shows it."""
         shown = self.get("/").text.partition('id="cart"')[2]
-        lines = re.findall(r"<li><span>([^<]+)</span> <span>(\d+) \S</span>", shown)
+        lines = re.findall(r'<span>([^<]+) <span class="badge">(\d+)</span>', shown)
         return {title: int(count) for title, count in lines}
-
-    def visits(self) -> int:
-        """Open the shop; return which visit it says this is."""
-        found = re.search(r'id="visits">(\d+)<', self.get("/").text)
-        assert found, "the shop does not say which visit this is"
-        return int(found[1])
 
     @property
     def is_signed_in(self) -> bool:

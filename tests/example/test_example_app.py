@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from flask import Flask, template_rendered
+from flask import Flask
 
 from example_app import accounts, auth, create_app
+from example_app.account import browser_name
+from flask_srvsession import session
 
 from .browser import PASSWORDS, Browser
 
@@ -89,46 +92,63 @@ def test_passwords_are_stored_as_hashes_only(browser: Browser, app: Flask) -> No
 def test_a_login_that_began_before_all_sessions_were_ended_is_refused(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    has_password = accounts.has_password
+    verify = accounts.verify
 
-    def while_it_is_checked(user_id: int, password: str) -> bool:
-        auth.sessions.revoke_all(user_id=user_id)
-        return has_password(user_id, password)
+    def while_it_is_checked(account: accounts.Account, password: str) -> str | None:
+        auth.sessions.revoke_all(user_id=account.id)
+        return verify(account, password)
 
-    monkeypatch.setattr(accounts, "has_password", while_it_is_checked)
+    monkeypatch.setattr(accounts, "verify", while_it_is_checked)
 
     answer = browser.sign_in("ada")
 
-    assert answer.status_code == 422
+    assert answer.status_code == 409
     assert "Please sign in again" in answer.text
     assert not browser.is_signed_in
 
 
+@pytest.mark.parametrize("page", ["/sign-in", "/account/password"])
 def test_the_password_is_read_after_the_epoch(
-    browser: Browser, app: Flask, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, app: Flask, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
     """Otherwise a password that was just changed would still let somebody in."""
+    if page != "/sign-in":
+        browser.sign_in("ada")
     order: list[str] = []
     index = app.extensions["srvsession"].backend.index
-    epoch, value = index.epoch, accounts._value
+    epoch, row = index.epoch, accounts._row
 
     def noted_epoch(name: str) -> str:
         order.append("epoch")
         answer: str = epoch(name)
         return answer
 
-    def noted_value(sql: str, *arguments: object) -> object:
+    def noted_row(sql: str, *arguments: object) -> object:
         if "SELECT password" in sql:
             order.append("password")
-        return value(sql, *arguments)
+        return row(sql, *arguments)
 
     monkeypatch.setattr(index, "epoch", noted_epoch)
-    monkeypatch.setattr(accounts, "_value", noted_value)
+    monkeypatch.setattr(accounts, "_row", noted_row)
 
-    browser.sign_in("ada")
+    answer = browser.submit(
+        page, name="ada", password=PASSWORDS["ada"], present=PASSWORDS["ada"], new=NEW
+    )
 
-    assert order == ["epoch", "password"]
-    assert browser.is_signed_in
+    assert answer.status_code == 303
+    assert order[:2] == ["epoch", "password"]
+
+
+def test_who_wants_to_stay_signed_in_gets_a_cookie_that_outlives_the_browser(
+    browser: Browser, other: Browser
+) -> None:
+    password = PASSWORDS["ada"]
+
+    once = browser.submit("/sign-in", name="ada", password=password)
+    stays = other.submit("/sign-in", name="ada", password=password, stay="on")
+
+    assert "Expires" not in once.headers["Set-Cookie"]
+    assert "Expires" in stays.headers["Set-Cookie"]
 
 
 # -- registration -----------------------------------------------------------------
@@ -166,11 +186,7 @@ def test_a_taken_or_unfit_name_or_password_is_refused(
     assert not browser.is_signed_in
 
 
-# -- the cart and the counter -----------------------------------------------------
-
-
-def test_each_visit_is_counted(browser: Browser) -> None:
-    assert [browser.visits() for _ in range(3)] == [1, 2, 3]
+# -- the cart -----------------------------------------------------------------------
 
 
 def test_what_is_put_into_the_cart_stays_there(browser: Browser) -> None:
@@ -179,6 +195,18 @@ def test_what_is_put_into_the_cart_stays_there(browser: Browser) -> None:
     browser.add("tea")
 
     assert browser.cart() == {"Tea": 2, "Two cups": 1}
+
+
+def test_what_is_taken_out_is_out_and_nothing_is_less_than_none(
+    browser: Browser,
+) -> None:
+    browser.add("tea")
+    browser.add("cups")
+    for _ in range(2):
+        browser.remove("tea")
+    browser.remove("biscuits")
+
+    assert browser.cart() == {"Two cups": 1}
 
 
 def test_each_browser_has_a_cart_of_its_own_for_the_same_account(
@@ -195,50 +223,56 @@ def test_each_browser_has_a_cart_of_its_own_for_the_same_account(
     assert other.cart() == {"Biscuits": 1}
 
 
-def test_requests_of_one_session_that_overlap_all_count(
-    browser: Browser, other: Browser, app: Flask
+@pytest.mark.parametrize("ware", ["tea", "cups"])
+def test_two_tabs_that_fill_the_cart_at_once_lose_nothing(
+    browser: Browser, other: Browser, app: Flask, ware: str
 ) -> None:
-    token, visits = browser.token("/"), browser.visits()
+    """The second request comes and goes after the first has read the cart."""
+    form = {"csrf_token": browser.token("/"), "ware": "tea", "by": "1"}
     other.cookie = str(browser.cookie)
+    add = app.view_functions["shop.change_cart"]
     answers: list[int] = []
 
-    def meanwhile(sender: Flask, **_: object) -> None:
+    def overlapped() -> object:
+        assert session.get("cart") is None or answers
         if not answers:
-            form = {"csrf_token": token, "ware": "tea"}
-            answers.append(other.client.post("/cart", data=form).status_code)
-            answers.append(other.client.get("/").status_code)
+            answers.append(0)
+            answers[0] = other.client.post("/cart", data=form).status_code
+        return add()
 
-    with template_rendered.connected_to(meanwhile, app):
-        browser.get("/")
+    app.view_functions["shop.change_cart"] = overlapped
+    browser.client.post("/cart", data={**form, "ware": ware})
 
-    assert answers == [303, 200]
-    assert browser.visits() == visits + 3
-    assert browser.cart() == {"Tea": 1}
+    assert answers == [303]
+    assert browser.cart() == (
+        {"Tea": 2} if ware == "tea" else {"Tea": 1, "Two cups": 1}
+    )
 
 
-def test_the_cart_and_the_count_survive_signing_in(browser: Browser) -> None:
+def test_the_cart_survives_signing_in(browser: Browser) -> None:
     browser.add("tea")
-    visits = browser.visits()
 
     browser.sign_in("ada")
 
-    assert browser.visits() == visits + 1
     assert browser.cart() == {"Tea": 1}
 
 
 def test_the_cart_does_not_grow_without_end(browser: Browser) -> None:
-    token = browser.token("/")
+    form = {"csrf_token": browser.token("/"), "ware": "tea", "by": "1"}
     for _ in range(25):
-        browser.client.post("/cart", data={"csrf_token": token, "ware": "tea"})
+        browser.client.post("/cart", data=form)
 
-    shown = browser.get("/").text
-
-    assert "Your cart is full." in shown
+    assert "as many as we have" in browser.get("/").text
     assert browser.cart() == {"Tea": 20}
 
 
-def test_what_the_shop_does_not_have_is_refused(browser: Browser) -> None:
-    assert browser.add("gold").status_code == 400
+@pytest.mark.parametrize(
+    "form", [{"ware": "gold", "by": "1"}, {"ware": "tea", "by": "9"}, {"ware": "tea"}]
+)
+def test_what_the_shop_does_not_offer_is_refused(
+    browser: Browser, form: dict[str, str]
+) -> None:
+    assert browser.submit("/", "/cart", **form).status_code == 400
     assert browser.cart() == {}
 
 
@@ -281,23 +315,260 @@ def test_signing_out_empties_the_cart_and_says_so_once(browser: Browser) -> None
 def test_the_cookie_from_before_signing_in_is_worth_nothing_afterwards(
     browser: Browser, other: Browser
 ) -> None:
-    browser.visits()
+    browser.add("tea")
     other.cookie = str(browser.cookie)
 
     browser.sign_in("ada")
 
     assert not other.is_signed_in
-    assert other.visits() == 1
+    assert other.cart() == {}
+
+
+# -- devices ------------------------------------------------------------------------
+
+FIREFOX = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0"
+)
+SAFARI = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 "
+    "(KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1"
+)
+
+
+def test_the_devices_are_listed_by_browser_and_this_one_is_marked(app: Flask) -> None:
+    laptop, phone = Browser(app, FIREFOX), Browser(app, SAFARI)
+    laptop.sign_in("ada")
+    phone.sign_in("ada")
+
+    assert sorted(laptop.devices()) == [
+        "Firefox on Windows (this)",
+        "Mobile Safari on iOS",
+    ]
+    assert sorted(phone.devices()) == [
+        "Firefox on Windows",
+        "Mobile Safari on iOS (this)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        (FIREFOX, "Firefox on Windows"),
+        ("curl/8.14.1", "curl"),
+        ("my-program", "my-program"),
+        ("", "Unknown"),
+        ("<script>alert(1)</script>", "<script>alert(1)</script>"),
+    ],
+)
+def test_a_device_is_named_by_what_it_says_of_itself(agent: str, name: str) -> None:
+    assert browser_name(agent) == name
+
+
+def test_what_a_browser_says_of_itself_is_shown_as_text(app: Flask) -> None:
+    browser = Browser(app, "<script>alert(1)</script>")
+    browser.sign_in("ada")
+
+    assert "<script" not in browser.get("/account/").text
+
+
+def test_one_device_can_be_signed_out_by_another(app: Flask) -> None:
+    here, phone, laptop = (Browser(app, agent) for agent in ("here", SAFARI, FIREFOX))
+    for device in (here, phone):
+        device.sign_in("ada")
+    [id_of_phone] = here.other_devices()
+    laptop.sign_in("ada")
+
+    answer = here.sign_out_of(id_of_phone)
+
+    assert answer.status_code == 303
+    assert not phone.is_signed_in
+    assert sorted(here.devices()) == ["Firefox on Windows", "here (this)"]
+    assert laptop.is_signed_in
+
+
+def test_a_device_of_somebody_else_cannot_be_signed_out(app: Flask) -> None:
+    ada, phone, grace = Browser(app), Browser(app), Browser(app)
+    ada.sign_in("ada")
+    phone.sign_in("ada")
+    grace.sign_in("grace")
+    [id_of_phone] = ada.other_devices()
+
+    answer = grace.sign_out_of(id_of_phone)
+
+    assert answer.status_code == 404
+    assert phone.is_signed_in
+
+
+def test_signing_out_all_others_keeps_this_one(
+    browser: Browser, other: Browser, app: Flask
+) -> None:
+    stranger = Browser(app)
+    stranger.sign_in("grace")
+    other.sign_in("ada")
+    browser.sign_in("ada")
+
+    browser.sign_out_others()
+
+    assert "Other devices signed out: 1." in browser.get("/").text
+    assert browser.is_signed_in
+    assert not other.is_signed_in
+    assert stranger.is_signed_in
+
+
+def test_signing_out_everywhere_means_this_one_too(
+    browser: Browser, other: Browser, app: Flask
+) -> None:
+    stranger = Browser(app)
+    stranger.sign_in("grace")
+    other.sign_in("ada")
+    browser.sign_in("ada")
+
+    browser.sign_out_everywhere()
+
+    assert not browser.is_signed_in
+    assert not other.is_signed_in
+    assert stranger.is_signed_in
+    assert "You have signed out everywhere." in browser.get("/").text
+
+
+# -- the password --------------------------------------------------------------------
+
+NEW = "difference engine no. 2"
+
+
+def test_a_new_password_signs_out_all_other_devices_and_only_it_signs_in(
+    browser: Browser, other: Browser
+) -> None:
+    other.sign_in("ada")
+    browser.sign_in("ada")
+
+    answer = browser.change_password(PASSWORDS["ada"], NEW)
+
+    assert answer.status_code == 303
+    assert browser.is_signed_in
+    assert not other.is_signed_in
+    assert other.sign_in("ada").status_code == 422
+    assert other.submit("/sign-in", name="ada", password=NEW).status_code == 303
+
+
+def test_the_cookie_from_before_a_new_password_is_worth_nothing(
+    browser: Browser, other: Browser
+) -> None:
+    browser.sign_in("ada")
+    other.cookie = str(browser.cookie)
+
+    browser.change_password(PASSWORDS["ada"], NEW)
+
+    assert not other.is_signed_in
+
+
+@pytest.mark.parametrize(
+    ("present", "new", "error"),
+    [
+        ("wrong", NEW, "That is not your present password."),
+        (PASSWORDS["grace"], NEW, "That is not your present password."),
+        (PASSWORDS["ada"], "short", "The new password is too short."),
+    ],
+)
+def test_a_refused_change_of_password_changes_nothing(
+    browser: Browser, other: Browser, present: str, new: str, error: str
+) -> None:
+    other.sign_in("ada")
+    browser.sign_in("ada")
+
+    answer = browser.change_password(present, new)
+
+    assert answer.status_code == 422
+    assert error in answer.text
+    assert other.is_signed_in
+    assert Browser(browser.client.application).sign_in("ada").status_code == 303
+
+
+def test_a_session_that_is_ended_meanwhile_does_not_change_the_password(
+    browser: Browser, other: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.sign_in("ada")
+    verify = accounts.verify
+
+    def while_it_is_checked(account: accounts.Account, password: str) -> str | None:
+        auth.sessions.revoke_all(user_id=account.id)
+        return verify(account, password)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(accounts, "verify", while_it_is_checked)
+        answer = browser.change_password(PASSWORDS["ada"], NEW)
+
+    assert answer.status_code == 409
+    assert other.sign_in("ada").status_code == 303
+
+
+def test_of_two_changes_of_one_password_the_second_is_refused(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.sign_in("ada")
+    change = accounts.change_password
+
+    def after_another(account: accounts.Account, verified: str, new: str) -> bool:
+        assert change(account, verified, "the other change")
+        return change(account, verified, new)
+
+    monkeypatch.setattr(accounts, "change_password", after_another)
+
+    answer = browser.change_password(PASSWORDS["ada"], NEW)
+
+    assert answer.status_code == 409
+
+
+# -- what a copied cookie gets ---------------------------------------------------------
+
+
+def test_the_page_shows_that_a_copied_cookie_ends_with_the_session(
+    browser: Browser,
+) -> None:
+    browser.sign_in("ada")
+
+    answer = browser.submit("/account/replay")
+
+    statuses = re.findall(r"<strong>(\d+ \w+ ?\w*)</strong>", answer.text)
+    assert statuses == ["200 OK", "303 SEE OTHER"]
+    assert "<code>/sign-in</code>" in answer.text
+    assert not browser.is_signed_in
+
+
+# -- programs --------------------------------------------------------------------------
+
+
+def test_programs_are_told_who_asks(browser: Browser) -> None:
+    before = browser.get("/me").get_json()
+    browser.sign_in("ada")
+    browser.add("tea")
+    after = browser.get("/me").get_json()
+
+    assert (before["name"], before["cart"]) == (None, {})
+    assert (after["name"], after["cart"]) == ("ada", {"tea": 1})
 
 
 # -- what others may try ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/sign-in", "/register", "/sign-out", "/cart"])
+POSTS = [
+    "/sign-in",
+    "/register",
+    "/sign-out",
+    "/cart",
+    "/account/password",
+    "/account/replay",
+    "/account/devices/0/sign-out",
+    "/account/devices/sign-out-others",
+    "/account/devices/sign-out-everywhere",
+]
+
+
+@pytest.mark.parametrize("path", POSTS)
 def test_a_form_without_a_csrf_token_is_refused(browser: Browser, path: str) -> None:
     browser.sign_in("ada")
 
-    answer = browser.client.post(path, data={"ware": "tea", "name": "x"})
+    answer = browser.client.post(path, data={"ware": "tea", "by": "1"})
 
     assert answer.status_code == 400
     assert browser.is_signed_in
@@ -363,10 +634,13 @@ def test_the_cookie_and_the_pages_are_guarded(browser: Browser) -> None:
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
+PAGES = ["/", "/sign-in", "/register", "/account/", "/account/password", "/missing"]
+
+
 def test_no_page_needs_javascript(browser: Browser) -> None:
     browser.sign_in("ada")
 
-    for path in ("/", "/sign-in", "/register", "/account/", "/missing"):
+    for path in [*PAGES, "/account/replay"]:
         assert "<script" not in browser.get(path).text
 
 
