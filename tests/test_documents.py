@@ -67,6 +67,16 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert set(PAGES) - seen == set()
 
 
+def test_the_pictures_that_the_pages_show_are_the_pictures_that_there_are() -> None:
+    shown = {
+        name
+        for page in PAGES
+        for name in re.findall(r"/([\w-]+\.png)", page.read_text())
+    }
+
+    assert shown == {path.name for path in (ROOT / "docs" / "images").iterdir()}
+
+
 def test_the_readme_shows_its_code_within_25_lines() -> None:
     head = "\n".join(README.read_text("utf-8").splitlines()[:25]) + "\n"
 

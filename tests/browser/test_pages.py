@@ -209,8 +209,6 @@ def test_the_pictures_in_the_documentation_can_be_made(
         _picture(devices, folder / f"devices-{scheme}.png")
     devices.resize(*PHONE, phone=True)
     _picture(devices, folder / "devices-phone.png")
-    devices.open("/")
-    _picture(devices, folder / "cart-phone.png")
     devices.resize(840, 480)
     devices.open("/account/replay")
     devices.press("Sign out and try the copy")
