@@ -141,6 +141,7 @@ def test_the_table_of_configuration_keys_is_up_to_date() -> None:
 
 API = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
 OBJECTS = {"sessions": ServerSession, "session": ServerSideSession}
+INDEXES = {"user_id", "tenant", "sid"}  # of the examples
 CALL = re.compile(r"`((?:sessions|session)\.[a-z_]+\([^`]*\))`")
 
 
@@ -162,10 +163,12 @@ def test_every_call_in_the_text_fits_its_signature(page: Path) -> None:
         assert isinstance(call.func, ast.Attribute)
         assert isinstance(call.func.value, ast.Name)
         method = getattr(OBJECTS[call.func.value.id], call.func.attr)
-        keywords = {k.arg or "any_index": ... for k in call.keywords}
+        signature = inspect.signature(method)
+        keywords = {str(keyword.arg): ... for keyword in call.keywords}
 
-        if call.args or call.keywords:  # else it is the method's name
-            inspect.signature(method).bind(..., *call.args, **keywords)
+        if call.args or keywords:  # else it is the method's name
+            signature.bind(..., *call.args, **keywords)
+            assert keywords.keys() <= signature.parameters.keys() | INDEXES
 
 
 def test_everything_public_is_in_the_api_reference() -> None:

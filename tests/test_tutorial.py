@@ -23,7 +23,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 FILE = re.compile(r"into `(\w+\.py)`")
 CHECKOUT = ["flask_srvsession", "pyproject.toml", "README.md", "LICENSE"]
 END = "--- this block ended with"
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
