@@ -20,7 +20,7 @@ from .servers import HOST, REQUIRED, free_port
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-FILE = re.compile(r"into `(\w+\.py)`")
+FILE = re.compile(r"into\s+`(\w+\.py)`")
 CHECKOUT = ["flask_srvsession", "pyproject.toml", "README.md", "LICENSE"]
 END = "--- this block ended with"
 PATIENCE = 30.0
