@@ -19,6 +19,7 @@ import pytest
 import flask_srvsession
 from docs.conf_table import PAGE, with_table
 from flask_srvsession import ServerSession, ServerSideSession, SessionInfo
+from flask_srvsession.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -177,6 +178,13 @@ def test_everything_public_is_in_the_api_reference() -> None:
     names |= public(ServerSession) | public(ServerSideSession)
 
     assert {name for name in names if not re.search(rf"\b{name}\b", API)} == set()
+
+
+def test_the_page_of_commands_has_all_of_them() -> None:
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8")
+    described = re.findall(r"^\| `([a-z-]+)", page.partition("\n## ")[0], re.M)
+
+    assert sorted(described) == sorted(str(command.name) for command in COMMANDS)
 
 
 def test_every_module_is_in_the_map_for_contributors() -> None:
