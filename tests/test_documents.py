@@ -10,11 +10,13 @@ import dataclasses
 import inspect
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 
 import flask_srvsession
 from docs.conf_table import PAGE, with_table
@@ -185,6 +187,20 @@ def test_the_page_of_commands_has_all_of_them() -> None:
     described = re.findall(r"^\| `([a-z-]+)", page.partition("\n## ")[0], re.M)
 
     assert sorted(described) == sorted(str(command.name) for command in COMMANDS)
+
+
+def test_every_session_command_in_the_text_is_used_rightly() -> None:
+    app = Flask("shop")
+    app.config["SECRET_KEY"] = "a key that is only used by these tests"
+    ServerSession(app)
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    commands = set(re.findall(r"flask (sessions [a-z][^`\n]*)", text))
+    assert commands
+
+    for command in commands:
+        done = app.test_cli_runner().invoke(args=shlex.split(command))
+
+        assert done.exit_code in (0, 1), done.output  # 2 is wrong usage
 
 
 def test_every_module_is_in_the_map_for_contributors() -> None:
