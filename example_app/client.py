@@ -22,6 +22,7 @@ import platform
 import stat
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from http import HTTPStatus
@@ -97,7 +98,9 @@ class CookieFile:
         with self._explained():
             if os.path.lexists(self.path):
                 self._check(self.path.lstat())
-                jar.load(ignore_discard=True)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # a LoadError says it
+                    jar.load(ignore_discard=True)
         return jar
 
     def _check(self, found: os.stat_result) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import stat
 import subprocess
@@ -44,7 +45,19 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(shop: str, tmp_path: Path) -> Run:
+def environment(shop: str, tmp_path: Path) -> dict[str, str]:
+    """The environment of the client: nothing of the user who runs the tests."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(tmp_path / "home"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "SHOP_URL": shop,
+    }
+
+
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path) -> Run:
     """Run the client as a process of its own."""
 
     def call(
@@ -53,14 +66,7 @@ def run(shop: str, tmp_path: Path) -> Run:
         return subprocess.run(
             [sys.executable, "-m", "example_app.client", *arguments],
             cwd=tmp_path,
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(ROOT),
-                "HOME": str(tmp_path / "home"),
-                "XDG_STATE_HOME": str(tmp_path / "state"),
-                "SHOP_URL": shop,
-                "SHOP_PASSWORD": password,
-            },
+            env={**environment, "SHOP_PASSWORD": password},
             input=typed,
             umask=0,
             capture_output=True,
@@ -193,7 +199,10 @@ def test_a_file_that_others_may_have_opened_is_refused(
     assert str(file) in refused.stderr
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"secret"])
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe\x00", b"secret", b"#LWP-Cookies-2.0\nSet-Cookie3: session=secret\n"],
+)
 def test_a_damaged_file_is_refused_and_not_shown(
     run: Run, file: Path, content: bytes
 ) -> None:
@@ -283,6 +292,32 @@ def test_the_password_can_be_a_line_of_standard_input(run: Run) -> None:
     login = run("login", "ada", password="", typed=f"{PASSWORDS['ada']}\n")
 
     assert login.stdout == "Signed in as ada.\n"
+
+
+def test_at_a_terminal_the_password_is_asked_for_and_not_shown(
+    environment: dict[str, str],
+) -> None:
+    keyboard, terminal = os.openpty()
+    command = [sys.executable, "-m", "example_app.client", "login", "ada"]
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stderr.read(len("Password: ")) == b"Password: "
+        os.write(keyboard, f"{PASSWORDS['ada']}\n".encode())
+        said = process.stdout.read()
+    something_shown, _, _ = select.select([keyboard], [], [], 0)
+    os.close(terminal)
+    os.close(keyboard)
+
+    assert said == b"Signed in as ada.\n"
+    assert not something_shown
 
 
 def test_no_command_takes_a_password_as_an_argument(run: Run) -> None:
