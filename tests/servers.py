@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 REQUIRED = "SRVSESSION_TEST_REQUIRE"
 _START = 10.0
-_PACKAGES = {"redis-server": "redis-server", "memcached": "memcached"}
+_PROGRAMS = ("redis-server", "memcached")
 
 
 @dataclass
@@ -106,7 +106,7 @@ def memcached_server() -> Iterator[Server]:
 
 def pytest_report_header() -> list[str]:
     """Say which servers the tests of this run have."""
-    return [f"{name}: {_version(name)}" for name in _PACKAGES]
+    return [f"{name}: {_version(name)}" for name in _PROGRAMS]
 
 
 def _running(server: Server) -> Iterator[Server]:
@@ -117,10 +117,11 @@ def _running(server: Server) -> Iterator[Server]:
         server.stop()
 
 
-def binary(name: str) -> str:
+def binary(name: str, package: str = "") -> str:
+    """Return the path of a program; without it, the test is skipped, or fails."""
     path = shutil.which(name)
     if path is None:
-        reason = f"{name} is missing: sudo apt-get install {_PACKAGES[name]}"
+        reason = f"{name} is missing: sudo apt-get install {package or name}"
         if os.environ.get(REQUIRED) == "1":
             pytest.fail(reason)
         pytest.skip(reason)
@@ -130,7 +131,7 @@ def binary(name: str) -> str:
 def _version(name: str) -> str:
     path = shutil.which(name)
     if path is None:
-        return f"missing (sudo apt-get install {_PACKAGES[name]})"
+        return f"missing (sudo apt-get install {name})"
     done = subprocess.run([path, "--version"], capture_output=True, text=True)
     return f"{path}, {done.stdout.strip()[:40]}"
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
@@ -19,7 +16,7 @@ from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.example.browser import PASSWORDS
-from tests.servers import REQUIRED
+from tests.servers import binary
 
 _TIMEOUT = 20.0
 _FLAGS = [
@@ -36,20 +33,19 @@ _FLAGS = [
     "--hide-scrollbars",
     "--force-device-scale-factor=1",
 ]
-_PACKAGES = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 
 
 @contextmanager
 def running_chromium(profile: Path, *, javascript: bool = True) -> Iterator[Chrome]:
     """Run a Chromium with an empty profile."""
     options = ChromeOptions()
-    options.binary_location = _binary("chromium")
+    options.binary_location = binary("chromium")
     for flag in [*_FLAGS, f"--user-data-dir={profile}"]:
         options.add_argument(flag)
     if not javascript:
         blocked = {"profile.managed_default_content_settings.javascript": 2}
         options.add_experimental_option("prefs", blocked)
-    driver = Chrome(options, ChromeService(_binary("chromedriver")))
+    driver = Chrome(options, ChromeService(binary("chromedriver", "chromium-driver")))
     try:
         driver.set_page_load_timeout(_TIMEOUT)
         driver.set_script_timeout(_TIMEOUT)
@@ -164,13 +160,3 @@ class Browser:
             self.driver.switch_to.window(tab)
             self.driver.close()
         self.driver.switch_to.window(first)
-
-
-def _binary(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        reason = f"{name} is missing: sudo apt-get install {_PACKAGES[name]}"
-        if os.environ.get(REQUIRED) == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path

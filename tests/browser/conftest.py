@@ -8,18 +8,16 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from flask import Flask
 from selenium.webdriver import Chrome
 
 from example_app import auth
 from flask_srvsession.testing import FakeClock
-from tests.example.conftest import app, database
+from tests.example.conftest import app, database, shop
 from tests.servers import Server
-from tests.web import served
 
 from .chromium import Browser, running_chromium
 
-__all__ = ["app", "database"]
+__all__ = ["app", "database", "shop"]
 
 
 @pytest.fixture
@@ -36,13 +34,6 @@ def backend_url(
     on_this_clock = partial(auth.sessions.init_app, clock=clock)
     monkeypatch.setattr(auth.sessions, "init_app", on_this_clock)
     return redis_server.url
-
-
-@pytest.fixture
-def shop(app: Flask) -> Iterator[str]:
-    """The URL of the shop."""
-    with served(app) as url:
-        yield url
 
 
 @pytest.fixture(scope="session")

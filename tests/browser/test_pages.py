@@ -16,7 +16,7 @@ from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium_axe_python import Axe
 
 from flask_srvsession.testing import FakeClock
-from tests.example.browser import PASSWORDS
+from tests.example.browser import CHROME, FIREFOX, PASSWORDS, SAFARI
 from tests.example.browser import Browser as Visitor
 
 from .chromium import Browser
@@ -32,28 +32,16 @@ OPEN = ["/", "/sign-in", "/register", "/missing"]
 OWN = ["/account/", "/account/password", "/account/replay", "/"]
 PHONE = (390, 844)
 
-WINDOWS = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0"
-)
-IPHONE = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 "
-    "(KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1"
-)
-LINUX = (
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 "
-    "(KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
-)
-
 
 @pytest.fixture
 def devices(browser: Browser, app: Flask, clock: FakeClock) -> Iterator[Browser]:
     """A browser that is signed in, as two other devices of the same person are."""
-    laptop, phone = Visitor(app, WINDOWS), Visitor(app, IPHONE)
+    laptop, phone = Visitor(app, FIREFOX), Visitor(app, SAFARI)
     for device, hours in ((laptop, 50), (phone, 21), (laptop, 3), (phone, 1)):
         if not device.is_signed_in:
             device.sign_in("ada")
         clock.advance(hours * 3600 + 17 * 60)
-    browser.devtools("Emulation.setUserAgentOverride", userAgent=LINUX)
+    browser.devtools("Emulation.setUserAgentOverride", userAgent=CHROME)
     browser.sign_in("ada")
     for ware in ("Tea", "Tea", "Biscuits"):
         browser.press(f"Add to the cart: {ware}")

@@ -11,11 +11,10 @@ from selenium.webdriver.common.by import By
 
 from flask_srvsession import session
 from flask_srvsession.testing import FakeClock
-from tests.example.browser import PASSWORDS
+from tests.example.browser import NEW_PASSWORD, PASSWORDS
 
 from .chromium import Browser
 
-NEW = "difference engine no. 2"
 CHROMIUM = "HeadlessChrome on Linux"
 
 
@@ -113,7 +112,7 @@ def test_a_new_password_signs_out_the_other_browser_and_only_it_signs_in(
     browser.sign_in("ada")
     browser.open("/account/password")
 
-    browser.fill(present=PASSWORDS["ada"], new=NEW)
+    browser.fill(present=PASSWORDS["ada"], new=NEW_PASSWORD)
     browser.press("Change it")
 
     assert "Your password is changed." in browser.text
@@ -121,7 +120,7 @@ def test_a_new_password_signs_out_the_other_browser_and_only_it_signs_in(
     assert not other.is_signed_in
     other.sign_in("ada")
     assert not other.is_signed_in
-    other.sign_in("ada", NEW)
+    other.sign_in("ada", NEW_PASSWORD)
     assert other.is_signed_in
 
 

@@ -8,6 +8,19 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 PASSWORDS = {"ada": "analytical engine", "grace": "nanoseconds of wire"}
+NEW_PASSWORD = "difference engine no. 2"
+
+FIREFOX = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0"
+)
+SAFARI = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 "
+    "(KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1"
+)
+CHROME = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 "
+    "(KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+)
 
 
 class Browser:

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 
 from example_app import create_app
+from tests.web import served
 
 from .browser import Browser
 
@@ -53,6 +54,13 @@ def app(
     backend: Any = app.extensions["srvsession"].backend
     if hasattr(backend, "close"):
         backend.close()
+
+
+@pytest.fixture
+def shop(app: Flask) -> Iterator[str]:
+    """The URL of the app, for programs."""
+    with served(app) as url:
+        yield url
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,13 +29,6 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def backend_url() -> str:
     """The backends have their tests; here it is about the client."""
     return "memory://"
-
-
-@pytest.fixture
-def shop(app: Flask) -> Iterator[str]:
-    """The URL of the shop."""
-    with served(app) as url:
-        yield url
 
 
 @pytest.fixture

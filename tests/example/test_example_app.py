@@ -17,7 +17,7 @@ from example_app import accounts, auth, create_app
 from example_app.account import browser_name
 from flask_srvsession import session
 
-from .browser import PASSWORDS, Browser
+from .browser import FIREFOX, NEW_PASSWORD, PASSWORDS, SAFARI, Browser
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,7 +132,11 @@ def test_the_password_is_read_after_the_epoch(
     monkeypatch.setattr(accounts, "_row", noted_row)
 
     answer = browser.submit(
-        page, name="ada", password=PASSWORDS["ada"], present=PASSWORDS["ada"], new=NEW
+        page,
+        name="ada",
+        password=PASSWORDS["ada"],
+        present=PASSWORDS["ada"],
+        new=NEW_PASSWORD,
     )
 
     assert answer.status_code == 303
@@ -326,14 +330,6 @@ def test_the_cookie_from_before_signing_in_is_worth_nothing_afterwards(
 
 # -- devices ------------------------------------------------------------------------
 
-FIREFOX = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0"
-)
-SAFARI = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 "
-    "(KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1"
-)
-
 
 def test_the_devices_are_listed_by_browser_and_this_one_is_marked(app: Flask) -> None:
     laptop, phone = Browser(app, FIREFOX), Browser(app, SAFARI)
@@ -433,8 +429,6 @@ def test_signing_out_everywhere_means_this_one_too(
 
 # -- the password --------------------------------------------------------------------
 
-NEW = "difference engine no. 2"
-
 
 def test_a_new_password_signs_out_all_other_devices_and_only_it_signs_in(
     browser: Browser, other: Browser
@@ -442,13 +436,15 @@ def test_a_new_password_signs_out_all_other_devices_and_only_it_signs_in(
     other.sign_in("ada")
     browser.sign_in("ada")
 
-    answer = browser.change_password(PASSWORDS["ada"], NEW)
+    answer = browser.change_password(PASSWORDS["ada"], NEW_PASSWORD)
 
     assert answer.status_code == 303
     assert browser.is_signed_in
     assert not other.is_signed_in
     assert other.sign_in("ada").status_code == 422
-    assert other.submit("/sign-in", name="ada", password=NEW).status_code == 303
+    assert (
+        other.submit("/sign-in", name="ada", password=NEW_PASSWORD).status_code == 303
+    )
 
 
 def test_the_cookie_from_before_a_new_password_is_worth_nothing(
@@ -457,7 +453,7 @@ def test_the_cookie_from_before_a_new_password_is_worth_nothing(
     browser.sign_in("ada")
     other.cookie = str(browser.cookie)
 
-    browser.change_password(PASSWORDS["ada"], NEW)
+    browser.change_password(PASSWORDS["ada"], NEW_PASSWORD)
 
     assert not other.is_signed_in
 
@@ -465,8 +461,8 @@ def test_the_cookie_from_before_a_new_password_is_worth_nothing(
 @pytest.mark.parametrize(
     ("present", "new", "error"),
     [
-        ("wrong", NEW, "That is not your present password."),
-        (PASSWORDS["grace"], NEW, "That is not your present password."),
+        ("wrong", NEW_PASSWORD, "That is not your present password."),
+        (PASSWORDS["grace"], NEW_PASSWORD, "That is not your present password."),
         (PASSWORDS["ada"], "short", "The new password is too short."),
     ],
 )
@@ -496,7 +492,7 @@ def test_a_session_that_is_ended_meanwhile_does_not_change_the_password(
 
     with monkeypatch.context() as patch:
         patch.setattr(accounts, "verify", while_it_is_checked)
-        answer = browser.change_password(PASSWORDS["ada"], NEW)
+        answer = browser.change_password(PASSWORDS["ada"], NEW_PASSWORD)
 
     assert answer.status_code == 409
     assert other.sign_in("ada").status_code == 303
@@ -514,7 +510,7 @@ def test_of_two_changes_of_one_password_the_second_is_refused(
 
     monkeypatch.setattr(accounts, "change_password", after_another)
 
-    answer = browser.change_password(PASSWORDS["ada"], NEW)
+    answer = browser.change_password(PASSWORDS["ada"], NEW_PASSWORD)
 
     assert answer.status_code == 409
 
