@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from .backends.base import Backend, Cell, Token
@@ -19,6 +20,20 @@ QUICK = 0.1
 """Seconds; what failed later than that has waited for a timeout already."""
 
 T = TypeVar("T")
+
+
+@contextmanager
+def changing(operation: str) -> Iterator[None]:
+    """An outage in the middle of a change is one of the change: what could not be
+    read any more does not tell whether that was done."""
+    try:
+        yield
+    except BackendError as error:
+        if error.operation not in READS:
+            raise
+        raise BackendError(
+            operation, ambiguous=True, quick=error.quick
+        ) from error.__cause__
 
 
 class Guarded:

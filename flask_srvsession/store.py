@@ -26,7 +26,7 @@ from .cells import Found, Held, RecordCells, Superseded
 from .changes import Changes
 from .config import Settings
 from .errors import BackendError, StaleLogin, TooManySessions
-from .guard import Guarded
+from .guard import Guarded, changing
 from .ids import Credential
 from .listing import Listing, entry, new_mark
 from .record import (
@@ -163,6 +163,7 @@ class SessionStore:
         born = int(self.clock())
         return self._establish(values, born, permanent, meta, epochs or {})
 
+    @changing("save")
     def save(
         self,
         held: Held,
@@ -222,6 +223,7 @@ class SessionStore:
             or self._advanced(held) is not record
         )
 
+    @changing("destroy")
     def discard(self, held: Held) -> tuple[bool, Found]:
         """Delete the session unless somebody changed it meanwhile.
 
@@ -233,6 +235,7 @@ class SessionStore:
             self._listing.forget(held.id, held.record.bindings)
         return deleted, found
 
+    @changing("destroy")
     def destroy(
         self,
         session_id: str,
@@ -266,6 +269,7 @@ class SessionStore:
                 return lived
         raise BackendError("destroy")
 
+    @changing("regenerate")
     def regenerate(
         self,
         held: Held,
@@ -320,6 +324,7 @@ class SessionStore:
         live = [held for held in live if held.id in admitted]
         return sorted(live, key=lambda held: (ids.born(held.id), held.id))
 
+    @changing("revoke")
     def revoke_all(self, binding: Binding, *, spare: Held | None = None) -> Revocation:
         """End all sessions of `binding`, but for `spare`.
 

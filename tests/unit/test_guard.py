@@ -8,7 +8,7 @@ import pytest
 
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.errors import BackendError
-from flask_srvsession.guard import QUICK, Guarded
+from flask_srvsession.guard import QUICK, Guarded, changing
 
 
 class Unreachable(Exception):
@@ -115,6 +115,18 @@ def test_a_failure_says_what_failed_and_why(method: str) -> None:
 
     assert failed.value.operation == OPERATIONS[method]
     assert failed.value.ambiguous is (method != "get")
+    assert isinstance(failed.value.__cause__, Unreachable)
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_whatever_fails_in_the_middle_of_a_change_it_may_have_been_done(
+    method: str,
+) -> None:
+    with pytest.raises(BackendError) as failed, changing("save"):
+        getattr(guarded(Flaky(failures=9)), method)(*CALLS[method])
+
+    assert failed.value.ambiguous
+    assert failed.value.operation == ("save" if method == "get" else OPERATIONS[method])
     assert isinstance(failed.value.__cause__, Unreachable)
 
 
