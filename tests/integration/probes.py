@@ -7,11 +7,10 @@ import os
 import re
 import signal
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -225,45 +224,6 @@ class CountingBackend:
 
     def sweep(self) -> int:
         return self._backend.sweep()
-
-
-class Proxy:
-    """Stands before a server on a port of its own and counts what clients send."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._listener = socket.create_server((server.host, 0))
-        self._sockets: list[socket.socket] = []
-        self.port: int = self._listener.getsockname()[1]
-        self.sends = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return self._server.url.replace(f":{self._server.port}", f":{self.port}")
-
-    def close(self) -> None:
-        for sock in (self._listener, *self._sockets):
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                address = (self._server.host, self._server.port)
-                server = socket.create_connection(address)
-                self._sockets += [client, server]
-                for pair in ((client, server, 1), (server, client, 0)):
-                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
-
-    def _pump(self, source: socket.socket, target: socket.socket, counts: int) -> None:
-        with suppress(OSError):
-            while data := source.recv(1 << 16):
-                self.sends += counts
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
 
 
 class RedisMonitor:

@@ -14,13 +14,13 @@ from flask_login import LoginManager
 from flask_srvsession import session
 from flask_srvsession.backends import backend_from_url
 from flask_srvsession.backends.memory import MemoryBackend
+from tests.faults.proxy import Proxy
 from tests.servers import running_memcached, running_redis
 
 from .probes import (
     Browser,
     CountingBackend,
     MemcachedStats,
-    Proxy,
     RedisMonitor,
     login,
     nothing,

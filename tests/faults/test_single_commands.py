@@ -1,0 +1,88 @@
+"""Whichever command of a request fails, and however: no promise is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from .conftest import Stages
+from .flows import CHANGE, CREATE, DESTROY, FLOWS, LOGIN, REVOKE_ALL, ROTATION, Flow
+from .proxy import Fault
+from .stage import Stage, broken_promises
+
+once = pytest.mark.parametrize(
+    "fault",
+    [Fault.REFUSED, Fault.CUT, Fault.REPLY_LOST, Fault.REPLY_LATE, Fault.LATE],
+    ids=str,
+)
+lasting = pytest.mark.parametrize(
+    "fault", [Fault.REFUSED, Fault.REPLY_LOST, Fault.SWALLOWED], ids=str
+)
+
+
+@pytest.fixture(params=["redis", "memcached"], scope="session")
+def stages(
+    request: pytest.FixtureRequest, stages_of: Callable[[str], Stages]
+) -> Stages:
+    return stages_of(request.param)
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=str)
+@once
+def test_one_command_may_fail(stages: Stages, flow: Flow, fault: Fault) -> None:
+    assert _play_each(stages, flow, fault) == []
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=str)
+@lasting
+def test_all_commands_may_fail_from_one_on(
+    stages: Stages, flow: Flow, fault: Fault
+) -> None:
+    assert _play_each(stages, flow, fault, lasting=True) == []
+
+
+@pytest.mark.parametrize(
+    "flow", [CHANGE, CREATE, LOGIN, DESTROY, REVOKE_ALL, ROTATION], ids=str
+)
+class TestPostgreSQL:
+    """A transaction has many commands, and its last one decides."""
+
+    @pytest.fixture
+    def stages(self, stages_of: Callable[[str], Stages]) -> Stages:
+        return stages_of("postgres")
+
+    @pytest.mark.parametrize("fault", [Fault.REPLY_LOST, Fault.LATE], ids=str)
+    def test_one_command_may_fail(
+        self, stages: Stages, flow: Flow, fault: Fault
+    ) -> None:
+        assert _play_each(stages, flow, fault) == []
+
+    @pytest.mark.parametrize("fault", [Fault.REPLY_LOST, Fault.SWALLOWED], ids=str)
+    def test_all_commands_may_fail_from_one_on(
+        self, stages: Stages, flow: Flow, fault: Fault
+    ) -> None:
+        assert _play_each(stages, flow, fault, lasting=True) == []
+
+
+def _play_each(
+    stages: Stages, flow: Flow, fault: Fault, *, lasting: bool = False
+) -> list[str]:
+    """Let each command of a flow fail in turn; return the promises that are broken."""
+
+    def act(stage: Stage, at: int) -> None:
+        stage.act(flow, lambda proxy: proxy.disturbed(fault, at=at, lasting=lasting))
+
+    number, broken = stages.patient.commands(flow), []
+    chosen = stages.hasty if fault.is_slow else [stages.patient]
+    for first in range(1, number + 1, len(chosen)):
+        turns = [*zip(chosen, range(first, number + 1), strict=False)]
+        for stage, _ in turns:
+            stage.arrange(flow)
+        with ThreadPoolExecutor(len(turns)) as executor:
+            list(executor.map(act, *zip(*turns, strict=True)))
+        for stage, at in turns:
+            promises = broken_promises(flow, stage.outcome())
+            broken += [f"{at} of {number}: {promise}" for promise in promises]
+    return broken
