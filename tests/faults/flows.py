@@ -63,10 +63,10 @@ def _revoke_the_other() -> None:
 
 
 def _count() -> int:
-    return session.compute("n", lambda n: n + 1)
+    return session.compute("n", lambda n: (n or 0) + 1)
 
 
-READ = Flow("read", lambda: session["n"], says="1", only_reads=True)
+READ = Flow("read", lambda: session.get("n"), says="1", only_reads=True)
 CHANGE = Flow("change", _count, says="2", old={**USER, "n": 2})
 CREATE = Flow(
     "create", lambda: session.update(n=1), before=GONE, old=GONE, new=ANONYMOUS
@@ -75,9 +75,9 @@ LOGIN = Flow("login", _login, before=ANONYMOUS, old=GONE, new=SIGNED_IN)
 BIND = Flow("bind", _checked_login, before=ANONYMOUS, old=GONE, new=SIGNED_IN)
 DESTROY = Flow("destroy", lambda: session.destroy(), old=GONE)
 REMOVAL = Flow(
-    "logout by removal", lambda: session.pop("user_id"), old=GONE, new=ANONYMOUS
+    "logout by removal", lambda: session.pop("user_id", None), old=GONE, new=ANONYMOUS
 )
-EMPTIED = Flow("emptied", lambda: session.pop("n"), before=ANONYMOUS, old=GONE)
+EMPTIED = Flow("emptied", lambda: session.pop("n", None), before=ANONYMOUS, old=GONE)
 ROTATE = Flow("rotate", lambda: session.rotate(), old=GONE, new=SIGNED_IN)
 REVOKE_ALL = Flow(
     "revoke all", lambda: sessions.revoke_all(user_id=42), old=GONE, other=GONE
@@ -90,14 +90,14 @@ REVOKE_OTHERS = Flow(
 REVOKE = Flow("revoke", _revoke_the_other, other=GONE)
 RENEWAL = Flow(
     "renewal",
-    lambda: session["n"],
+    lambda: session.get("n"),
     says="1",
     later=2 * TOUCH_INTERVAL,
     only_reads=True,
 )
 ROTATION = Flow(
     "periodic rotation",
-    lambda: session["n"],
+    lambda: session.get("n"),
     says="1",
     later=ROTATE_EVERY + 1,
     new=SIGNED_IN,

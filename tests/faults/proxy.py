@@ -112,9 +112,8 @@ class Proxy:
 
     def __init__(self, server: Server | SQLServer) -> None:
         self.server = server
-        """Where new connections lead; another server after a failover."""
         self._listener = socket.create_server((server.host, 0))
-        self._sockets = [self._listener]
+        self._connections: list[Socket] = []
         self._disturbance = Disturbance(None, 0, False, None, is_over=True)
         self.port: int = self._listener.getsockname()[1]
         self.sends = 0
@@ -145,8 +144,16 @@ class Proxy:
         finally:
             self._disturbance.finish()
 
+    def redirect(self, server: Server | SQLServer) -> None:
+        """Lead all connections to another server: those that are open are closed."""
+        self.server = server
+        self._close(self._connections)
+
     def close(self) -> None:
-        for sock in self._sockets:
+        self._close([self._listener, *self._connections])
+
+    def _close(self, sockets: list[Socket]) -> None:
+        for sock in sockets:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
             sock.close()
@@ -162,7 +169,7 @@ class Proxy:
         with suppress(OSError, ValueError), ExitStack() as ends:
             ends.enter_context(client)
             server = ends.enter_context(socket.create_connection(address, _PATIENCE))
-            self._sockets += [client, server]
+            self._connections += [client, server]
             if self._relay(client, server):
                 ends.pop_all()
 

@@ -92,12 +92,14 @@ class Stage:
         self._clock.advance(flow.later)
 
     def act(self, flow: Flow, trouble: Trouble) -> None:
-        """Send the request, in `trouble`, and change the session after the response."""
+        """Send the request, in `trouble`. If that is only on the way, somebody else
+        changes the session after the response, before what is late arrives."""
         with trouble(self.proxy) as self._disturbance:
             began = time.monotonic()
             self._response = self._browser.visit(flow.view)
             self._took = time.monotonic() - began
-            self._was_kept = self._old is not None and _keep(self.calm, self._old)
+            alone = self._old is None or self._disturbance.fault is None
+            self._was_kept = not alone and _keep(self.calm, self._old)
 
     def outcome(self) -> Outcome:
         """Return what came of it, and end all sessions of the user."""
@@ -122,12 +124,16 @@ class Stage:
             left=[values(self.calm, cookie) for cookie in cookies],
         )
 
+    def play(self, flow: Flow, trouble: Trouble) -> Outcome:
+        """Play all of it, in `trouble`."""
+        self.arrange(flow)
+        self.act(flow, trouble)
+        return self.outcome()
+
     def commands(self, flow: Flow) -> int:
         """Return how many commands the flow takes where nothing fails."""
         if flow.name not in self._commands:
-            self.arrange(flow)
-            self.act(flow, lambda proxy: proxy.disturbed())
-            outcome = self.outcome()
+            outcome = self.play(flow, lambda proxy: proxy.disturbed())
             assert [outcome.status, *broken_promises(flow, outcome)] == [200]
             self._commands[flow.name] = outcome.disturbance.commands
         return self._commands[flow.name]
@@ -203,7 +209,7 @@ def values(app: Flask, cookie: str | None) -> dict[str, Any]:
     return seen
 
 
-def _keep(app: Flask, cookie: str) -> bool:
+def _keep(app: Flask, cookie: str | None) -> bool:
     """Change the session, if it lives."""
 
     def view() -> bool:
