@@ -31,3 +31,10 @@ def replicate(primary: Server) -> None:
     with closing(redis.Redis(port=primary.port)) as client:
         while not (client.set("replicated", "") and client.wait(1, 100)):
             assert time.monotonic() < deadline, "the replica does not catch up"
+
+
+def promote(replica: Server, primary: Server) -> None:
+    """Let the replica go its own way, with all that `primary` had until now."""
+    replicate(primary)
+    with closing(redis.Redis(port=replica.port)) as client:
+        client.replicaof("NO", "ONE")

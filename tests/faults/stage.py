@@ -86,8 +86,8 @@ class Stage:
         self._other, browser = Browser(self.calm), Browser(self.calm)
         self._other.does(lambda: session.update(USER))
         browser.does(lambda: session.update(flow.before))
-        self._old = browser.cookie
-        self._browser = _browser(self.app, self._old)
+        self.old = browser.cookie
+        self.browser = _browser(self.app, self.old)
         _soon(_browser(self.app, self._other.cookie), lambda: session["user_id"])
         self._clock.advance(flow.later)
 
@@ -96,16 +96,16 @@ class Stage:
         changes the session after the response, before what is late arrives."""
         with trouble(self.proxy) as self._disturbance:
             began = time.monotonic()
-            self._response = self._browser.visit(flow.view)
+            self._response = self.browser.visit(flow.view)
             self._took = time.monotonic() - began
-            alone = self._old is None or self._disturbance.fault is None
-            self._was_kept = not alone and _keep(self.calm, self._old)
+            alone = self.old is None or self._disturbance.fault is None
+            self._was_kept = not alone and _keep(self.calm, self.old)
 
     def outcome(self) -> Outcome:
         """Return what came of it, and end all sessions of the user."""
-        browser, response = self._browser, self._response
-        new = browser.cookie if browser.cookie != self._old else None
-        cookies = (self._old, new, self._other.cookie)
+        browser, response = self.browser, self._response
+        new = browser.cookie if browser.cookie != self.old else None
+        cookies = (self.old, new, self._other.cookie)
         seen = [values(self.calm, cookie) for cookie in cookies]
         is_kept = bool(seen[0].pop("kept", False))
         seen[1].pop("kept", None)
@@ -124,6 +124,11 @@ class Stage:
             left=[values(self.calm, cookie) for cookie in cookies],
         )
 
+    def move(self, server: Server) -> None:
+        """Let another server take over, under the address that the app knows."""
+        self.proxy.redirect(server)
+        self.calm = self.app
+
     def play(self, flow: Flow, trouble: Trouble) -> Outcome:
         """Play all of it, in `trouble`."""
         self.arrange(flow)
@@ -133,7 +138,7 @@ class Stage:
     def commands(self, flow: Flow) -> int:
         """Return how many commands the flow takes where nothing fails."""
         if flow.name not in self._commands:
-            outcome = self.play(flow, lambda proxy: proxy.disturbed())
+            outcome = self.play(flow, Proxy.disturbed)
             assert [outcome.status, *broken_promises(flow, outcome)] == [200]
             self._commands[flow.name] = outcome.disturbance.commands
         return self._commands[flow.name]
