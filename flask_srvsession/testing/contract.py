@@ -562,6 +562,7 @@ class BackendContract:
         backend.index.add(name, "short", epoch, self.shortest_ttl)
         backend.index.add(name, "renewed", epoch, self.shortest_ttl)
         backend.index.add(name, "renewed", epoch, _MINUTE)
+        backend.index.add(name, "renewed", epoch, self.shortest_ttl)
         self._outlive()
         _lists(backend, name, {"renewed"})
         done = backend.index.add(name, "new", epoch, _MINUTE, limit=2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -39,3 +41,54 @@ class TestThreeMemcached(TestMemcached):
         backend = MemcachedBackend([(s.host, s.port) for s in three_servers])
         yield backend
         backend.close()
+
+
+def test_a_server_that_is_down_is_an_error_and_nobody_looks_elsewhere() -> None:
+    keys = [f"{n}" for n in range(20)]
+    with running_memcached() as one, running_memcached() as two:
+        backend = MemcachedBackend([(s.host, s.port) for s in (one, two)])
+        for key in keys:
+            assert backend.add(key, b"x", 60)
+        two.stop()
+
+        found = [attempt(backend, key) for key in keys]
+        backend.close()
+
+    assert {*found} == {"found", "down"}
+
+
+def test_a_child_of_a_fork_has_connections_of_its_own(memcached_server: Server) -> None:
+    backend = MemcachedBackend.from_url(memcached_server.url)
+    for key in ("parent", "child"):
+        backend.delete(key)
+        backend.add(key, key.encode(), 60)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    own = "parent" if child else "child"
+    right = all(reads(backend, own) for _ in range(200))
+    if not child:
+        os._exit(0 if right else 1)
+    _, status = os.waitpid(child, 0)
+    backend.close()
+
+    assert right
+    assert status == 0
+
+
+def reads(backend: MemcachedBackend, key: str) -> bool:
+    """Return whether a get returns what is there, and not another one's reply."""
+    try:
+        cell = backend.get(key)
+    except Exception:
+        return False
+    return cell is not None and cell.data == key.encode()
+
+
+def attempt(backend: MemcachedBackend, key: str) -> str:
+    """Say what became of a get."""
+    try:
+        return "missing" if backend.get(key) is None else "found"
+    except backend.errors:
+        return "down"

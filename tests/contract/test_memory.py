@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
 
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.testing import BackendContract, FakeClock
 
 
+class Yielding(dict[str, Any]):
+    """Lets other threads in between a look and what follows from it."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        found = super().get(key, default)
+        time.sleep(0)
+        return found
+
+
 class TestMemory(BackendContract):
     @pytest.fixture
     def backend(self) -> MemoryBackend:
         self.clock = FakeClock()
-        return MemoryBackend(self.clock)
+        backend = MemoryBackend(self.clock)
+        for stripe in backend._stripes:
+            stripe.items = Yielding()
+        return backend
 
     def elapse(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -27,3 +42,11 @@ class TestMemory(BackendContract):
         assert backend.swap("2999", b"y", tokens[2999], 9) is None
         assert all(backend.get(f"{n}") is None for n in reversed(range(3000)))
         assert backend.sweep() == 0, "each get removes some of what has expired"
+        assert not any(stripe.items for stripe in backend._stripes)
+
+    def test_what_was_deleted_takes_up_no_room(self, backend: MemoryBackend) -> None:
+        for _ in range(1000):
+            backend.add("key", b"x", 3600)
+            backend.delete("key")
+
+        assert len(backend._stripe("key").heap) < 100

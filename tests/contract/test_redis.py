@@ -26,6 +26,19 @@ class TestRedis(BackendContract):
         yield backend
         backend.close()
 
+    def test_an_epoch_lives_as_long_as_who_was_listed_under_it(
+        self, backend: RedisBackend, name: str
+    ) -> None:
+        sixty_days = 60 * 24 * 60 * 60
+
+        backend.index.add(name, "one", backend.index.epoch(name), sixty_days)
+        after_add = backend._client.ttl(f"{{{name}}}:e")
+        backend.index.fence(name)
+        after_fence = backend._client.ttl(f"{{{name}}}:e")
+
+        assert after_add > sixty_days - 60
+        assert after_fence > sixty_days - 60
+
 
 class TestRedisCluster(BackendContract):
     @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import flask
@@ -313,6 +313,19 @@ class TestRead:
 
         assert response.status_code == 503
         assert set_cookies(response) == []
+
+    def test_hides_no_other_failure_where_exceptions_are_let_through(
+        self, make_browser: MakeBrowser, server: Server
+    ) -> None:
+        browser = make_browser(PROPAGATE_EXCEPTIONS=True)
+
+        def view() -> None:
+            with suppress(BackendError):
+                _read()
+            raise LookupError("a mistake in the view")
+
+        with killed(server), pytest.raises(LookupError, match="a mistake"):
+            browser.visit(view)
 
     @pytest.mark.parametrize("do", [nothing, _read], ids=["untouched", "read"])
     def test_answers_503_also_where_every_response_uses_the_session(

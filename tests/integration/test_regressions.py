@@ -419,7 +419,8 @@ class TestARequestWaitsForOneTimeout:
         watched.hang()
 
         def ask() -> None:
-            for method in (sessions.epoch, sessions.find, sessions.revoke_all):
+            methods = (sessions.epoch, sessions.find, sessions.revoke_all)
+            for method in (*methods, sessions.epoch):
                 with pytest.raises(BackendError):
                     method(user_id=7)
             with pytest.raises(BackendError):
@@ -531,15 +532,16 @@ class TestSessionsThatEnd:
         assert browser.values() == {}
         assert found(app) == []
 
+    @pytest.mark.parametrize("refused", [{"x": 1}, 42], ids=["thing", "user_id"])
     def test_destroy_ends_one_with_a_value_that_does_not_decode(
-        self, make_app: MakeApp
+        self, make_app: MakeApp, refused: object
     ) -> None:
         serializer = Choosy()
         app = make_app(SRVSESSION_SERIALIZER=serializer)
         browser = Browser(app)
         browser.set(user_id=42, thing={"x": 1})
         copy, session_id = browser.copy(), browser.id
-        serializer.refused = {"x": 1}
+        serializer.refused = refused
 
         def look_and_destroy() -> None:
             assert session.get("thing") is None

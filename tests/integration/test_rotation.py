@@ -521,6 +521,19 @@ class TestGrace:
         assert stage.owner.does(look) == "None"
         assert late.does(look) == "None"
 
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_a_good_cookie_beside_it_goes_first(
+        self, stage: Stage, late: Browser, is_first: bool
+    ) -> None:
+        cookies = [stage.owner.cookie, late.cookie]
+        first, second = cookies if is_first else reversed(cookies)
+        header = f"session={first}; session={second}"
+
+        with stage.app.test_request_context(headers={"Cookie": header}):
+            session.rotate()
+
+            assert look() == "42"
+
 
 class TestReplay:
     @pytest.fixture(params=["one step behind", "several steps behind"])

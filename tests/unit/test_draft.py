@@ -332,6 +332,14 @@ def test_a_value_is_decoded_when_it_is_used_and_not_before() -> None:
         draft["bad"]
 
 
+def test_changes_do_not_show_what_is_stored() -> None:
+    draft = begun({"n": 1})
+    draft["password"] = "hunter2"
+    draft.compute("n", lambda n: "hunter2")
+
+    assert "hunter2" not in repr(draft.changes())
+
+
 def test_what_cannot_be_stored_is_refused_with_its_path() -> None:
     draft = begun({})
     draft["cart"] = {"items": [1, 2, 3, {4}]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -49,6 +50,15 @@ def test_an_id_says_when_its_session_was_born() -> None:
 def test_no_two_ids_and_no_two_tokens_are_alike() -> None:
     assert len({ids.new_id(1) for _ in range(1000)}) == 1000
     assert len({ids.new_token() for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize("make", [ids.new_token, lambda: ids.new_id(1)[:32]])
+def test_each_of_its_32_digits_is_left_to_chance(make: Callable[[], str]) -> None:
+    made = [make() for _ in range(1000)]
+
+    for digits in zip(*made, strict=True):
+        assert set(digits) == set("0123456789abcdef")
+    assert len(made[0]) == 32
 
 
 def test_a_token_has_128_bits_and_its_hash_256() -> None:

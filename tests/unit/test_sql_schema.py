@@ -276,6 +276,18 @@ def test_a_table_that_disappears_is_an_error(file: Path, backend: SQLBackend) ->
         backend.get("key")
 
 
+def test_an_error_shows_no_parameter(file: Path, backend: SQLBackend) -> None:
+    backend.get("the-key")
+    execute(file, "DROP TABLE srvsession")
+
+    with pytest.raises(backend.errors) as caught:
+        backend.add("the-key", b"private", MINUTE)
+
+    shown = f"{caught.value!r} {caught.value}"
+    assert "the-key" not in shown
+    assert "private" not in shown
+
+
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     backend = SQLBackend(f"sqlite:///{tmp_path}/missing/sessions.db")
 

@@ -388,4 +388,20 @@ MUTANTS = (
         breaks="an epoch that was left never comes back",
         tests=("contract/test_memory.py",),
     ),
+    Mutant(
+        name="anything-is-looked-up-as-an-id",
+        file="extension.py",
+        old="if not ids.is_id(session_id):",
+        new="if False:",
+        breaks="the key of an index is no session",
+        tests=INPUT,
+    ),
+    Mutant(
+        name="none-is-a-user",
+        file="listing.py",
+        old="if value is not None:",
+        new="if True:",
+        breaks="a session whose key is None belongs to nobody",
+        tests=INPUT,
+    ),
 )

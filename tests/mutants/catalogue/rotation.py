@@ -235,4 +235,12 @@ MUTANTS = (
         breaks="a connection raises one alarm however often it is opened",
         tests=ROTATION,
     ),
+    Mutant(
+        name="the-last-of-two-cookies-of-a-session-is-used",
+        file="arrival.py",
+        old="found[credential.id] = max(known, result, key=_worth)",
+        new="found[credential.id] = result",
+        breaks="of two cookies of a session the better one is used",
+        tests=("integration/test_login.py", *ROTATION),
+    ),
 )

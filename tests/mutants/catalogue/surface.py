@@ -164,4 +164,20 @@ MUTANTS = (
         breaks="fenced load that is off where the storage evicts is an error",
         tests=CLI,
     ),
+    Mutant(
+        name="an-app-without-a-key-has-sessions",
+        file="interface.py",
+        old="if not app.secret_key:",
+        new="if False:",
+        breaks="a missing SECRET_KEY is said in Flask's own words",
+        tests=("integration/test_bad_input.py::TestSecretKey",),
+    ),
+    Mutant(
+        name="a-reader-is-renewed-after-the-idle-timeout",
+        file="config.py",
+        old="touch = min(self.touch_interval or default, max(1, idle // 2))",
+        new="touch = self.touch_interval or default",
+        breaks="a session that is read is renewed before it is idle too long",
+        tests=("unit/test_config.py",),
+    ),
 )

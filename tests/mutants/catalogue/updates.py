@@ -220,4 +220,12 @@ MUTANTS = (
         breaks="threads that look first at the same time load once",
         tests=("integration/test_contexts.py",),
     ),
+    Mutant(
+        name="the-header-takes-the-room-of-values",
+        file="cells.py",
+        old="self._max_payload = min(settings.max_payload, room)",
+        new="self._max_payload = settings.max_payload",
+        breaks="what the storage does not take is SessionTooLarge, not an outage",
+        tests=("integration/test_bad_input.py::TestTooLargeSession",),
+    ),
 )
