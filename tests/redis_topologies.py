@@ -108,11 +108,8 @@ class Cluster(Servers):
         return len(views) == 1 and all(self.at(p).process for *_, p in views.pop())
 
     def is_whole(self) -> bool:
-        infos = [self.ask(server).cluster("info") for server in self.members]
         return (
-            all(info["cluster_state"] == "ok" for info in infos)
-            and all(info["cluster_slots_fail"] == "0" for info in infos)
-            and all(info["cluster_slots_pfail"] == "0" for info in infos)
+            all(map(self._is_ok, self.members))
             and len({self._view(server) for server in self.members}) == 1
             and all(map(self._is_replicated, self.primaries()))
         )
@@ -130,22 +127,49 @@ class Cluster(Servers):
             eventually(lambda r=replica, p=primary: self._replicates(r, p))
         eventually(self.is_whole)
 
-    def move(self, slot: int, source: Server, target: Server) -> None:
-        """Let `target` have the slot, and all that is in it."""
-        with self.moving(slot, source, target):
-            pass
+    def begin_to_move(self, slot: int, source: Server, target: Server) -> None:
+        """Let `target` take what `source` does not have of the slot any more."""
+        self.ask(target).cluster("setslot", slot, "importing", self._id(source))
+        self.ask(source).cluster("setslot", slot, "migrating", self._id(target))
+
+    def move_keys(self, slot: int, source: Server, target: Server) -> None:
+        while keys := self.ask(source).cluster("getkeysinslot", slot, 100):
+            self.ask(source).migrate(target.host, target.port, keys, 0, 5000)
+
+    def end_move(self, slot: int, source: Server, target: Server) -> None:
+        """Tell everybody that the slot is the target's."""
+        for server in (target, source, *self.primaries()):
+            self.ask(server).cluster("setslot", slot, "node", self._id(target))
 
     @contextmanager
-    def moving(self, slot: int, source: Server, target: Server) -> Iterator[None]:
-        """Begin to move a slot; its keys are moved at the end of the block."""
-        to, away = self.ask(target), self.ask(source)
-        to.cluster("setslot", slot, "importing", self._id(source))
-        away.cluster("setslot", slot, "migrating", self._id(target))
-        yield
-        while keys := away.cluster("getkeysinslot", slot, 100):
-            away.migrate(target.host, target.port, keys, 0, 5000)
-        for server in (target, source, *self.running()):
-            self.ask(server).cluster("setslot", slot, "node", self._id(target))
+    def with_one_more(self, directory: Path) -> Iterator[Server]:
+        """Let a primary without slots join for the block."""
+        newcomer = _cluster_node(directory)
+        self.members.append(newcomer)
+        newcomer.start()
+        try:
+            for member in self.members[:-1]:
+                address = (member.host, member.port, bus_port(member))
+                self.ask(newcomer).cluster("meet", *address)
+            eventually(lambda: len({self._view(s) for s in self.members}) == 1)
+            eventually(
+                lambda: self.ask(newcomer).cluster("info")["cluster_state"] == "ok"
+            )
+            yield newcomer
+            for first, last, port in self._view(newcomer):
+                for slot in range(first, last + 1) if port == newcomer.port else ():
+                    self._move(slot, newcomer, self.primaries()[0])
+            its_id = self._id(newcomer)
+        finally:
+            self.members.remove(newcomer)
+            newcomer.stop()
+        for member in self.members:
+            self.ask(member).cluster("forget", its_id)
+
+    def _move(self, slot: int, source: Server, target: Server) -> None:
+        self.begin_to_move(slot, source, target)
+        self.move_keys(slot, source, target)
+        self.end_move(slot, source, target)
 
     def _replicates(self, replica: Server, primary: Server) -> bool:
         try:
@@ -153,6 +177,13 @@ class Cluster(Servers):
         except redis.ResponseError:  # it does not know that node yet
             return False
         return True
+
+    def _is_ok(self, server: Server) -> bool:
+        """Return whether it sees all others, and nothing wrong with them."""
+        info = self.ask(server).cluster("info")
+        return info["cluster_state"] == "ok" and all(
+            info[f"cluster_slots_{wrong}"] == "0" for wrong in ("fail", "pfail")
+        )
 
     def _id(self, server: Server) -> str:
         known: bytes = self.ask(server).execute_command("CLUSTER MYID")
@@ -313,6 +344,7 @@ def _cluster_node(directory: Path, *options: str) -> Server:
     cluster = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
     cluster += ["--cluster-node-timeout", str(_FAILED_AFTER)]
     cluster += ["--cluster-replica-validity-factor", "0"]
+    cluster += ["--cluster-allow-replica-migration", "no"]
     return _server(directory, free_port(), *cluster, *options)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flask_srvsession import session
-from tests.integration.apps import PATIENCE, Browser
+from tests.integration.apps import PATIENCE, Browser, index_name
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -43,9 +43,18 @@ class User:
         return user
 
     @property
+    def id(self) -> str:
+        return self.browser.id
+
+    @property
     def session_key(self) -> str:
         """What their session is stored under."""
-        return f"{self.browser.app.config['SRVSESSION_KEY_PREFIX']}{self.browser.id}"
+        return f"{self.browser.app.config['SRVSESSION_KEY_PREFIX']}{self.id}"
+
+    @property
+    def index_name(self) -> str:
+        """What the list of their sessions is called."""
+        return index_name(self.browser.app, self.name)
 
     def count(self) -> None:
         """Make a request that counts, and note how it went."""
