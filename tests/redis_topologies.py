@@ -296,6 +296,21 @@ def running_sentinel(directory: Path, *options: str) -> Iterator[Watched]:
         yield watched
 
 
+@contextmanager
+def misled_sentinel(directory: Path, server: Server) -> Iterator[str]:
+    """Run a sentinel that takes `server` for the primary; give the URL that asks it."""
+    lines = [
+        f"sentinel monitor {SERVICE} {HOST} {server.port} 1",
+        f"sentinel down-after-milliseconds {SERVICE} 60000",
+    ]
+    sentinel = _sentinel(directory, free_port(), lines)
+    try:
+        sentinel.start()
+        yield f"redis+sentinel://{sentinel.host}:{sentinel.port}/{SERVICE}"
+    finally:
+        sentinel.stop()
+
+
 @pytest.fixture(scope="session")
 def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster for all tests; who breaks it heals it."""
@@ -353,19 +368,20 @@ def _sentinels(directory: Path, primary: Server, replica: Server) -> list[Server
     ids = {free_port(): secrets.token_hex(20) for _ in range(3)}
     servers = []
     for port, myid in ids.items():
+        others = [f"{p} {i}" for p, i in ids.items() if p != port]
         lines = [
-            f"bind {HOST}",
-            f"port {port}",
             f"sentinel myid {myid}",
             f"sentinel monitor {SERVICE} {HOST} {primary.port} 2",
             f"sentinel down-after-milliseconds {SERVICE} 500",
             f"sentinel failover-timeout {SERVICE} 1500",
             f"sentinel known-replica {SERVICE} {HOST} {replica.port}",
+            *(f"sentinel known-sentinel {SERVICE} {HOST} {other}" for other in others),
         ]
-        known = f"sentinel known-sentinel {SERVICE} {HOST}"
-        lines += [f"{known} {p} {i}" for p, i in ids.items() if p != port]
-        path = directory / f"sentinel-{port}.conf"
-        path.write_text("\n".join(lines) + "\n")
-        command = [binary("redis-server"), str(path), "--sentinel"]
-        servers.append(Server("redis", port, command))
+        servers.append(_sentinel(directory, port, lines))
     return servers
+
+
+def _sentinel(directory: Path, port: int, lines: list[str]) -> Server:
+    path = directory / f"sentinel-{port}.conf"
+    path.write_text("\n".join([f"bind {HOST}", f"port {port}", *lines, ""]))
+    return Server("redis", port, [binary("redis-server"), str(path), "--sentinel"])

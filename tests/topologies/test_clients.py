@@ -1,0 +1,239 @@
+"""What is asked of the servers, and what is said about them."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.cluster import LoadBalancingStrategy, RedisCluster
+from redis.retry import Retry
+
+from flask_srvsession import ConfigurationError
+from flask_srvsession.backends import redis as module
+from flask_srvsession.backends.base import Cell
+from flask_srvsession.backends.redis import RedisBackend
+from flask_srvsession.backends.redis_clients import SafeSentinel
+from tests.integration.probes import hanging
+from tests.redis_topologies import Cluster, Watched, misled_sentinel, slot_of
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from tests.conftest import MakeApp
+    from tests.servers import Server
+
+MINUTE = 60
+ON_CLUSTER = pytest.mark.parametrize("servers", ["cluster"], indirect=True)
+SCRIPTS = sorted(Path(module.__file__).parent.glob("*.lua"))
+OLDEST = (6, 2)
+"""The oldest Redis that the scripts are for; Valkey has begun with 7.2."""
+
+
+@contextmanager
+def evicting(servers: Cluster | Watched, server: Server) -> Iterator[None]:
+    """Let that one throw out keys when it is full."""
+    client = servers.ask(server)
+    client.config_set("maxmemory", "100mb")
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", "0")
+        client.config_set("maxmemory-policy", "noeviction")
+
+
+def sessions_command(app: Flask, *args: str) -> Any:
+    result = app.test_cli_runner().invoke(args=["sessions", *args, "--json"])
+    return json.loads(result.stdout)
+
+
+def test_one_primary_that_may_evict_is_enough_for_fenced_load(
+    servers: Cluster | Watched,
+) -> None:
+    with evicting(servers, servers.primaries()[-1]):
+        careful = RedisBackend.from_url(servers.url)
+        assert careful.evicts
+    careless = RedisBackend.from_url(servers.url)
+    assert not careless.evicts
+    for backend in (careful, careless):
+        backend.close()
+
+
+@ON_CLUSTER
+def test_check_says_which_primary_is_to_be_mended(
+    servers: Cluster, backend: RedisBackend
+) -> None:
+    one = servers.primaries()[-1]
+
+    with evicting(servers, one):
+        found = {finding.key: finding.problem for finding in backend.check()}
+
+    assert f"{one.host}:{one.port}: " in found["redis: maxmemory-policy"]
+    assert "127.0.0.1" not in found["redis: appendonly"]  # it is so at all of them
+
+
+def test_the_command_line_checks_and_counts_all_primaries(
+    servers: Cluster | Watched, make_app: MakeApp, backend: RedisBackend
+) -> None:
+    app = make_app(backend)
+
+    found = {finding["key"] for finding in sessions_command(app, "check")}
+    counted = sessions_command(app, "stats")
+
+    keys = sum(servers.ask(server).dbsize() for server in servers.primaries())
+    assert {"redis: min-replicas-to-write", "redis: appendonly"} <= found
+    assert not any(key.startswith("redis client") for key in found)
+    assert counted["keys"] == keys
+
+
+@ON_CLUSTER
+def test_each_call_touches_one_slot(
+    servers: Cluster, backend: RedisBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots: list[set[int]] = []
+
+    def noting(self: Any, *args: Any, **options: Any) -> Any:
+        keys = args[3 : 3 + int(args[2])] if args[0].startswith("EVAL") else args[1:2]
+        slots.append({slot_of(key) for key in keys})
+        return execute(self, *args, **options)
+
+    backend.get("connected")
+    cluster = type(backend._client._client())
+    execute = cluster.execute_command
+    monkeypatch.setattr(cluster, "execute_command", noting)
+
+    token = backend.add("slots:a", b"data", MINUTE)
+    backend.swap("slots:a", b"more", token, MINUTE)
+    backend.get("slots:a")
+    backend.delete("slots:a", b"12345678")
+    backend.delete("slots:a")
+    epoch = backend.index.epoch("slots:index")
+    backend.index.add("slots:index", "slots:a", epoch, MINUTE, limit=3)
+    backend.index.admits("slots:index", {"slots:a": epoch})
+    backend.index.members("slots:index")
+    backend.index.fence("slots:index")
+    backend.index.remove("slots:index", ["slots:a"])
+
+    assert len(slots) >= 11
+    assert all(len(touched) == 1 for touched in slots)
+    assert slots[-1] == slots[-2]
+
+
+@ON_CLUSTER
+def test_an_unknown_script_is_taken_to_its_own_server_only(
+    servers: Cluster, backend: RedisBackend
+) -> None:
+    healthy, broken = servers.primaries()[:2]
+    key = next(f"k{n}" for n in range(999) if servers.owner(f"k{n}") is healthy)
+    token = backend.add(key, b"data", MINUTE)
+    servers.ask(healthy).script_flush()
+
+    with hanging(broken):
+        swapped = backend.swap(key, b"new", token, MINUTE)
+
+    assert backend.get(key) == Cell(b"new", swapped)
+    backend.delete(key)
+
+
+def test_a_replica_that_a_sentinel_takes_for_the_primary_is_not_asked(
+    redis_sentinel: Watched, tmp_path: Path
+) -> None:
+    replica = redis_sentinel.replica_of(redis_sentinel.primary)
+
+    with misled_sentinel(tmp_path, replica) as url:
+        backend = RedisBackend.from_url(url)
+        with pytest.raises(redis.ConnectionError, match="named a replica"):
+            backend.get("key")
+        backend.close()
+
+
+def test_no_sentinel_gets_lost_where_threads_ask_them_at_once() -> None:
+    class Asked:
+        def __init__(self, name: str, answers: bool) -> None:
+            self.name, self._answers = name, answers
+
+        def sentinel_masters(self) -> Any:
+            if not self._answers:
+                raise redis.ConnectionError
+            both.wait(5)
+            state = dict.fromkeys(("is_sdown", "is_odown"), False)
+            return {"s": {**state, "is_master": True, "ip": "h", "port": 1,
+                          "num-other-sentinels": 2}}  # fmt: skip
+
+    both = threading.Barrier(2)
+    sentinels = SafeSentinel([])
+    sentinels.sentinels = [Asked("a", False), Asked("b", True), Asked("c", True)]
+
+    threads = [
+        threading.Thread(target=sentinels.discover_master, args=["s"]) for _ in "12"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+
+    assert {sentinel.name for sentinel in sentinels.sentinels} == {"a", "b", "c"}
+
+
+def test_a_cluster_client_that_repeats_commands_is_warned_about(
+    redis_cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = redis_cluster.members[0]
+
+    RedisBackend(RedisCluster(node.host, node.port)).close()
+    assert "repeats a command" in caplog.text
+    caplog.clear()
+    calm = RedisCluster(node.host, node.port, retry=Retry(NoBackoff(), 0))
+    RedisBackend(calm).close()
+    assert caplog.text == ""
+
+
+def test_a_cluster_client_that_asks_replicas_is_refused(redis_cluster: Cluster) -> None:
+    node = redis_cluster.members[0]
+    client = RedisCluster(
+        node.host,
+        node.port,
+        load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN,
+    )
+
+    with pytest.raises(ConfigurationError, match="reads from replicas"):
+        RedisBackend(client)
+
+    client.close()
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_need_nothing_that_redis_6_2_lacks(
+    path: Path, redis_server: Server
+) -> None:
+    calls = re.split(r"redis\.p?call\(", path.read_text())[1:]
+
+    with redis.Redis(redis_server.host, redis_server.port) as client:
+        for command, *words in (re.findall(r"'([A-Z]+)'", call) for call in calls):
+            [facts] = client.execute_command("COMMAND DOCS", command).values()
+            since = {command: facts[b"since"], **dict(options_of(facts))}
+            for word in {command, *words} & since.keys():
+                assert version(since[word]) <= OLDEST, f"{command} {word} is too new"
+
+    assert calls
+
+
+def options_of(facts: Any, since: bytes = b"0") -> Iterator[tuple[str, bytes]]:
+    """Yield each option of a command with the version that brought it."""
+    for argument in facts.get(b"arguments", ()):
+        introduced = argument.get(b"since", since)
+        if b"token" in argument:
+            yield argument[b"token"].decode(), introduced
+        yield from options_of(argument, introduced)
+
+
+def version(text: bytes) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(b"."))[:2]
