@@ -17,7 +17,13 @@ from ..errors import ConfigurationError
 from . import redis_health
 from .base import EPOCH_ALONE, Added, Cell, Epoch, Token, new_epoch
 from .health import Finding
-from .redis_clients import TIMEOUT, LazyCluster, client_from_url, is_cluster
+from .redis_clients import (
+    TIMEOUT,
+    LazyCluster,
+    client_from_url,
+    is_cluster,
+    refuse_text,
+)
 from .redis_deadline import deadline, left
 
 _TOKEN = 8
@@ -229,11 +235,7 @@ class _Script:
 
 
 def _check_client(client: Any) -> None:
-    if client.get_encoder().decode_responses:
-        raise ConfigurationError(
-            "The Redis client has decode_responses=True, but sessions are bytes."
-            " Pass a client of its own, built without decode_responses."
-        )
+    refuse_text(client)
     if _asks_replicas(client):
         raise ConfigurationError(
             "The Redis client reads from replicas, which may still have a session"

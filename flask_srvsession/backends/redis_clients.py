@@ -65,6 +65,15 @@ def is_cluster(client: Any) -> bool:
     return isinstance(client, (RedisCluster, LazyCluster))
 
 
+def refuse_text(client: Any) -> None:
+    """Raise ConfigurationError if a client, or its pool, decodes what it reads."""
+    if client.get_encoder().decode_responses:
+        raise ConfigurationError(
+            "The Redis client has decode_responses=True, but sessions are bytes."
+            " Use a client of its own, built without decode_responses."
+        )
+
+
 def primaries(client: Any) -> list[Any]:
     """Return a client for each server that sessions may be on."""
     if not is_cluster(client):
@@ -244,6 +253,7 @@ def _divided(query: str) -> tuple[str, str]:
 
 def _try_options(pool: redis.ConnectionPool) -> None:
     """Raise what a connection with these options would raise at its first use."""
+    refuse_text(pool)
     pool.connection_class(**pool.connection_kwargs)
 
 

@@ -81,6 +81,83 @@ def test_the_query_of_a_redis_url_goes_first() -> None:
     assert options_of(backend)["db"] == 3
 
 
+def sentinels_of(backend: Any) -> list[dict[str, Any]]:
+    """Return the options of the connections to the sentinels."""
+    manager = backend._client.connection_pool.sentinel_manager
+    return [s.connection_pool.connection_kwargs for s in manager.sentinels]
+
+
+def test_a_sentinel_url_names_sentinels_and_the_service() -> None:
+    url = "redis+sentinel://app:pw@one:1,two,[::1]:3/my-service/2?client_name=x"
+    backend: Any = backend_from_url(url)
+
+    addresses = [(o["host"], o["port"]) for o in sentinels_of(backend)]
+    options = options_of(backend)
+
+    assert addresses == [("one", 1), ("two", 26379), ("::1", 3)]
+    assert backend._client.connection_pool.service_name == "my-service"
+    assert (options["username"], options["password"]) == ("app", "pw")
+    assert (options["db"], options["client_name"]) == (2, "x")
+    assert options["socket_timeout"] == options["socket_connect_timeout"] == 1
+    assert backend._client.get_retry().get_retries() == 0
+
+
+def test_sentinels_have_credentials_of_their_own() -> None:
+    backend = backend_from_url(
+        "rediss+sentinel://app:pw@one,two/s?sentinel_username=asker"
+        "&sentinel_password=s%40cret&ssl_ca_certs=/ca.pem&socket_timeout=0.5"
+    )
+
+    for options in sentinels_of(backend):
+        assert (options["username"], options["password"]) == ("asker", "s@cret")
+        assert options["ssl_ca_certs"] == "/ca.pem"
+        assert options["socket_timeout"] == 0.5
+    assert options_of(backend)["password"] == "pw"
+    assert "sentinel_password" not in options_of(backend)
+
+
+def test_sentinels_are_not_shown_the_password_of_the_servers() -> None:
+    backend = backend_from_url("redis+sentinel://app:pw@one/s")
+
+    [options] = sentinels_of(backend)
+
+    assert options.get("username") is options.get("password") is None
+
+
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "valkey", "valkeys", "RedisS"])
+def test_sentinel_and_cluster_urls_need_no_server_to_be_built(
+    kind: str, scheme: str
+) -> None:
+    path = "/service" if kind == "sentinel" else ""
+    backend = backend_from_url(f"{scheme}+{kind}://nowhere.invalid,elsewhere:1{path}")
+    assert isinstance(backend, RedisBackend)
+    backend.close()
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        f"redis+sentinel://:{SECRET}@host",
+        f"redis+sentinel://:{SECRET}@host/",
+        f"redis+sentinel://:{SECRET}@host/service/first",
+        f"redis+sentinel://:{SECRET}@host,/service",
+        f"redis+sentinel://:{SECRET}@host:port/service",
+        f"redis+sentinel://host/service?sentinel_{SECRET}=1",
+        f"redis+cluster://:{SECRET}@host/1",
+        f"redis+cluster://:{SECRET}@host,",
+        f"redis+cluster://host?{SECRET}=1",
+        f"redis+cluster://:{SECRET}@host?decode_responses=true",
+        f"redis+sentinel://:{SECRET}@host/service?decode_responses=true",
+        f"redis://host?{SECRET}=1",
+    ],
+)
+def test_a_bad_redis_url_is_refused_before_it_is_used(rest: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        backend_from_url(rest)
+    assert SECRET not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("url", "servers"),
     [
