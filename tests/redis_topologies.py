@@ -297,16 +297,17 @@ def running_sentinel(directory: Path, *options: str) -> Iterator[Watched]:
 
 
 @contextmanager
-def misled_sentinel(directory: Path, server: Server) -> Iterator[str]:
-    """Run a sentinel that takes `server` for the primary; give the URL that asks it."""
+def one_sentinel(directory: Path, port: int, *options: str) -> Iterator[Server]:
+    """Run a sentinel that takes what is at `port` for a primary that never fails."""
     lines = [
-        f"sentinel monitor {SERVICE} {HOST} {server.port} 1",
+        *options,
+        f"sentinel monitor {SERVICE} {HOST} {port} 1",
         f"sentinel down-after-milliseconds {SERVICE} 60000",
     ]
     sentinel = _sentinel(directory, free_port(), lines)
     try:
         sentinel.start()
-        yield f"redis+sentinel://{sentinel.host}:{sentinel.port}/{SERVICE}"
+        yield sentinel
     finally:
         sentinel.stop()
 

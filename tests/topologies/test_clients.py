@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +24,15 @@ from flask_srvsession.backends.base import Cell
 from flask_srvsession.backends.redis import RedisBackend
 from flask_srvsession.backends.redis_clients import SafeSentinel
 from tests.integration.probes import hanging
-from tests.redis_topologies import Cluster, Watched, misled_sentinel, slot_of
+from tests.redis_topologies import (
+    SERVICE,
+    Cluster,
+    Watched,
+    eventually,
+    one_sentinel,
+    slot_of,
+)
+from tests.servers import HOST, free_port, running_redis
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -94,6 +104,86 @@ def test_the_command_line_checks_and_counts_all_primaries(
     assert counted["keys"] == keys
 
 
+def test_servers_and_sentinels_are_shown_their_own_credentials(
+    servers: Cluster | Watched,
+) -> None:
+    names = {id(server): "app" for server in servers.members}
+    for server in servers.processes:
+        rules = [names.get(id(server), "asker"), "on", ">pw", "~*", "+@all"]
+        servers.ask(server).execute_command("ACL SETUSER", *rules)
+    url = servers.url.replace("://", "://app:pw@")
+    if isinstance(servers, Watched):
+        url += "?sentinel_username=asker&sentinel_password=pw"
+    backend = RedisBackend.from_url(url)
+
+    backend.add(uuid.uuid4().hex, b"data", MINUTE)
+    seen = {
+        client["user"]
+        for server in servers.processes
+        for client in servers.ask(server).client_list()
+    }
+
+    backend.close()
+    for server in servers.processes:
+        servers.ask(server).execute_command("ACL DELUSER", "app", "asker")
+    assert "app" in seen
+    assert ("asker" in seen) is isinstance(servers, Watched)
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> tuple[list[str], str]:
+    """Return what a server needs for TLS, and what a URL does."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "2"]
+    command += ["-subj", "/CN=tests", "-addext", f"subjectAltName=IP:{HOST}"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    options = ["--tls-auth-clients", "no", "--tls-key-file", str(key)]
+    options += ["--tls-cert-file", str(certificate)]
+    options += ["--tls-ca-cert-file", str(certificate)]
+    return options, f"ssl_ca_certs={certificate}"
+
+
+def test_a_cluster_is_reached_by_tls(
+    tmp_path: Path, tls: tuple[list[str], str]
+) -> None:
+    options, query = tls
+    port = free_port()
+    options += ["--cluster-enabled", "yes", "--tls-cluster", "yes"]
+    options += ["--cluster-port", str(free_port())]
+    with running_redis(tmp_path, "--tls-port", str(port), *options) as server:
+        with redis.Redis(server.host, server.port) as admin:
+            admin.cluster("addslotsrange", 0, 16383)
+            eventually(lambda: admin.cluster("info")["cluster_state"] == "ok")
+        backend = RedisBackend.from_url(f"rediss+cluster://{HOST}:{port}?{query}")
+
+        token = backend.add("key", b"data", MINUTE)
+
+        assert backend.get("key") == Cell(b"data", token)
+        backend.close()
+
+
+def test_sentinels_and_their_primary_are_reached_by_tls(
+    tmp_path: Path, tls: tuple[list[str], str]
+) -> None:
+    options, query = tls
+    to_server, to_sentinel = free_port(), free_port()
+    pairs = zip(options[::2], options[1::2], strict=True)
+    by_tls = [f"{name[2:]} {value}" for name, value in pairs]
+    by_tls += [f"tls-port {to_sentinel}", "tls-replication yes"]
+    with (
+        running_redis(tmp_path, "--tls-port", str(to_server), *options),
+        one_sentinel(tmp_path, to_server, *by_tls),
+    ):
+        url = f"rediss+sentinel://{HOST}:{to_sentinel}/{SERVICE}?{query}"
+        backend = RedisBackend.from_url(url)
+
+        token = backend.add("key", b"data", MINUTE)
+
+        assert backend.get("key") == Cell(b"data", token)
+        backend.close()
+
+
 @ON_CLUSTER
 def test_each_call_touches_one_slot(
     servers: Cluster, backend: RedisBackend, monkeypatch: pytest.MonkeyPatch
@@ -148,8 +238,10 @@ def test_a_replica_that_a_sentinel_takes_for_the_primary_is_not_asked(
 ) -> None:
     replica = redis_sentinel.replica_of(redis_sentinel.primary)
 
-    with misled_sentinel(tmp_path, replica) as url:
-        backend = RedisBackend.from_url(url)
+    with one_sentinel(tmp_path, replica.port) as sentinel:
+        backend = RedisBackend.from_url(
+            f"redis+sentinel://{HOST}:{sentinel.port}/{SERVICE}"
+        )
         with pytest.raises(redis.ConnectionError, match="named a replica"):
             backend.get("key")
         backend.close()
