@@ -134,17 +134,11 @@ class SessionStore:
 
     def peek(self, session_id: str) -> Held | None:
         """Return the session, whoever asks: for lists and administrators."""
-        held = self._read(session_id)
-        if held and self._listing.admits(session_id, held.record.bindings):
-            return held
-        return None
+        return self._admitted(self._read(session_id))
 
     def trace(self, session_id: str) -> Held | None:
         """Return the session, or what it was regenerated to a moment ago."""
-        content, _ = self._cells.read(session_id)
-        if isinstance(content, Tombstone):
-            return self.trace(content.successor)
-        return self.peek(session_id)
+        return self._admitted(self._follow(session_id))
 
     def create(
         self,
@@ -362,7 +356,7 @@ class SessionStore:
             if isinstance(found, Held):
                 return epoch, entries, found
             successor = found.successor if found else None
-            spare = self._read(successor) if successor else None
+            spare = self._follow(successor) if successor else None
         raise BackendError("revoke")
 
     def await_replicas(
@@ -402,6 +396,21 @@ class SessionStore:
         if not isinstance(content, Record):
             return None
         return Held(session_id, content, version, self.clock())
+
+    def _follow(self, session_id: str) -> Held | None:
+        """Return the session, or what it was regenerated to, however often."""
+        content, version = self._cells.read(session_id)
+        if isinstance(content, Tombstone):
+            return self._follow(content.successor)
+        if content is None:
+            return None
+        return Held(session_id, content, version, self.clock())
+
+    def _admitted(self, held: Held | None) -> Held | None:
+        """Return the session if its indexes still know it."""
+        if held and self._listing.admits(held.id, held.record.bindings):
+            return held
+        return None
 
     def _superseded(
         self, stone: Tombstone, credential: Credential, opened: float

@@ -162,10 +162,22 @@ class _Checker:
                 self._spared[spared.root].append(op)
             for session in of_user[op.user]:
                 if spared and spared.root == session.root:
+                    if not self._is_found(op):
+                        self._end(op, ids[id(session)], certain=False)
                     continue
                 certain = session.made.end < op.start
                 self._end(op, ids[id(session)], certain=certain)
                 self._end_where_it_went(op, ids[id(session)])
+
+    def _is_found(self, revoke: Operation) -> bool:
+        """Whether it is surely known what the session to be spared has become: it has
+        not moved long ago, nor has somebody else logged in."""
+        move = self._successors.get(revoke.successor)
+        while move is not None:
+            if move.user != revoke.user or revoke.end > move.start + FOLLOWED:
+                return False
+            move = self._successors.get(move.successor)
+        return True
 
     def _end_where_it_went(self, revoke: Operation, session_id: str) -> None:
         """Somebody else who logs in meanwhile, in the same browser, is ended, too."""

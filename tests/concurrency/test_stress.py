@@ -352,3 +352,16 @@ def test_a_spared_session_is_alive_whoever_uses_it_while_it_moves(
     chosen = world_settings(fenced_load=fenced_load)
 
     assert interleave(Storage, make).complete
+
+
+@pytest.mark.parametrize("fenced_load", [False, True])
+def test_a_session_that_has_moved_twice_is_spared(fenced_load: bool) -> None:
+    device = Device(fenced_load=fenced_load)
+    held = device.load()
+    assert held is not None
+    moved = device.store.regenerate(held, Changes(), login=False)
+    assert isinstance(moved, Held)
+
+    device.store.revoke_all(USER, spare=device.held)
+
+    assert [held.id for held in device.store.find(USER)] == [moved.id]

@@ -124,6 +124,14 @@ MUTANTS = (
         tests=(*RACES, "concurrency/test_stress.py"),
     ),
     Mutant(
+        name="a-session-that-moved-twice-is-not-spared",
+        file="store.py",
+        old="spare = self._follow(successor) if successor else None",
+        new="spare = self._read(successor) if successor else None",
+        breaks="a session that was regenerated twice meanwhile is spared",
+        tests=("concurrency/test_stress.py",),
+    ),
+    Mutant(
         name="revoke-ignores-the-owner",
         file="extension.py",
         old="if held is None or (binding and binding not in held.record.bindings):",
@@ -134,7 +142,7 @@ MUTANTS = (
     Mutant(
         name="revoke-by-a-former-id-finds-nothing",
         file="store.py",
-        old="return self.trace(content.successor)",
+        old="return self._follow(content.successor)",
         new="return None",
         breaks="a session is revoked by its former id just after a rotation",
         tests=("integration/test_regressions.py",),
@@ -239,7 +247,7 @@ MUTANTS = (
     Mutant(
         name="peek-does-not-ask-the-index",
         file="store.py",
-        old="if held and self._listing.admits(session_id, held.record.bindings):",
+        old="if held and self._listing.admits(held.id, held.record.bindings):",
         new="if held:",
         breaks="a session without its epoch is dead, whoever asks",
         tests=STORAGE,
