@@ -1,0 +1,13 @@
+"""What the tests of concurrency print at the end of a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from .tally import TRIED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was tried: a green run that tried nothing shows nothing."""
+    for what, count in sorted(TRIED.items()):
+        terminalreporter.write_line(f"tried {count} {what}")
