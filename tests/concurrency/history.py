@@ -51,6 +51,8 @@ class Operation:
     """The numbers in the session as they were returned."""
     epoch: str = ""
     """The epoch that the session has then, or that began then."""
+    login: bool = False
+    """Whether this regenerate began a new life."""
     expected: tuple[float, float] | None = None
     """When the epoch was asked for with which this login came."""
     successor: str = ""
@@ -88,15 +90,38 @@ class _Session:
     root: str
     user: str
     made: Operation
+    born: Operation
+    """The login, or the creation, from which its lifetime counts."""
     dead: float = math.inf
     """From when on it must be gone."""
     enders: list[Operation] = field(default_factory=list)
     """What may have ended it, done or not."""
 
 
-def check(history: Iterable[Operation], *, grace: float) -> list[Finding]:
-    """Return every promise that is broken; `grace` is that of the rotation."""
-    return list(_Checker(history, grace).findings())
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time that was configured, with what rounding does to it."""
+
+    least: float = math.inf
+    most: float = math.inf
+
+
+FOR_EVER = Span()
+
+
+def check(
+    history: Iterable[Operation],
+    *,
+    grace: float,
+    idle: Span = FOR_EVER,
+    lifetime: Span = FOR_EVER,
+) -> list[Finding]:
+    """Return every promise that is broken.
+
+    `grace` is that of the rotation, in seconds of the store; a session ends when it
+    was `idle` or its `lifetime` is over, in seconds of the history.
+    """
+    return list(_Checker(history, grace, idle, lifetime).findings())
 
 
 def summary(findings: Iterable[Finding]) -> dict[str, int]:
@@ -105,8 +130,10 @@ def summary(findings: Iterable[Finding]) -> dict[str, int]:
 
 
 class _Checker:
-    def __init__(self, history: Iterable[Operation], grace: float) -> None:
-        self._grace = grace
+    def __init__(
+        self, history: Iterable[Operation], grace: float, idle: Span, lifetime: Span
+    ) -> None:
+        self._grace, self._idle, self._lifetime = grace, idle, lifetime
         self._history = sorted(history, key=lambda op: op.start)
         self._by_kind: dict[str, list[Operation]] = defaultdict(list)
         for op in self._history:
@@ -118,6 +145,7 @@ class _Checker:
         ]
         self._learn_sessions()
         self._learn_ends()
+        self._learn_uses()
 
     def findings(self) -> Iterator[Finding]:
         yield from self._life_after_the_end()
@@ -129,17 +157,19 @@ class _Checker:
         yield from self._old_epochs()
         yield from self._lists()
         yield from self._rotation()
+        yield from self._time()
 
     # -- what there was ---------------------------------------------------------
 
     def _learn_sessions(self) -> None:
         for op in self._by_kind["create"]:
             if op.acknowledged:
-                self._sessions[op.session] = _Session(op.session, op.user, op)
+                self._sessions[op.session] = _Session(op.session, op.user, op, op)
         # A parent's move ended before anybody could move its child.
         for op in sorted(self._moves, key=lambda op: op.end):
             parent = self._sessions[op.session]
-            self._sessions[op.successor] = _Session(parent.root, op.user, op)
+            born = op if op.login else parent.born
+            self._sessions[op.successor] = _Session(parent.root, op.user, op, born)
 
     def _learn_ends(self) -> None:
         of_user: dict[str, list[_Session]] = defaultdict(list)
@@ -197,8 +227,30 @@ class _Checker:
         if op.acknowledged and certain:
             session.dead = min(session.dead, op.end)
 
-    def _may_have_ended(self, session: _Session, before: float) -> bool:
-        return any(op.start < before for op in session.enders)
+    def _learn_uses(self) -> None:
+        """Note when a session, or one of its chain, may have been used last, and when
+        it surely was."""
+        self._used: dict[str, _Latest] = defaultdict(_Latest)
+        self._written: dict[int, _Latest] = defaultdict(_Latest)
+        for op in self._history:
+            about = op.successor if op.kind == "revoke_all" else op.session
+            if session := self._sessions.get(about):
+                self._used[session.root].add(op.start, op.over)
+        for session in self._sessions.values():
+            self._written[id(session)].add(session.made.end, session.made.start)
+        for op in sorted(self._history, key=lambda op: op.end):
+            session = self._sessions.get(op.session)
+            is_write = op.kind in ("save", "compute", "renew") and op.acknowledged
+            if session and is_write:
+                self._written[id(session)].add(op.end, op.start)
+
+    def _may_have_ended(self, session: _Session, op: Operation) -> bool:
+        """Whether somebody, or the time, may have ended it by the end of `op`."""
+        unused = op.end - self._written[id(session)].before(op.start)
+        age = op.end - session.born.start
+        if unused >= self._idle.least or age >= self._lifetime.least:
+            return True
+        return any(ender.start < op.end for ender in session.enders)
 
     def _is_spared_at_this_moment(self, op: Operation, session: _Session) -> bool:
         """Whether all others are ended in the name of what this session was before.
@@ -241,7 +293,7 @@ class _Checker:
             if op.outcome not in ("gone", "moved"):
                 continue
             session = self._sessions.get(op.session)
-            if session is None or self._may_have_ended(session, op.end):
+            if session is None or self._may_have_ended(session, op):
                 continue
             if not self._is_spared_at_this_moment(op, session):
                 yield Finding("I8", op, f"nobody has ended it, but it is {op.outcome}")
@@ -332,7 +384,7 @@ class _Checker:
         for op in self._by_kind["find"]:
             for session_id in of_user[op.user] if op.acknowledged else ():
                 session = self._sessions[session_id]
-                ended = self._may_have_ended(session, op.end)
+                ended = self._may_have_ended(session, op)
                 ended = ended or self._is_spared_at_this_moment(op, session)
                 listed = session_id in op.found
                 if session.made.end < op.start and not ended and not listed:
@@ -385,6 +437,32 @@ class _Checker:
             latest = promoted[op.session, op.generation + 2]
             if latest.end < op.start:
                 yield Finding("I5a", op, "two newer cookies had been promoted before")
+
+    # -- I6: time -------------------------------------------------------------------
+
+    def _time(self) -> Iterator[Finding]:
+        for op, session in self._observations():
+            if op.start - self._used[session.root].before(op.start) > self._idle.most:
+                yield Finding("I6", op, "it serves, but was not used for too long")
+            if op.start - session.born.end > self._lifetime.most:
+                yield Finding("I6", op, "it serves, but its lifetime was over")
+
+
+class _Latest:
+    """The latest of several times, of those that were noted until then."""
+
+    def __init__(self) -> None:
+        self._noted: list[float] = []
+        self._latest: list[float] = []
+
+    def add(self, noted: float, time: float) -> None:
+        """Note a time; they are noted in order."""
+        self._noted.append(noted)
+        self._latest.append(max([time, *self._latest[-1:]]))
+
+    def before(self, noted: float) -> float:
+        at = bisect_left(self._noted, noted)
+        return self._latest[at - 1] if at else -math.inf
 
 
 def _latest(known: tuple[list[float], list[int]] | None, before: float) -> int:

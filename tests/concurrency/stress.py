@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -40,12 +40,17 @@ from flask_srvsession.record import Binding, Record, RecordCodec
 from flask_srvsession.rotation import Standing
 from flask_srvsession.serializers import MsgpackSerializer
 from flask_srvsession.store import SessionStore
-from tests.concurrency.history import Finding, Operation, check, summary
+from tests.concurrency.history import Finding, Operation, Span, check, summary
+from tests.servers import Server, running_memcached, running_redis
+from tests.sql_servers import SQLServer, running_mariadb, running_postgres
 
+BACKENDS = ("redis", "memcached", "sqlite", "postgresql", "mariadb")
 WORKERS = 8
 BROWSERS = 24
 USERS = 6
 EVERY, GRACE = 2, 1
+TOUCH, IDLE, LIFETIME = 4, 40, 200
+"""Seconds of the stores, as those before."""
 SPEED = 200
 """How much faster the clock of the stores runs: so rotation happens all the time."""
 
@@ -235,7 +240,9 @@ class Worker:
             key_prefix=plan.prefix,
             rotate_every=EVERY,
             rotate_grace=GRACE,
-            touch_interval=4,
+            touch_interval=TOUCH,
+            idle_timeout=IDLE,
+            absolute_lifetime=LIFETIME,
         ).resolved(timedelta(days=30))
         codec = RecordCodec(["a secret key of this run"], plan.prefix, "msgpack")
         self._store = STORES[plan.store](
@@ -303,7 +310,7 @@ class Worker:
         if held is None or held.standing is Standing.GRACE:
             self._create(browser, user, epochs, asked)
             return
-        op = self._about(held, "regenerate", user=user, expected=asked)
+        op = self._about(held, "regenerate", user=user, login=True, expected=asked)
         self._answer(
             browser,
             op,
@@ -563,17 +570,26 @@ def run(plan: Plan) -> list[Operation]:
 @contextmanager
 def storage(name: str, directory: Path) -> Iterator[str]:
     """Yield the URL of a storage of our own."""
+    running: dict[str, Callable[[], AbstractContextManager[Server | SQLServer]]] = {
+        "redis": lambda: running_redis(directory),
+        "memcached": running_memcached,
+        "postgresql": running_postgres,
+        "mariadb": running_mariadb,
+    }
     if name == "sqlite":
         yield f"sqlite:///{directory / 'sessions.db'}"
         return
-    from tests.servers import running_memcached, running_redis
-
-    with ExitStack() as stack:
-        if name == "redis":
-            server = stack.enter_context(running_redis(directory))
-        else:
-            server = stack.enter_context(running_memcached())
+    with running[name]() as server:
         yield server.url
+
+
+def judged(history: list[Operation]) -> list[Finding]:
+    """Return every promise that a run broke."""
+    idle, lifetime = (
+        Span((seconds - 1) / SPEED, (seconds + 1) / SPEED)
+        for seconds in (IDLE, LIFETIME)
+    )
+    return check(history, grace=GRACE, idle=idle, lifetime=lifetime)
 
 
 def report(history: list[Operation], findings: list[Finding]) -> dict[str, Any]:
@@ -591,9 +607,7 @@ def report(history: list[Operation], findings: list[Finding]) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> int:
     """Run it; return 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.concurrency.stress")
-    parser.add_argument(
-        "--backend", choices=["redis", "memcached", "sqlite"], default="redis"
-    )
+    parser.add_argument("--backend", choices=BACKENDS, default="redis")
     parser.add_argument("--url", help="a storage that runs already")
     parser.add_argument("--operations", type=int, default=50_000)
     parser.add_argument("--seconds", type=float, default=3600, help="at most so long")
@@ -615,7 +629,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"stress{os.getpid()}-{given.seed}:",
         )
         history = run(plan)
-    figures = report(history, check(history, grace=GRACE))
+    figures = report(history, judged(history))
     if given.json:
         print(json.dumps(figures))
     else:

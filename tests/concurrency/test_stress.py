@@ -26,14 +26,16 @@ from flask_srvsession.record import Binding, RecordCodec
 from flask_srvsession.serializers import MsgpackSerializer
 from flask_srvsession.store import SessionStore
 from flask_srvsession.testing import Jobs, Scenario, SteppedBackend, interleave
-from tests.concurrency.history import Operation, check
+from tests.concurrency.history import Operation, Span, check
+from tests.concurrency.tally import TRIED
 from tests.concurrency.world import DICE, Storage, World, assigned
 from tests.concurrency.world import settings as world_settings
 from tests.servers import Server
+from tests.sql_servers import SQLServer
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = 16_000
-SECONDS = 5
+SECONDS = 3
 PROMISES = {
     "I1",
     "I2",
@@ -46,6 +48,7 @@ PROMISES = {
     "I5b",
     "I5c",
     "I5d",
+    "I6",
     "I8",
 }
 
@@ -61,16 +64,18 @@ def stress(url: str, *options: str) -> dict[str, Any]:
     assert done.returncode in (0, 1), done.stderr
     figures: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == (1 if figures["violations"] else 0)
+    TRIED["operations"] += figures["operations"]
     return figures
 
 
-@pytest.fixture(params=["redis", "memcached", "sqlite"])
+@pytest.fixture(params=["redis", "memcached", "sqlite", "postgres", "mariadb"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A storage that several processes share."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'sessions.db'}"
-    server: Server = request.getfixturevalue(f"{request.param}_server")
-    return server.url
+    server: Server | SQLServer = request.getfixturevalue(f"{request.param}_server")
+    own_table = "?srvsession_table=stress" if isinstance(server, SQLServer) else ""
+    return server.url + own_table
 
 
 def test_many_processes_at_once_break_no_promise(url: str) -> None:
@@ -109,6 +114,7 @@ def op(kind: str, start: float, end: float, **more: Any) -> Operation:
     return Operation(kind, start, end, **{"session": session, "opened": start, **more})
 
 
+IDLE, LIFETIME = Span(39, 41), Span(99, 101)
 CREATED = op("create", 0, 1)
 CREATED_FOR_1 = op("create", 0, 1, user="1", epoch="e0")
 SAVED = op("save", 1, 2, key="w1", value=3, seen={"w1": 3})
@@ -170,8 +176,19 @@ BROKEN: dict[str, list[Operation]] = {
         op("load", 20, 21, standing="grace"),
     ],
     "I5d load": [CREATED, op("load", 2, 3, outcome="replayed")],
+    "I6 load": [CREATED, op("load", 50, 51)],
+    "I6 save": [
+        CREATED,
+        *(op("renew", start, start + 1) for start in range(20, 110, 20)),
+        op("save", 110, 111),
+    ],
     "I8 load": [CREATED, op("load", 2, 3, outcome="gone")],
     "I8 save": [CREATED, op("save", 2, 3, outcome="moved")],
+    "I8 renew": [
+        CREATED,
+        op("renew", 20, 21),
+        op("renew", 45, 46, outcome="gone"),
+    ],
 }
 
 KEPT: dict[str, list[Operation]] = {
@@ -219,6 +236,18 @@ KEPT: dict[str, list[Operation]] = {
         RENEWED,
         op("load", 11.5, 12, standing="grace"),
     ],
+    "gone after it was idle": [CREATED, op("load", 50, 51, outcome="gone")],
+    "perhaps used by who was not told": [
+        CREATED,
+        op("renew", 30, 31, outcome="error"),
+        op("load", 60, 61),
+    ],
+    "a new lifetime": [
+        CREATED,
+        *(op("renew", start, start + 1) for start in range(20, 90, 20)),
+        op("regenerate", 90, 91, successor="b", login=True),
+        op("load", 120, 121, session="b"),
+    ],
     "after its grace": [
         CREATED,
         PRESENTED,
@@ -230,14 +259,14 @@ KEPT: dict[str, list[Operation]] = {
 
 @pytest.mark.parametrize("promise", BROKEN)
 def test_the_checker_sees(promise: str) -> None:
-    findings = check(BROKEN[promise], grace=1)
+    findings = check(BROKEN[promise], grace=1, idle=IDLE, lifetime=LIFETIME)
 
     assert promise in {f"{f.promise} {f.operation.kind}" for f in findings}
 
 
 @pytest.mark.parametrize("case", KEPT)
 def test_the_checker_accepts_what_is(case: str) -> None:
-    assert check(KEPT[case], grace=1) == []
+    assert check(KEPT[case], grace=1, idle=IDLE, lifetime=LIFETIME) == []
 
 
 def test_each_promise_has_a_history_that_breaks_it() -> None:
