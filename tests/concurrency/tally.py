@@ -4,5 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+from flask_srvsession.testing import Exploration
+
 TRIED: Counter[str] = Counter()
 """What was tried -> how often: schedules, cases, operations, ..."""
+
+
+def completed(explored: Exploration) -> Exploration:
+    """Count the schedules, which must have been all."""
+    assert explored.complete, "more schedules than this test is made for"
+    TRIED["schedules"] += explored.schedules
+    return explored
