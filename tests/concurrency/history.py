@@ -441,7 +441,11 @@ class _Checker:
     # -- I6: time -------------------------------------------------------------------
 
     def _time(self) -> Iterator[Finding]:
+        """What was loaded in time may still be saved: until the storage's own clock,
+        which is not that of the stores here, has removed it."""
         for op, session in self._observations():
+            if op.kind != "load":
+                continue
             if op.start - self._used[session.root].before(op.start) > self._idle.most:
                 yield Finding("I6", op, "it serves, but was not used for too long")
             if op.start - session.born.end > self._lifetime.most:

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.concurrency.tally import TRIED
+
 MODELS = Path(__file__).parent / "models"
 REQUIRED = "SRVSESSION_TEST_REQUIRE"
 LONG = "SRVSESSION_TEST_LONG"
 PACKAGES = {"spin": "spin", "gcc": "gcc"}
-PATIENCE = 300
-"""Seconds; the longest model takes a few."""
+PATIENCE = 900
+"""Seconds; the longest model takes some 30."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,9 @@ def _errors(model: Model, directory: Path) -> int:
     found = re.search(r"errors: (\d+)$", report, re.MULTILINE)
     assert found, report
     errors = int(found[1])
+    states = re.search(r"(\S+) states, stored", report)
+    assert states, report
+    TRIED["states"] += int(float(states[1]))
     assert errors == 0 or "assertion violated" in report, report
     return errors
 

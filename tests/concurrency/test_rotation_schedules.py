@@ -28,6 +28,7 @@ from flask_srvsession import (
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.record import Record
 from flask_srvsession.testing import FakeClock
+from tests.concurrency.tally import TRIED
 
 SCHEDULES = int(os.environ.get("SRVSESSION_TEST_SCHEDULES", "10000"))
 
@@ -383,6 +384,7 @@ def check(weights: dict[str, int], seed: str, count: int) -> None:
     rng = random.Random(seed)
     for number in range(count):
         steps = draw(rng, weights)
+        TRIED["schedules"] += 1
         if failure_of(steps):
             for _ in range(3):
                 steps = shortened(steps)
