@@ -18,6 +18,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from . import display
 from .backends import health
+from .backends.base import KeepsTables
 from .backends.health import Finding
 from .checks import check_configuration, check_remember_cookie
 from .cli_options import (
@@ -124,6 +125,29 @@ def sweep(desk: Desk, as_json: bool) -> None:
     _print(as_json, {"removed": removed}, f"Removed {removed} expired record(s).")
 
 
+@click.command("create-tables")
+@click.option(
+    "--sql", "as_sql", is_flag=True, help="Print the statements, for migrations."
+)
+@pass_desk
+@with_appcontext
+def create_tables(desk: Desk, as_sql: bool) -> None:
+    """Create the tables that an SQL database needs, where they are missing.
+
+    Other storages need none. The statements are printed without asking the database.
+    """
+    backend = desk.runtime.backend
+    if not isinstance(backend, KeepsTables):
+        kind = type(backend).__name__
+        raise click.UsageError(f"Sessions are in a {kind}, which needs no tables.")
+    if as_sql:
+        click.echo(backend.ddl(), nl=False)
+        return
+    with desk.with_storage():
+        created = backend.create_tables()
+    click.echo("The tables were created." if created else "The tables are there.")
+
+
 @click.command()
 @json_option
 @pass_desk
@@ -203,7 +227,16 @@ def _progress(items: Sequence[T], label: str) -> Iterator[T]:
         yield from bar
 
 
-COMMANDS = (list_sessions, show, revoke, revoke_all, sweep, stats, check)
+COMMANDS = (
+    list_sessions,
+    show,
+    revoke,
+    revoke_all,
+    create_tables,
+    sweep,
+    stats,
+    check,
+)
 
 
 def sessions_group(sessions: ServerSession, app: Flask) -> AppGroup:

@@ -11,7 +11,8 @@ import click
 from flask import Flask
 
 from .display import escaped
-from .errors import BackendError
+from .errors import BackendError, ConfigurationError
+from .guard import reason
 
 if TYPE_CHECKING:
     from .extension import ServerSession
@@ -44,13 +45,13 @@ class Desk:
     def with_storage(self) -> Iterator[None]:
         """Say what is in the way of the storage, if something is."""
         outages: tuple[type[Exception], ...] = self.runtime.backend.errors
-        outages += (BackendError,)
+        outages += (BackendError, ConfigurationError)
         try:
             yield
         except outages as error:
-            reason = type(error.__cause__ or error).__name__
+            why = reason(error.__cause__ or error)
             raise StorageUnreachable(
-                f"The storage could not be reached, or refused ({reason})."
+                f"The storage could not be reached, or refused ({escaped(why)})."
             ) from error
 
     @contextmanager

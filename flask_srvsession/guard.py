@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from .backends.base import Backend, Cell, Token
-from .errors import BackendError
+from .errors import BackendError, ConfigurationError
 
 log = logging.getLogger("flask_srvsession")
 
@@ -36,6 +36,12 @@ def changing(operation: str) -> Iterator[None]:
         ) from error.__cause__
 
 
+def reason(error: BaseException) -> str:
+    """Return what may be said of `error`: the text of a client may hold a password."""
+    ours = isinstance(error, ConfigurationError)
+    return str(error) if ours else type(error).__name__
+
+
 class Guarded:
     """Calls a backend and translates what it raises.
 
@@ -57,9 +63,9 @@ class Guarded:
         began = self._timer()
         try:
             return call(*args, **kw)
-        except self.backend.errors as error:
+        except self._failures as error:
             quick = self._timer() - began < QUICK
-            log.error("storage failed at %s: %s", operation, type(error).__name__)  # noqa: TRY400
+            log.error("storage failed at %s: %s", operation, reason(error))  # noqa: TRY400
             raise BackendError(
                 operation, ambiguous=operation not in READS, quick=quick
             ) from error
@@ -72,6 +78,11 @@ class Guarded:
             if not error.quick:
                 raise
         return self.once(operation, call, *args, **kw)
+
+    @property
+    def _failures(self) -> tuple[type[Exception], ...]:
+        """A storage that is set up wrongly is as good as one that is down."""
+        return (ConfigurationError, *self.backend.errors)
 
     def get(self, key: str) -> Cell | None:
         return self.twice("load", self.backend.get, key)

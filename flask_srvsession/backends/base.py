@@ -162,3 +162,14 @@ class Replicated(Protocol):
         `keys` may be those of cells and the names of indexes. Waits for `replicas` of
         them, but not longer than for a command.
         """
+
+
+@runtime_checkable
+class KeepsTables(Protocol):
+    """A backend whose storage needs tables."""
+
+    def create_tables(self) -> bool:
+        """Create the tables if they are missing; return whether they were."""
+
+    def ddl(self) -> str:
+        """Return the statements that create the tables, for people's migrations."""

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Dialect
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..errors import ConfigurationError
+from . import sql_health
 from .base import EPOCH_ALONE, Added, Cell, Epoch, Token, new_epoch
+from .health import Finding
 from .index import is_full
 from .sql_engine import Database, parse_url
 from .sql_schema import Tables
-
-SWEEP_BATCH = 500
-SWEEP_MARGIN = 60
-"""Seconds; a process whose clock is ahead must not remove what is alive for others."""
+from .sql_sweep import LARGEST_BATCH, SWEEP_MARGIN, Sweep
 
 _TIMEOUT = 1.0
 _MIB = 1024 * 1024
 _MAX_BYTES = {"mysql": 8 * _MIB - 65536, "mariadb": 8 * _MIB - 65536}
 """Half of the servers' usual max_allowed_packet: each byte may have to be escaped."""
 _LONGEST = 512 * _MIB
-_SHORTEST_PAUSE = 0.005
 _ADDS = 3
 
 
@@ -61,7 +59,7 @@ class SQLBackend:
         self._clock = clock
         self._statements = _CellStatements(tables.cells)
         self.shared = not self._database.in_memory
-        self.max_bytes: int | None = _MAX_BYTES.get(url.get_backend_name(), _LONGEST)
+        self.max_bytes: int = _MAX_BYTES.get(url.get_backend_name(), _LONGEST)
         self.index = SQLIndex(self._database, tables, clock)
 
     @classmethod
@@ -130,19 +128,32 @@ class SQLBackend:
     def sweep(self) -> int:
         """Remove what expired more than a minute ago; return how many cells.
 
-        Runs in small batches that leave others time between them.
+        Runs in small transactions that leave others time between them.
         """
         now = self._now()
         due = now - SWEEP_MARGIN * 1000
-        return _Sweep(self._database, self._tables).run(due, now + EPOCH_ALONE * 1000)
+        return Sweep(self._database, self._tables).run(due, now + EPOCH_ALONE * 1000)
 
-    def create_tables(self) -> None:
-        """Create the tables that are missing."""
-        self._database.create_tables()
+    def create_tables(self) -> bool:
+        """Create the tables if they are missing; return whether they were."""
+        return self._database.create_tables()
 
     def ddl(self) -> str:
         """Return the statements that create the tables, for your own migrations."""
         return self._tables.ddl(self._database.engine.dialect)
+
+    def check(self) -> list[Finding]:
+        """Return what is wrong with database, connection and tables; creates none."""
+        with self._database.patient() as connection:
+            host, now = self._database.url.host, self._now()
+            return list(
+                sql_health.check(connection, host, self._tables, now, self.max_bytes)
+            )
+
+    def stats(self) -> dict[str, int]:
+        """Return how many records there are, alive and expired, and listed members."""
+        with self._database.patient() as connection:
+            return sql_health.stats(connection, self._tables, self._now())
 
     def close(self) -> None:
         """Close the connections of this process; the next call opens new ones."""
@@ -224,9 +235,10 @@ class SQLIndex:
         }
 
     def remove(self, name: str, members: Collection[str]) -> None:
-        if members:
-            gone = sorted(members)
-            self._database.write(self._statements.remove, index=name, gone=gone)
+        gone = sorted(members)
+        for at in range(0, len(gone), LARGEST_BATCH):
+            part = gone[at : at + LARGEST_BATCH]
+            self._database.write(self._statements.remove, index=name, gone=part)
 
     def members(self, name: str) -> list[str]:
         now = self._now()
@@ -307,86 +319,6 @@ class _IndexStatements:
         self.members = sa.select(m.member).where(
             m.name == index, m.expires > sa.bindparam("now")
         )
-
-
-class _Sweep:
-    """Removes what is due, in batches: never many rows under a lock at a time."""
-
-    def __init__(self, database: Database, tables: Tables) -> None:
-        self._database = database
-        cells, epochs, members = tables.cells, tables.epochs, tables.members
-        listed = sa.exists().where(members.c.name == epochs.c.name)
-        this_epoch = _key_of(epochs)
-        self._cells = _due(cells), sa.delete(cells).where(_key_of(cells))
-        self._members = _due(members), sa.delete(members).where(_key_of(members))
-        self._epochs = _due(epochs), sa.delete(epochs).where(this_epoch, ~listed)
-        self._keep = (
-            sa.update(epochs).where(this_epoch).values(expires=sa.bindparam("later"))
-        )
-
-    def run(self, due: int, later: int) -> int:
-        """Return how many cells were removed."""
-        removed = self._in_batches(due, later, *self._cells)
-        self._in_batches(due, later, *self._members)
-        # An epoch whose index still has members is looked at again `later`.
-        self._in_batches(due, later, *self._epochs, self._keep)
-        return removed
-
-    def _in_batches(
-        self, due: int, later: int, find: sa.Select[Any], *changes: sa.UpdateBase
-    ) -> int:
-        removed = 0
-        while True:
-            began = time.monotonic()
-            found, changed = self._database.transact(
-                lambda tx: _batch(tx, due, later, find, changes)
-            )
-            removed += changed
-            if found < SWEEP_BATCH:
-                return removed
-            # SQLite has one writer at a time: without a pause it would always be us.
-            time.sleep(max(_SHORTEST_PAUSE, time.monotonic() - began))
-
-
-def _batch(
-    tx: Connection,
-    due: int,
-    later: int,
-    find: sa.Select[Any],
-    changes: Sequence[sa.UpdateBase],
-) -> tuple[int, int]:
-    """Return how many rows were found, and how many the first change changed."""
-    locking = find.with_for_update(skip_locked=_can_skip_locked(tx.dialect))
-    rows = tx.execute(locking, {"due": due}).all()
-    if not rows:
-        return 0, 0
-    keys = [
-        {f"this_{name}": value for name, value in row._mapping.items()} for row in rows
-    ]
-    times = {"due": due, "later": later}
-    counts = [
-        tx.execute(change, [key | times for key in keys]).rowcount for change in changes
-    ]
-    return len(rows), counts[0]
-
-
-def _due(table: sa.Table) -> sa.Select[Any]:
-    due = table.c.expires <= sa.bindparam("due")
-    found = sa.select(*table.primary_key).where(due)
-    return found.order_by(table.c.expires).limit(SWEEP_BATCH)
-
-
-def _key_of(table: sa.Table) -> sa.ColumnElement[bool]:
-    """Return the condition for one row that was found, if it is still due."""
-    this = [c == sa.bindparam(f"this_{c.name}") for c in table.primary_key]
-    return sa.and_(*this, table.c.expires <= sa.bindparam("due"))
-
-
-def _can_skip_locked(dialect: Dialect) -> bool:
-    version = dialect.server_version_info or ()
-    if dialect.name == "postgresql":
-        return True
-    return version >= ((10, 6) if getattr(dialect, "is_mariadb", False) else (8, 0, 1))
 
 
 def _options(query: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,18 @@ import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, Row
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    IntegrityError,
+    NoSuchModuleError,
+)
 from sqlalchemy.pool import QueuePool
 
 from ..errors import ConfigurationError
@@ -20,8 +27,8 @@ from .sql_schema import Tables
 
 _KEPT = 16
 _RECYCLE = 30 * 60
-_CREATING = 15.0
-"""Seconds that creating the tables may take."""
+_PATIENCE = 15.0
+"""Seconds that creating the tables, or counting what is in them, may take."""
 _PAUSES = (0.001, 0.005, 0.02, 0.05)
 _POSTGRESQL_LEAST = 2
 """Seconds; the drivers round what is shorter up to this."""
@@ -33,9 +40,12 @@ _BEGIN = {
     "mysql": "START TRANSACTION",
     "mariadb": "START TRANSACTION",
 }
-_ROLLED_BACK_SQLSTATES = {"40001", "40P01"}
-_ROLLED_BACK_MYSQL = {1205, 1213}
-_BUSY = ("database is locked", "database table is locked")
+_ROLLED_BACK = (
+    *("40001", "40P01"),  # PostgreSQL
+    *("1205", "1213"),  # MySQL
+    *("database is locked", "database table is locked"),  # SQLite
+)
+_NO_TABLE = ("42P01", "1146", "no such table")
 
 _T = TypeVar("_T")
 
@@ -55,7 +65,7 @@ class Database:
     def __init__(
         self, url: URL, tables: Tables, timeout: float, options: dict[str, Any]
     ) -> None:
-        self._url = url
+        self.url = url
         self._tables = tables
         self._timeout = timeout
         self._options = options
@@ -113,17 +123,28 @@ class Database:
 
         return self._patiently(call, _lost_a_race)
 
-    def create_tables(self) -> None:
-        """Create the tables where they are missing; many may do so at once."""
+    def create_tables(self) -> bool:
+        """Create the tables where they are missing; many may do so at once.
+
+        Returns whether there was anything to create.
+        """
         if self._has_tables():
-            return
-        # The server is there, and may take its time: others may be at it, too.
-        patient = self.engine if self._is_sqlite else self._create_engine(_CREATING)
-        try:
-            self._create_with(patient)
-        finally:
-            if patient is not self.engine:
-                patient.dispose()
+            return False
+        # Others may be at it, too.
+        with self._patient() as engine:
+            self._create_with(engine)
+        return True
+
+    @contextmanager
+    def patient(self) -> Iterator[Connection]:
+        """Give a connection for what takes time, whether the tables are there or not.
+
+        A server that cannot be reached is an error within the timeout all the same.
+        """
+        with self.engine.connect():
+            pass
+        with self._patient() as engine, engine.connect() as connection:
+            yield connection
 
     def close(self) -> None:
         """Close the connections of this process; the next call opens new ones."""
@@ -138,7 +159,23 @@ class Database:
         with engine.connect() as connection:
             if self._is_sqlite:
                 _set_durable(connection, durable)
-            yield connection
+            try:
+                yield connection
+            except DBAPIError as error:
+                if _misses_a_table(error):
+                    self._ready.discard(engine)  # the next call finds out more
+                raise
+
+    @contextmanager
+    def _patient(self) -> Iterator[Engine]:
+        if self._is_sqlite:
+            yield self.engine
+            return
+        engine = self._create_engine(_PATIENCE)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
 
     def _create_with(self, engine: Engine) -> None:
         refused: DBAPIError | None = None
@@ -155,8 +192,8 @@ class Database:
             time.sleep(pause)
         raise ConfigurationError(
             f"The session tables {self._tables.name} are missing, and the database"
-            " refuses to create them. Create them as a user who may, with the backend's"
-            " create_tables(), or with what its ddl() returns."
+            " refuses to create them. Create them as a user who may, with flask"
+            " sessions create-tables or the statements that its option --sql prints."
         ) from refused
 
     def _has_tables(self) -> bool:
@@ -197,7 +234,7 @@ class Database:
         return call()
 
     def _create_engine(self, timeout: float) -> Engine:
-        url = self._url
+        url = self.url
         options: dict[str, Any] = {
             "isolation_level": "AUTOCOMMIT",
             "skip_autocommit_rollback": True,
@@ -243,9 +280,9 @@ class Database:
                 "write_timeout": whole,
             },
         }
-        name, _, driver = self._url.drivername.partition("+")
+        name, _, driver = self.url.drivername.partition("+")
         args = known.get("sqlite" if name == "sqlite" else driver, {})
-        return {key: arg for key, arg in args.items() if key not in self._url.query}
+        return {key: arg for key, arg in args.items() if key not in self.url.query}
 
     def _prepare_connections(self, engine: Engine, timeout: float) -> None:
         name = engine.dialect.name
@@ -272,6 +309,8 @@ class Database:
                 raise
 
         sa.event.listen(engine, "connect", prepare)
+        if self._is_sqlite and not self.in_memory:
+            _leave_replaced_files(engine)
         if engine.dialect.driver == "psycopg":
             punctual = _punctual_psycopg(timeout * 1.25)
 
@@ -323,6 +362,31 @@ def _is_in_memory(url: URL) -> bool:
     )
 
 
+def _leave_replaced_files(engine: Engine) -> None:
+    """Use no connection whose SQLite file was deleted or replaced since it was opened:
+    nobody else would see what it changes, a logout for example."""
+
+    def remember(connection: Any, record: Any) -> None:
+        path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
+        record.info["file"] = path, _identity(path)
+
+    def compare(connection: object, record: Any, fairy: object) -> None:
+        path, opened = record.info["file"]
+        if _identity(path) != opened:
+            raise DisconnectionError("the database file was replaced")
+
+    sa.event.listen(engine, "connect", remember)
+    sa.event.listen(engine, "checkout", compare)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        file = path.stat()
+    except FileNotFoundError:
+        return None
+    return file.st_dev, file.st_ino
+
+
 def _set_durable(connection: Connection, durable: bool) -> None:
     """Choose whether SQLite waits for the disk: for what was ended, it must.
 
@@ -348,12 +412,20 @@ def _roll_back(connection: Connection) -> None:
 
 def _did_nothing(error: DBAPIError) -> bool:
     """Return whether the database has undone the statement, and said so."""
+    return _says(error, _ROLLED_BACK)
+
+
+def _misses_a_table(error: DBAPIError) -> bool:
+    return _says(error, _NO_TABLE)
+
+
+def _says(error: DBAPIError, reasons: tuple[str, ...]) -> bool:
+    """Return whether the driver gives one of `reasons`: as the SQLSTATE or as the first
+    argument of its exception, be it a number or a text."""
     original: Any = error.orig
     state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-    if state is not None:
-        return state in _ROLLED_BACK_SQLSTATES
     code = next(iter(getattr(original, "args", ())), None)
-    return code in _ROLLED_BACK_MYSQL or str(code).startswith(_BUSY)
+    return str(state).startswith(reasons) or str(code).startswith(reasons)
 
 
 def _did_nothing_or_was_closed(error: DBAPIError) -> bool:

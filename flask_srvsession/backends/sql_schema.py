@@ -20,6 +20,15 @@ VERSION = 1
 _TABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,39}\.)?[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 
+class UnfitTables(ConfigurationError):
+    """The tables are there, but cannot be worked with."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
 class Tables:
     """The tables whose names begin with `name`, which may have a schema before it.
 
@@ -34,7 +43,7 @@ class Tables:
             )
         schema, _, base = name.rpartition(".")
         self.name = name
-        self._metadata = metadata = sa.MetaData(schema=schema or None)
+        metadata = sa.MetaData(schema=schema or None)
         self.cells = sa.Table(
             base,
             metadata,
@@ -72,26 +81,38 @@ class Tables:
             sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
             **_INNODB,
         )
+        self.all = metadata.sorted_tables
 
     def are_there(self, connection: Connection) -> bool:
-        """Return whether the tables are complete; raise if they are of another kind."""
-        layout = self.layout
-        if not sa.inspect(connection).has_table(layout.name, schema=layout.schema):
+        """Return whether the tables are complete, False if they were not yet created.
+
+        Raises :class:`UnfitTables` where they are of another layout, or damaged.
+        """
+        version = self._version(connection)
+        if version is None:
             return False
-        version = connection.execute(sa.select(sa.func.max(layout.c.version))).scalar()
-        if version not in (None, VERSION):
-            raise ConfigurationError(
+        if version != VERSION:
+            raise UnfitTables(
                 f"The session tables {self.name} have layout {version}, but this"
-                f" version of flask_srvsession works with layout {VERSION}. Migrate"
-                " them, or give another table name (srvsession_table in the URL)."
+                f" version of flask_srvsession works with layout {VERSION}.",
+                "Migrate them, or give another table name (srvsession_table in the"
+                " URL).",
             )
-        return version is not None
+        if missing := [t.fullname for t in self.all if not _is_there(t, connection)]:
+            raise UnfitTables(
+                f"Of the session tables, {', '.join(missing)} disappeared: sessions"
+                " that were listed there could not be ended any more.",
+                "Restore what is missing; or log everybody out: drop"
+                f" {', '.join(t.fullname for t in reversed(self.all))} and run flask"
+                " sessions create-tables.",
+            )
+        return True
 
     def create(self, connection: Connection) -> None:
         """Create what is missing; fails where somebody else is at it, too."""
         if self.are_there(connection):
             return
-        for table in self._metadata.sorted_tables:
+        for table in self.all:
             connection.execute(CreateTable(table, if_not_exists=True))
             for index in table.indexes:
                 index.create(connection, checkfirst=True)
@@ -99,16 +120,28 @@ class Tables:
         # they are complete.
         connection.execute(self.layout.insert().values(version=VERSION))
 
+    def _version(self, connection: Connection) -> int | None:
+        """Return the layout of complete tables."""
+        if not _is_there(self.layout, connection):
+            return None
+        last = sa.func.max(self.layout.c.version)
+        version: int | None = connection.execute(sa.select(last)).scalar()
+        return version
+
     def ddl(self, dialect: Dialect) -> str:
         """Return what :meth:`create` executes, as a script."""
         statements = []
-        for table in self._metadata.sorted_tables:
+        for table in self.all:
             indexes = sorted(table.indexes, key=lambda index: str(index.name))
             elements: list[Any] = [CreateTable(table), *map(CreateIndex, indexes)]
             statements += [str(e.compile(dialect=dialect)) for e in elements]
         name = dialect.identifier_preparer.format_table(self.layout)
         statements.append(f"INSERT INTO {name} (version) VALUES ({VERSION})")  # noqa: S608
         return "".join(f"{_tidy(statement)};\n" for statement in statements)
+
+
+def _is_there(table: sa.Table, connection: Connection) -> bool:
+    return sa.inspect(connection).has_table(table.name, schema=table.schema)
 
 
 def _tidy(statement: str) -> str:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from flask_srvsession.backends.sql import SWEEP_BATCH, SWEEP_MARGIN, SQLBackend
+from flask_srvsession.backends.sql import SQLBackend
+from flask_srvsession.backends.sql_sweep import LARGEST_BATCH, SWEEP_MARGIN
 from flask_srvsession.testing import BackendContract, FakeClock
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class Sweeping(SQLContract):
     def test_sweep_removes_all_that_expired_a_minute_ago(
         self, backend: SQLBackend
     ) -> None:
-        number = 2 * SWEEP_BATCH + 17
+        number = 2 * LARGEST_BATCH + 17
         self._fill(backend, number)
         backend.add("alive", b"x", 10 * MINUTE)
 
@@ -216,7 +217,7 @@ class Sweeping(SQLContract):
     def test_a_sweep_ends_where_most_epochs_are_still_needed(
         self, backend: SQLBackend
     ) -> None:
-        names = [{"name": f"user:{n}"} for n in range(SWEEP_BATCH + 10)]
+        names = [{"name": f"user:{n}"} for n in range(LARGEST_BATCH + 10)]
         epoch = {"epoch": "e", "spared": "", "expires": 0}
         member = {"member": "one", "expires": int((self.clock() + DAY) * 1000)}
         insert(backend, backend._tables.epochs, [name | epoch for name in names])
@@ -243,7 +244,7 @@ class Sweeping(SQLContract):
         assert backend.index.add("user", "one", epoch, MINUTE).value == "done"
 
     def test_saves_and_logins_go_on_during_a_sweep(self, backend: SQLBackend) -> None:
-        self._fill(backend, 8 * SWEEP_BATCH)
+        self._fill(backend, 8 * LARGEST_BATCH)
         self.clock.advance(DAY)
         epoch = backend.index.epoch("user")
         token = backend.add("busy", b"x", MINUTE)

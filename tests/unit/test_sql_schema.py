@@ -262,7 +262,7 @@ def test_tables_that_may_not_be_created_say_what_to_do(file: Path) -> None:
     execute(file, "PRAGMA journal_mode = WAL; CREATE TABLE other (x)")
     backend = SQLBackend(f"sqlite:///file:{file}?mode=ro&uri=true")
 
-    with pytest.raises(ConfigurationError, match="create_tables"):
+    with pytest.raises(ConfigurationError, match="create-tables"):
         backend.get("key")
 
     backend.close()
