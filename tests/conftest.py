@@ -12,11 +12,12 @@ from flask import Flask
 from flask_srvsession import ServerSession
 from flask_srvsession.backends import Backend, backend_from_url
 from flask_srvsession.backends.memory import MemoryBackend
+from flask_srvsession.backends.sql import SQLBackend
 from flask_srvsession.testing import FakeClock
 
 from .redis_topologies import redis_cluster, redis_sentinel
 from .servers import memcached_server, pytest_report_header, redis_server
-from .sql_servers import mariadb_server, postgres_server
+from .sql_servers import mariadb_server, postgres_server, sqlite_server
 
 __all__ = [
     "mariadb_server",
@@ -26,6 +27,7 @@ __all__ = [
     "redis_cluster",
     "redis_sentinel",
     "redis_server",
+    "sqlite_server",
 ]
 
 MakeApp = Callable[..., Flask]
@@ -37,14 +39,41 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["memory", "redis", "memcached"])
+STORAGES = ["memory", "redis", "memcached", "sqlite"]
+DATABASES = ["postgres", "mariadb"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "every_database: run on the database servers, too, not on SQLite only",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give what is marked ``every_database`` more storages, if it names none itself."""
+    test = metafunc.definition
+    named = [mark.args[0] for mark in test.iter_markers("parametrize")]
+    if "backend" not in metafunc.fixturenames or "backend" in named:
+        return
+    if test.get_closest_marker("every_database"):
+        every = [*STORAGES, *DATABASES]
+        test.add_marker(pytest.mark.parametrize("backend", every, indirect=True))
+
+
+@pytest.fixture(params=STORAGES)
 def backend(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[Backend]:
-    """Each backend in turn: real servers, keys of their own for each test."""
+    """Each storage in turn: real servers, keys of their own for each test."""
+    chosen: Any
     if request.param == "memory":
         yield MemoryBackend(clock=clock)
         return
     server = request.getfixturevalue(f"{request.param}_server")
-    chosen: Any = backend_from_url(server.url)
+    if request.param in ("redis", "memcached"):
+        chosen = backend_from_url(server.url)
+    else:
+        chosen = SQLBackend(server.url, clock=clock)
     yield chosen
     chosen.close()
 

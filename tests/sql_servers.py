@@ -22,6 +22,10 @@ from .servers import HOST, REQUIRED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import sqlalchemy as sa
+
+    from flask_srvsession.backends.sql import SQLBackend
+
 USER = "srvsession"
 PASSWORD = "not-a-secret"
 DATABASE = "srvsession"
@@ -155,6 +159,19 @@ def running_mariadb(*options: str) -> Iterator[SQLServer]:
         yield from _running(server)
 
 
+@dataclass(frozen=True)
+class SQLiteFile:
+    """What stands in for a server where the database is a file."""
+
+    url: str
+
+
+@pytest.fixture(scope="session")
+def sqlite_server(tmp_path_factory: pytest.TempPathFactory) -> SQLiteFile:
+    """A database in a file for all tests: they use keys or tables of their own."""
+    return SQLiteFile(f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/sessions.db")
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[SQLServer]:
     """A PostgreSQL server for all tests: they use keys or tables of their own."""
@@ -167,6 +184,12 @@ def mariadb_server() -> Iterator[SQLServer]:
     """A MariaDB server for all tests: they use keys or tables of their own."""
     with running_mariadb() as server:
         yield server
+
+
+def executed(backend: SQLBackend, statement: sa.Executable, rows: Any = None) -> Any:
+    """Execute a statement of the test's own behind the backend's back."""
+    with backend._database.engine.begin() as connection:
+        return connection.execute(statement, rows)
 
 
 def _running(server: SQLServer) -> Iterator[SQLServer]:

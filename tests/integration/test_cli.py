@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tests.conftest import MakeApp
     from tests.servers import Server
 
+pytestmark = pytest.mark.every_database
+
 ON_MEMORY = pytest.mark.parametrize("backend", ["memory"], indirect=True)
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\nID  \x9b31m\u202egnp.exe\x7f"
 SAFE: dict[str, Any] = {

@@ -8,16 +8,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from flask_srvsession import session
 from flask_srvsession.backends.memory import MemoryBackend
+from flask_srvsession.backends.sql import SQLBackend
 from flask_srvsession.testing import FakeClock
+from tests.sql_servers import executed
 
+from .devices import by_clock
 from .probes import Browser, CountingBackend, ask, login
 
 if TYPE_CHECKING:
     from flask_srvsession.backends import Backend
     from tests.conftest import MakeApp
+
+pytestmark = pytest.mark.every_database
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -32,10 +38,18 @@ def time_to_live(
     """Ask the store itself how many seconds a key has left."""
     if isinstance(backend, MemoryBackend):
         return lambda key: backend._stripe(key).items[key].deadline - clock()
+    if isinstance(backend, SQLBackend):
+        return lambda key: _deadline_in(backend, key) - clock()
     kind = request.node.callspec.params["backend"]
     server = request.getfixturevalue(f"{kind}_server")
     ask_server = _redis_time_to_live if kind == "redis" else _memcached_time_to_live
     return lambda key: ask_server((server.host, server.port), key)
+
+
+def _deadline_in(backend: SQLBackend, key: str) -> float:
+    cells = backend._tables.cells
+    found = sa.select(cells.c.expires).where(cells.c.id == key)
+    return float(executed(backend, found).scalar_one()) / 1000
 
 
 def _redis_time_to_live(address: tuple[str, int], key: str) -> float:
@@ -166,7 +180,7 @@ class TestIdleTimeout:
         key = browser.key
         assert backend.get(key)
 
-        if isinstance(backend, MemoryBackend):
+        if by_clock(backend):
             clock.advance(2)
         deadline = time.monotonic() + 5
         while backend.get(key) and time.monotonic() < deadline:

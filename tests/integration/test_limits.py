@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from flask_srvsession.testing import FakeClock
     from tests.conftest import MakeApp
 
+pytestmark = pytest.mark.every_database
+
 LIMIT = 3
 POLICIES = ["evict-oldest", "reject"]
 

@@ -29,6 +29,8 @@ from .apps import (
     use_flask_login,
 )
 
+pytestmark = pytest.mark.every_database
+
 MakeApp = Callable[..., Flask]
 
 

@@ -15,7 +15,6 @@ from flask_login import current_user, login_user, logout_user
 
 import flask_srvsession
 from flask_srvsession import BackendError, StaleLogin, session
-from flask_srvsession.backends.index import CellIndex, _Roll
 from flask_srvsession.serializers import MsgpackSerializer
 
 from .apps import (
@@ -29,7 +28,15 @@ from .apps import (
     stored,
     use_flask_login,
 )
-from .devices import alive, found, result_of, revoke_all, sessions, signed_in
+from .devices import (
+    alive,
+    found,
+    list_entries,
+    result_of,
+    revoke_all,
+    sessions,
+    signed_in,
+)
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -38,9 +45,12 @@ if TYPE_CHECKING:
     from flask_srvsession.testing import FakeClock
     from tests.conftest import MakeApp
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:datetime.datetime.utcnow:DeprecationWarning"  # in Flask-Login 0.6
-)
+pytestmark = [
+    pytest.mark.every_database,
+    pytest.mark.filterwarnings(
+        "ignore:datetime.datetime.utcnow:DeprecationWarning"  # in Flask-Login 0.6
+    ),
+]
 
 TIMEOUT = 0.3
 """Seconds that a call of a hanging storage takes: too long to be tried again."""
@@ -135,26 +145,12 @@ class TestFind:
         self, app: Flask, backend: Backend, odd: str
     ) -> None:
         browsers = signed_in(app, count=2)
-        add_entry(backend, index_name(app, 42), odd)
+        list_entries(backend, index_name(app, 42), [odd])
+        assert odd in backend.index.members(index_name(app, 42))
 
         assert {info.id for info in found(app)} == {b.id for b in browsers}
         assert revoke_all(app) == 2
         assert alive(browsers) == [False, False]
-
-
-def add_entry(backend: Any, name: str, odd: str) -> None:
-    """List something that no session of ours would be listed as."""
-    if isinstance(backend.index, CellIndex):
-        cell = backend.get(f"{name}:m")
-        roll = _Roll.load(cell.data)
-        assert roll is not None
-        members = {**roll.members, odd: roll.until}
-        data = _Roll(roll.stamp, roll.until, members).dump()
-        assert backend.swap(f"{name}:m", data, cell.token, 86400)
-    else:
-        until = (time.time() + 86400) * 1000
-        assert backend._client.zadd(f"{{{name}}}:m", {odd: until}) == 1
-    assert odd in backend.index.members(name)
 
 
 class TestAfterItsChangesWereDropped:

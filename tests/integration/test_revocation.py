@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from flask_srvsession.testing import FakeClock
     from tests.conftest import MakeApp
 
+pytestmark = pytest.mark.every_database
+
 
 @pytest.fixture
 def app(make_app: MakeApp) -> Flask:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from flask_srvsession.testing import FakeClock
     from tests.conftest import MakeApp
 
+pytestmark = pytest.mark.every_database
+
 
 class Crash(BaseException):
     """The process ends here: nothing cleans up."""

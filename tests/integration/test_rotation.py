@@ -37,6 +37,8 @@ from .probes import (
     set_cookies,
 )
 
+pytestmark = pytest.mark.every_database
+
 MakeApp = Callable[..., Flask]
 
 GRACE = 120

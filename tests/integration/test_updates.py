@@ -25,6 +25,8 @@ from .apps import (
     together,
 )
 
+pytestmark = pytest.mark.every_database
+
 MakeApp = Callable[..., Flask]
 
 
