@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from flask_srvsession.testing import FakeClock
 from tests.sql_servers import executed, running_postgres
 
 from .apps import Browser
-from .devices import DAY, alive, signed_in
+from .devices import DAY, alive, found, result_of, sessions, signed_in
 from .test_cli import SAFE, flask, printed
 
 if TYPE_CHECKING:
@@ -275,6 +275,127 @@ class TestStats:
     def test_are_empty_without_tables(self, app: Flask, backend: SQLBackend) -> None:
         assert printed(app, "stats") == {"backend": "SQLBackend"}
         assert tables_of(backend) == set()
+
+
+class Statements:
+    """What a backend executes, from now on."""
+
+    def __init__(self, backend: SQLBackend) -> None:
+        self.executed: list[tuple[str, Any]] = []
+        self._engine = backend._database.engine
+        sa.event.listen(self._engine, "before_cursor_execute", self._note)
+
+    def taken(self) -> list[str]:
+        """Return the first words of what was executed since the last time."""
+        words = [text.split()[0] for text, _ in self.executed]
+        self.executed.clear()
+        return [word for word in words if word != "PRAGMA"]
+
+    def plans(self) -> dict[str, list[str]]:
+        """Return for each statement how the database finds its rows."""
+        found = {
+            text: values
+            for text, values in self.executed
+            if text.startswith(("SELECT", "UPDATE", "DELETE"))
+        }
+        with self._engine.connect() as connection:
+            return {text: plan(connection, text, found[text]) for text in found}
+
+    def _note(
+        self, connection: Any, cursor: Any, text: str, values: Any, *rest: Any
+    ) -> None:
+        self.executed.append((text, values))
+
+
+def plan(connection: sa.Connection, statement: str, values: Any) -> list[str]:
+    """Return the steps in which rows are looked for."""
+    kind = connection.dialect.name
+    explain = "EXPLAIN QUERY PLAN" if kind == "sqlite" else "EXPLAIN"
+    rows = connection.exec_driver_sql(f"{explain} {statement}", values).mappings()
+    if kind == "sqlite":
+        return [row["detail"] for row in rows]
+    if kind == "postgresql":
+        return [row["QUERY PLAN"] for row in rows if "Scan" in row["QUERY PLAN"]]
+    return [row["type"] or row["Extra"] for row in rows]
+
+
+def goes_by_key(step: str) -> bool:
+    return (
+        "=?" in step  # SQLite
+        or "Index" in step  # PostgreSQL
+        or step in ("const", "ref", "range")  # MariaDB
+        or "const tables" in step
+    )
+
+
+class TestCost:
+    @pytest.fixture
+    def filled(self, app: Flask, backend: SQLBackend) -> Flask:
+        """An app among so many sessions that indexes are worth using."""
+        backend.get("warm")
+        tables, ends = backend._tables, int((backend._clock() + DAY) * 1000)
+        many = range(3000)
+        common = {"expires": ends}
+        cell = common | {"version": 1, "data": b"x"}
+        executed(backend, sa.insert(tables.cells), [cell | {"id": n} for n in many])
+        epoch = common | {"epoch": "e", "spared": ""}
+        executed(backend, sa.insert(tables.epochs), [epoch | {"name": n} for n in many])
+        member = common | {"member": "m"}
+        executed(
+            backend, sa.insert(tables.members), [member | {"name": n} for n in many]
+        )
+        for table in tables.all:
+            if (kind := backend._database.engine.dialect.name) != "sqlite":
+                what = "TABLE " if kind == "mariadb" else ""
+                executed(backend, sa.text(f"ANALYZE {what}{table.fullname}"))
+        return app
+
+    def test_of_a_request_is_a_statement_for_each_thing_it_does(
+        self, app: Flask, backend: SQLBackend
+    ) -> None:
+        browser = Browser(app)
+        Browser(app).set(a=1)
+        statements = Statements(backend)
+        acts = {
+            "begin": lambda: session.update(a=1),
+            "nothing": lambda: None,
+            "come back": lambda: str(session["a"]),
+            "read": lambda: str(session["a"]),
+            "change": lambda: session.update(a=session["a"] + 1),
+            "log out": lambda: session.destroy(),
+        }
+
+        taken = {}
+        for name, act in acts.items():
+            browser.do(act)
+            taken[name] = statements.taken()
+
+        assert taken == {
+            "begin": ["INSERT"],
+            "nothing": [],
+            "come back": ["SELECT", "UPDATE"],
+            "read": ["SELECT"],
+            "change": ["SELECT", "UPDATE"],
+            "log out": ["SELECT", "DELETE"],
+        }
+
+    def test_of_no_request_grows_with_the_tables(
+        self, filled: Flask, backend: SQLBackend
+    ) -> None:
+        statements = Statements(backend)
+        browser, *_ = signed_in(filled, 42, 3)
+        browser.do(lambda: session.update(a=len(session)))
+        browser.do(lambda: session.rotate())
+        found(filled)
+        result_of(browser, lambda: sessions.revoke_all(user_id=42, keep_current=True))
+        browser.do(lambda: session.destroy())
+
+        plans = statements.plans()
+
+        others = {s: p for s, p in plans.items() if not all(map(goes_by_key, p))}
+        assert others == {}
+        assert len(plans) >= 10
+        assert all(plans.values())
 
 
 class TestOutage:
