@@ -1,4 +1,7 @@
-"""A small shop with sign-in, as one would write it with flask_srvsession."""
+"""A small shop with sign-in, as one would write it with flask_srvsession.
+
+Left out is what has nothing to do with sessions: guessed passwords, e-mail.
+"""
 
 import os
 import secrets

@@ -1,7 +1,15 @@
 """The pages of one's own account: devices, password, and what a copied cookie gets."""
 
-from flask import Blueprint, abort, current_app, flash, redirect, request, url_for
-from flask import render_template as render
+from flask import (
+    Blueprint,
+    abort,
+    current_app,
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from ua_parser import parse
@@ -26,7 +34,7 @@ def browser_name(agent: str) -> str:
 @bp.get("/")
 def devices() -> ResponseReturnValue:
     found = auth.sessions.find(user_id=current_user.id)
-    return render("devices.html", devices=found[::-1])
+    return render_template("devices.html", devices=found[::-1])
 
 
 @bp.post("/devices/<session_id>/sign-out")
@@ -68,21 +76,21 @@ def password() -> ResponseReturnValue:
                 abort(409, "Your password was changed meanwhile.")
             flash("Your password is changed.")
             return sign_out_others()  # after the new password is stored
-    return render("password.html", error=error), 422 if error else 200
+    return render_template("password.html", error=error), 422 if error else 200
 
 
 @bp.route("/replay", methods=["GET", "POST"])
 def replay() -> ResponseReturnValue:
     """Show what a copy of this session's cookie gets, before and after signing out."""
     if request.method == "GET":
-        return render("replay.html")
+        return render_template("replay.html")
     before = _visit_with_copy()
     auth.sign_out()
-    return render("replay.html", answers=[before, _visit_with_copy()])
+    return render_template("replay.html", answers=[before, _visit_with_copy()])
 
 
 def _visit_with_copy() -> TestResponse:
     """Open the list of devices as somebody would who has copied the cookie."""
     thief = current_app.test_client(use_cookies=False)
     copied = {"Cookie": request.headers["Cookie"]}
-    return thief.get(url_for(".devices"), headers=copied)
+    return thief.get(url_for(".devices", _external=True), headers=copied)

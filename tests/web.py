@@ -21,7 +21,6 @@ class _Quiet(WSGIRequestHandler):
 def served(app: Flask) -> Iterator[str]:
     """Serve `app` from threads of this process; yield its URL."""
     server = make_server(HOST, 0, app, threaded=True, request_handler=_Quiet)
-    server.daemon_threads = True  # browsers keep connections open
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

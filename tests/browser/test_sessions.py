@@ -7,13 +7,17 @@ import time
 from collections.abc import Callable
 
 from flask import Flask
+from flask.typing import ResponseReturnValue
 from selenium.webdriver.common.by import By
 
+from example_app.shop import change_cart
 from flask_srvsession import session
 from flask_srvsession.testing import FakeClock
 from tests.example.browser import NEW_PASSWORD, PASSWORDS
 
 from .chromium import Browser
+
+View = Callable[[], ResponseReturnValue]
 
 CHROMIUM = "HeadlessChrome on Linux"
 
@@ -162,7 +166,6 @@ def test_an_outdated_copy_of_the_cookie_ends_the_session_for_all_who_have_it(
 def test_two_tabs_whose_requests_overlap_both_fill_the_cart(
     browser: Browser, app: Flask
 ) -> None:
-    change_cart = app.view_functions["shop.change_cart"]
     app.view_functions["shop.change_cart"] = _after_both_have_read(change_cart)
     for _ in range(2):
         browser.driver.switch_to.new_window("tab")
@@ -223,11 +226,11 @@ def test_the_cart_comes_along_when_signing_in_and_is_gone_after_signing_out(
     assert browser.cart() == {}
 
 
-def _after_both_have_read(view: Callable[..., object]) -> Callable[..., object]:
+def _after_both_have_read(view: View) -> View:
     """Hold two requests until each has read the session that both will change."""
     both = threading.Barrier(2)
 
-    def held_back() -> object:
+    def held_back() -> ResponseReturnValue:
         assert "cart" not in session
         both.wait(10)
         return view()

@@ -22,11 +22,6 @@ from example_app.client import Client, Refused
 
 from .browser import PASSWORDS
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -85,13 +80,13 @@ def test_there_is_no_secret_in_it() -> None:
 
 def test_the_image_is_made_of_what_is_there() -> None:
     steps = WEB["build"]["dockerfile_inline"].splitlines()
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = (ROOT / "pyproject.toml").read_text()
     copied = [shlex.split(step)[1:-1] for step in steps if step.startswith("COPY")]
     extras = re.search(r"\[([\w,]+)\]", WEB["build"]["dockerfile_inline"])
 
     assert all((ROOT / name).exists() for names in copied for name in names)
     assert extras
-    assert set(extras[1].split(",")) <= project["optional-dependencies"].keys()
+    assert all(f"\n{extra} = [" in project for extra in extras[1].split(","))
 
 
 # -- what it does ---------------------------------------------------------------------

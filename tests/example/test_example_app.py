@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from flask.typing import ResponseReturnValue
 
-from example_app import accounts, auth, create_app
+from example_app import accounts, auth, create_app, shop
 from example_app.account import browser_name
 from flask_srvsession import session
 
@@ -234,15 +235,14 @@ def test_two_tabs_that_fill_the_cart_at_once_lose_nothing(
     """The second request comes and goes after the first has read the cart."""
     form = {"csrf_token": browser.token("/"), "ware": "tea", "by": "1"}
     other.cookie = str(browser.cookie)
-    add = app.view_functions["shop.change_cart"]
     answers: list[int] = []
 
-    def overlapped() -> object:
+    def overlapped() -> ResponseReturnValue:
         assert session.get("cart") is None or answers
         if not answers:
             answers.append(0)
             answers[0] = other.client.post("/cart", data=form).status_code
-        return add()
+        return shop.change_cart()
 
     app.view_functions["shop.change_cart"] = overlapped
     browser.client.post("/cart", data={**form, "ware": ware})
