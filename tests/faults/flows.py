@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flask_srvsession import ServerSession, session
@@ -42,6 +42,8 @@ class Flow:
     """The response, if that tells something of the session."""
     later: float = 0
     """Seconds that pass between the session's last request and this one."""
+    is_connected: bool = True
+    """Whether the app's connection to the storage is open."""
     only_reads: bool = False
     """Whether it asks for no change, so that what it writes beside can wait."""
 
@@ -67,6 +69,7 @@ def _count() -> int:
 
 
 READ = Flow("read", lambda: session.get("n"), says="1", only_reads=True)
+FIRST_READ = replace(READ, name="first read", is_connected=False)
 CHANGE = Flow("change", _count, says="2", old={**USER, "n": 2})
 CREATE = Flow(
     "create", lambda: session.update(n=1), before=GONE, old=GONE, new=ANONYMOUS
@@ -106,6 +109,7 @@ ROTATION = Flow(
 
 FLOWS = [
     READ,
+    FIRST_READ,
     CHANGE,
     CREATE,
     LOGIN,

@@ -89,6 +89,8 @@ class Stage:
         self.old = browser.cookie
         self.browser = _browser(self.app, self.old)
         _soon(_browser(self.app, self._other.cookie), lambda: session["user_id"])
+        if not flow.is_connected:
+            self._backends[0].close()
         self._clock.advance(flow.later)
 
     def act(self, flow: Flow, trouble: Trouble) -> None:

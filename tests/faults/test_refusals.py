@@ -10,14 +10,25 @@ import redis
 
 from tests.servers import Server, running_redis
 
-from .flows import DESTROY, EMPTIED, FLOWS, GONE, READ, RENEWAL, REVOKE, ROTATION, Flow
+from .flows import (
+    DESTROY,
+    EMPTIED,
+    FIRST_READ,
+    FLOWS,
+    GONE,
+    READ,
+    RENEWAL,
+    REVOKE,
+    ROTATION,
+    Flow,
+)
 from .proxy import Disturbance, Proxy
 from .replicas import AT_ONCE, replicate, running_replica
 from .stage import Stage, broken_promises
 
 Refusal = Callable[[Proxy], AbstractContextManager[Disturbance]]
 
-READING = [READ, RENEWAL, ROTATION]
+READING = [READ, FIRST_READ, RENEWAL, ROTATION]
 """What needs no write: where a renewal or a rotation fails, it is done later."""
 ENDING = [DESTROY, EMPTIED, REVOKE]
 """What needs no memory."""

@@ -8,7 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from .conftest import Stages
-from .flows import CHANGE, CREATE, DESTROY, FLOWS, LOGIN, REVOKE_ALL, ROTATION, Flow
+from .flows import (
+    CHANGE,
+    CREATE,
+    DESTROY,
+    FIRST_READ,
+    FLOWS,
+    LOGIN,
+    REVOKE_ALL,
+    ROTATION,
+    Flow,
+)
 from .proxy import Fault
 from .stage import Stage, broken_promises
 
@@ -44,7 +54,9 @@ def test_all_commands_may_fail_from_one_on(
 
 
 @pytest.mark.parametrize(
-    "flow", [CHANGE, CREATE, LOGIN, DESTROY, REVOKE_ALL, ROTATION], ids=str
+    "flow",
+    [FIRST_READ, CHANGE, CREATE, LOGIN, DESTROY, REVOKE_ALL, ROTATION],
+    ids=str,
 )
 class TestPostgreSQL:
     """A transaction has many commands, and its last one decides."""
