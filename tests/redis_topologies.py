@@ -24,7 +24,7 @@ PATIENCE = 30.0
 """Seconds; what has not come about by then is stuck."""
 
 _FAILED_AFTER = 1000
-"""Milliseconds of silence after which the others of a cluster replace a server."""
+"""Milliseconds of silence after which a primary is replaced."""
 _SLOTS = 16384
 _REDIS = ["--bind", HOST, "--save", "", "--appendonly", "no"]
 _REDIS += ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]
@@ -41,7 +41,7 @@ class Servers:
         """Return a client of that very server."""
         known = self._clients.get(server.port)
         if known is None:
-            known = redis.Redis(server.host, server.port, socket_timeout=5)
+            known = redis.Redis(server.host, server.port, protocol=2, socket_timeout=5)
             self._clients[server.port] = known
         return known
 
@@ -252,18 +252,26 @@ class Watched(Servers):
         super().close()
 
     def _named_by(self, sentinel: Server) -> int:
-        _, port = self.ask(sentinel).sentinel_get_master_addr_by_name(SERVICE)
+        ask = self.ask(sentinel).execute_command
+        _, port = ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
         return int(port)
 
     def _sees_all(self, sentinel: Server) -> bool:
-        client = self.ask(sentinel)
-        state: Any = client.sentinel_master(SERVICE)
-        [replica] = client.sentinel_slaves(SERVICE)
+        primary = self._facts(sentinel, "MASTER")
+        replica = self._facts(sentinel, "REPLICAS")
         return (
-            state["flags"] == "master"
-            and state["num-other-sentinels"] == len(self.sentinels) - 1
+            primary["flags"] == "master"
+            and primary["num-other-sentinels"] == str(len(self.sentinels) - 1)
             and replica["flags"] == "slave"
         )
+
+    def _facts(self, sentinel: Server, about: str) -> dict[str, str]:
+        """Return what the sentinel knows of the primary, or of its only replica."""
+        facts: Any = self.ask(sentinel).execute_command("SENTINEL", about, SERVICE)
+        if about == "REPLICAS":
+            [facts] = facts
+        texts = [fact.decode() for fact in facts]
+        return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
 @contextmanager
@@ -373,7 +381,7 @@ def _sentinels(directory: Path, primary: Server, replica: Server) -> list[Server
         lines = [
             f"sentinel myid {myid}",
             f"sentinel monitor {SERVICE} {HOST} {primary.port} 2",
-            f"sentinel down-after-milliseconds {SERVICE} 500",
+            f"sentinel down-after-milliseconds {SERVICE} {_FAILED_AFTER}",
             f"sentinel failover-timeout {SERVICE} 1500",
             f"sentinel known-replica {SERVICE} {HOST} {replica.port}",
             *(f"sentinel known-sentinel {SERVICE} {HOST} {other}" for other in others),

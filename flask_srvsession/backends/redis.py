@@ -183,8 +183,9 @@ def _primaries(client: Any, keys: Collection[str]) -> Iterable[tuple[Any, str]]:
     """Return a client for each server that `keys` are on, with one of its keys."""
     if not is_cluster(client):
         return [(client, next(iter(keys)))]
-    nodes = {client.get_node_from_key(_tagged(key)): key for key in keys}
-    return [(client.get_redis_connection(node), key) for node, key in nodes.items()]
+    owners = [(client.get_node_from_key(_tagged(key)), key) for key in keys]
+    each = {node.name: (client.get_redis_connection(node), key) for node, key in owners}
+    return each.values()
 
 
 def _confirmed(primary: Any, key: str, replicas: int) -> int:

@@ -31,6 +31,8 @@ from .redis_deadline import (
 )
 
 TIMEOUT = 1.0
+CLUSTER_SINCE = (7, 4)
+"""The first redis-py that survives the failure of a cluster's server."""
 _ALIASES = {"valkey": "redis", "valkeys": "rediss"}
 _PORT, _SENTINEL_PORT = 6379, 26379
 _CONNECTIONS = {
@@ -193,6 +195,12 @@ def _for_sentinel(url: str) -> Any:
 
 
 def _for_cluster(url: str) -> Any:
+    if _version() < CLUSTER_SINCE:
+        raise ConfigurationError(
+            f"A cluster needs redis-py {'.'.join(map(str, CLUSTER_SINCE))} or newer,"
+            f" and this is {redis.__version__}: its threads close each other's"
+            " connections when a server fails."
+        )
     parts = urlsplit(url)
     connection_class, _ = _CONNECTIONS[parts.scheme]
     account, at, hosts = parts.netloc.rpartition("@")
@@ -229,6 +237,10 @@ def _ours() -> dict[str, Any]:
         "socket_connect_timeout": TIMEOUT,
         "retry": Retry(NoBackoff(), 0),
     }
+
+
+def _version() -> tuple[int, ...]:
+    return tuple(int(number) for number in redis.__version__.split(".")[:2])
 
 
 def _parse(url: str) -> tuple[tuple[str, int | None], dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask_srvsession import session
 from tests.integration.apps import PATIENCE, Browser, index_name
+from tests.redis_topologies import eventually
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -73,7 +74,8 @@ class User:
         return self.timed(lambda: f"{len(session)}").status_code == 200
 
     def stored(self) -> int:
-        """Return what their session says."""
+        """Return what their session says, once they are served."""
+        eventually(self.is_served)
         count: int = self.browser.values()["count"]
         return count
 

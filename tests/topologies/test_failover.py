@@ -174,6 +174,6 @@ def assert_nothing_is_wrong(users: list[User]) -> None:
     """All were served or met a 503 in time, and everything that was done counts."""
     for user in users:
         assert set(user.statuses) <= {200, 503}
-        assert user.lost == []
         assert user.slowest < PUNCTUAL
         assert user.stored() <= user.counted + user.perhaps
+        assert user.lost == []

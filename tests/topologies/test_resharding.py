@@ -71,9 +71,9 @@ def test_a_slot_that_moves_under_load_loses_nothing(
                     served_again(user)
 
     for user in users:
-        assert set(user.statuses) == {200}
+        assert set(user.statuses) <= {200, 503}
         assert user.lost == []
-        assert user.stored() == user.counted
+        assert user.counted <= user.stored() <= user.counted + user.perhaps
 
 
 @pytest.mark.parametrize("newcomer", [False, True], ids=["to a known", "to a new one"])
