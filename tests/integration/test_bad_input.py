@@ -1029,6 +1029,7 @@ SECRET_URLS = [
     "user:hunter2@localhost:6379",
     "hunter2",
     "//:hunter2@localhost",
+    ("redis://:hunter2@localhost:6379/0",),
     "",
 ]
 
@@ -1084,7 +1085,7 @@ class TestConfiguration:
         assert f"did you mean {nearest}" in str(refused.value)
 
     @pytest.mark.parametrize("url", SECRET_URLS)
-    def test_with_a_url_that_does_not_work_tells_no_secret(self, url: str) -> None:
+    def test_with_a_url_that_does_not_work_tells_no_secret(self, url: Any) -> None:
         app = _app(SRVSESSION_BACKEND=url)
 
         with pytest.raises(ConfigurationError) as refused:

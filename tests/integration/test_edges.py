@@ -110,3 +110,20 @@ def test_commands_name_an_index_that_there_is() -> None:
 
     assert result.exit_code == 2
     assert "--tenant 42" in result.output
+
+
+@pytest.mark.parametrize(("shared", "warnings"), [(False, 1), (True, 0)])
+def test_several_processes_that_do_not_share_their_sessions_are_warned_of_once(
+    caplog: pytest.LogCaptureFixture, shared: bool, warnings: int
+) -> None:
+    backend = MemoryBackend()
+    backend.shared = shared
+    ServerSession(app := app_with(), backend)
+    client = app.test_client()
+
+    client.get("/")
+    assert caplog.messages == []
+    for _ in range(2):
+        client.get("/", environ_overrides={"wsgi.multiprocess": True})
+
+    assert sum("runs several" in text for text in caplog.messages) == warnings

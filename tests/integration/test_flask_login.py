@@ -469,3 +469,15 @@ def test_several_apps_under_flask_login_do_not_hear_each_others_logins(
 
     assert cookie_headers(response) == []
     assert in_two.id == two_id
+
+
+def test_an_app_with_flasks_own_sessions_in_the_same_process_is_left_alone(
+    make_app: MakeApp,
+) -> None:
+    use_flask_login(make_app())
+    other = Flask("other")
+    other.secret_key = "a secret key that is only used by this test"
+    use_flask_login(other)
+    other.add_url_rule("/", view_func=lambda: str(login_user(User("42"))))
+
+    assert other.test_client().get("/").text == "True"

@@ -340,6 +340,17 @@ class TestRaisingReceiver:
         assert sets_cookie(response)
         assert browser.values()["user_id"] == 42
 
+    def test_a_login_at_the_limit_goes_through(self, make_app: MakeApp) -> None:
+        app = make_app(SRVSESSION_MAX_PER_KEY=1)
+        [oldest] = signed_in(app)
+        browser = Browser(app)
+
+        with session_revoked.connected_to(self.fail, sender=app):
+            response = browser.set(user_id=42)
+
+        assert response.status_code == 200
+        assert alive([oldest, browser]) == [False, True]
+
 
 class TestConnecting:
     def test_only_the_app_that_is_listened_to_is_heard(self, make_app: MakeApp) -> None:

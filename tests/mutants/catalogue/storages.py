@@ -332,14 +332,6 @@ MUTANTS = (
         tests=SQLITE,
     ),
     Mutant(
-        name="sweep-without-the-predicate-repeated",
-        file="backends/sql.py",
-        old='return sa.and_(*this, table.c.expires <= sa.bindparam("due"))',
-        new="return sa.and_(*this)",
-        breaks="a sweep does not remove what was renewed since it looked",
-        tests=("contract/test_sql.py",),
-    ),
-    Mutant(
         name="sweep-removes-the-epoch-of-who-is-listed",
         file="backends/sql.py",
         old="sa.delete(epochs).where(this_epoch, ~listed)",

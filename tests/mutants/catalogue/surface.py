@@ -121,7 +121,7 @@ MUTANTS = (
         old='or not environ.get("wsgi.multiprocess"):',
         new="or True:",
         breaks="sessions in memory warn where the server runs several processes",
-        tests=CONTEXTS,
+        tests=("integration/test_edges.py",),
     ),
     Mutant(
         name="commands-do-not-ask",
