@@ -70,10 +70,10 @@ def _all_apply(mutants: Sequence[Mutant]) -> bool:
 
 def _is_green(sound: Path, mutants: Sequence[Mutant]) -> bool:
     """Run what is to find the mutants without one: a red test would prove nothing."""
-    tests = sorted({test for mutant in mutants for test in mutant.tests})
+    tests = sorted({mutant.found_by for mutant in mutants})
     verdict = tested(sound, tests, WHOLE_SUITE)
     if verdict.outcome is Outcome.SURVIVED:
-        print(f"{len(tests)} first tests are green without a mutant", flush=True)
+        print(f"{len(tests)} tests are green without a mutant", flush=True)
         return True
     print(f"The tests are red without a mutant: {verdict.evidence}")
     return False

@@ -16,8 +16,8 @@ class Inapplicable(Exception):
 class Mutant:
     """In `file` of the package `old` becomes `new`, which breaks a promise.
 
-    `tests` are paths below tests/, of files or of something in them, that are likely
-    to find it: they run first.
+    `found_by` is the test that finds it, as pytest names it below tests/: it runs
+    first, all others only if it stays green.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Mutant:
     old: str
     new: str
     breaks: str
-    tests: tuple[str, ...]
+    found_by: str
 
     def applied_to(self, source: str) -> str:
         """Return the text of `file` with the defect in it."""

@@ -21,7 +21,7 @@ LEFT_OUT = "tests/mutants/"
 """The one part of the checkout that is not copied: its own test would find each mutant,
 since the text that it replaces is not there any more."""
 
-FIRST_TESTS = 300
+FIRST_TEST = 300
 WHOLE_SUITE = 1800
 """Seconds after which the tests count as red: a mutant may also hang."""
 
@@ -70,7 +70,7 @@ def tried(mutant: Mutant, sound: Path) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
         shutil.copytree(sound, directory, dirs_exist_ok=True)
         mutant.apply(Path(directory))
-        verdict = tested(Path(directory), mutant.tests, FIRST_TESTS)
+        verdict = tested(Path(directory), [mutant.found_by], FIRST_TEST)
         if verdict.outcome is Outcome.SURVIVED:
             verdict = tested(Path(directory), (), WHOLE_SUITE)
         return verdict

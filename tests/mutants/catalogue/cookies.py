@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from ..mutant import Mutant
 
-COOKIES = ("integration/test_cookies.py",)
-COMMANDS = ("integration/test_commands.py",)
-LIFETIMES = ("integration/test_lifetimes.py",)
-ROTATION = ("integration/test_rotation.py",)
-
 MUTANTS = (
     Mutant(
         name="every-request-loads-its-session",
@@ -18,7 +13,8 @@ MUTANTS = (
         "        session._load()\n"
         "        return session",
         breaks="an untouched session costs no command",
-        tests=COMMANDS,
+        found_by="integration/test_commands.py::TestRedis::"
+        "test_untouched_costs_nothing",
     ),
     Mutant(
         name="permanent-loads-the-session",
@@ -26,7 +22,8 @@ MUTANTS = (
         old="self._permanent = bool(value)",
         new="self._load()\n        self._permanent = bool(value)",
         breaks="to set permanent costs no command",
-        tests=COMMANDS,
+        found_by="integration/test_commands.py::TestRedis::"
+        "test_permanent_costs_nothing",
     ),
     Mutant(
         name="flask-logins-notes-load-the-session",
@@ -34,7 +31,8 @@ MUTANTS = (
         old='LOCAL_KEYS = frozenset({"_remember", "_remember_seconds"})',
         new="LOCAL_KEYS = frozenset()",
         breaks="under Flask-Login an untouched session costs no command",
-        tests=("integration/test_flask_login.py",),
+        found_by="integration/test_flask_login.py::"
+        "test_a_view_that_does_not_ask_who_is_there_loads_nothing",
     ),
     Mutant(
         name="every-read-writes",
@@ -42,7 +40,8 @@ MUTANTS = (
         old="or now - record.last_seen >= self.settings.touch_interval",
         new="or True",
         breaks="a reader writes once per touch interval",
-        tests=COMMANDS,
+        found_by="integration/test_lifetimes.py::TestTouchInterval::"
+        "test_limits_how_often_a_reader_writes",
     ),
     Mutant(
         name="no-read-renews",
@@ -50,7 +49,8 @@ MUTANTS = (
         old="or now - record.last_seen >= self.settings.touch_interval",
         new="",
         breaks="the idle timeout begins anew with each use",
-        tests=LIFETIMES,
+        found_by="integration/test_lifetimes.py::TestIdleTimeout::"
+        "test_begins_anew_with_each_use",
     ),
     Mutant(
         name="a-presented-session-is-taken-for-a-bots",
@@ -58,7 +58,8 @@ MUTANTS = (
         old="presented=held.record.presented or not held.created,",
         new="presented=held.record.presented,",
         breaks="a session gets its full time when it is presented",
-        tests=LIFETIMES,
+        found_by="integration/test_lifetimes.py::TestUnpresentedSession::"
+        "test_gets_its_full_time_when_it_is_presented",
     ),
     Mutant(
         name="an-empty-session-is-stored",
@@ -66,7 +67,8 @@ MUTANTS = (
         old="return State.NEW if self._draft else State.UNTOUCHED",
         new="return State.NEW",
         breaks="a session that stays empty is not stored",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestNothingIsStored::"
+        "test_and_no_cookie_set_for_a_session_that_stays_empty",
     ),
     Mutant(
         name="cookie-set-on-a-renewal",
@@ -74,7 +76,8 @@ MUTANTS = (
         old="if repeat and current and held.record.permanent:",
         new="if current:",
         breaks="no response re-sends the credential it was asked with",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestTheCookieIsNotSet::"
+        "test_by_a_renewal",
     ),
     Mutant(
         name="refresh-each-request-in-spite-of-rotation",
@@ -82,7 +85,8 @@ MUTANTS = (
         old="repeat=self._runtime.settings.rotate_every is None\n            and ",
         new="repeat=",
         breaks="no response re-sends the credential it was asked with",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestExpiry::"
+        "test_is_not_moved_by_a_use_of_the_session",
     ),
     Mutant(
         name="refresh-of-an-outdated-credential",
@@ -90,7 +94,8 @@ MUTANTS = (
         old="current = held.credential.generation == held.record.generation",
         new="current = True",
         breaks="an outdated cookie is not sent again",
-        tests=ROTATION,
+        found_by="integration/test_rotation.py::TestRotation::"
+        "test_turned_off_later_the_outdated_cookie_is_not_sent_again",
     ),
     Mutant(
         name="a-public-response-carries-a-successor",
@@ -98,7 +103,8 @@ MUTANTS = (
         old="fresh = not public and ",
         new="fresh = ",
         breaks="no successor on a response that a cache gives to others",
-        tests=ROTATION,
+        found_by="integration/test_rotation.py::TestRotation::"
+        "test_the_successor_is_withheld_from_a_response_that_is_public",
     ),
     Mutant(
         name="an-old-read-hands-out-a-successor",
@@ -106,7 +112,8 @@ MUTANTS = (
         old="self._store.clock() - held.read_at < rotation.FRESH",
         new="held.version is not None",
         breaks="a read that is a second old hands nothing out",
-        tests=ROTATION,
+        found_by="integration/test_rotation.py::TestRotation::"
+        "test_a_read_that_is_a_second_old_hands_nothing_out",
     ),
     Mutant(
         name="a-reader-of-an-ended-session-hands-out-a-successor",
@@ -114,7 +121,8 @@ MUTANTS = (
         old="self._held = replace(held, credential=None)  # it is gone: no cookie",
         new="pass",
         breaks="a response whose session was ended meanwhile sets no cookie",
-        tests=(*ROTATION, "integration/test_regressions.py"),
+        found_by="integration/test_regressions.py::TestSessionsThatEnd::"
+        "test_a_reader_whose_renewal_finds_it_gone_sends_no_cookie",
     ),
     Mutant(
         name="the-cookie-of-an-ended-session-is-not-deleted",
@@ -122,7 +130,8 @@ MUTANTS = (
         old="return Cookie.DELETE if self._delete_cookie and not held else Cookie.KEEP",
         new="return Cookie.KEEP",
         breaks="the cookie is deleted with the session",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestTheCookieIsDeleted::"
+        "test_with_the_session",
     ),
     Mutant(
         name="a-cookie-of-nobody-is-deleted",
@@ -130,7 +139,8 @@ MUTANTS = (
         old="return Cookie.DELETE if self._delete_cookie and not held else Cookie.KEEP",
         new="return Cookie.KEEP if held else Cookie.DELETE",
         breaks="only the cookie of a session that the request came with is deleted",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestNothingIsStored::"
+        "test_and_no_cookie_set_for_a_session_that_stays_empty",
     ),
     Mutant(
         name="the-cookie-is-deleted-with-other-attributes",
@@ -138,7 +148,8 @@ MUTANTS = (
         old="response.delete_cookie(name, **attributes)",
         new="response.delete_cookie(name)",
         breaks="the cookie is deleted with the attributes it was set with",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestTheCookieIsDeleted::"
+        "test_with_all_attributes_that_it_was_set_with",
     ),
     Mutant(
         name="the-cookie-can-be-read-by-scripts",
@@ -146,7 +157,8 @@ MUTANTS = (
         old='"httponly": self.get_cookie_httponly(app),',
         new='"httponly": False,',
         breaks="Flask's own keys decide the cookie",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestExpiry::"
+        "test_is_not_there_for_a_session_of_the_browser",
     ),
     Mutant(
         name="the-cookie-goes-out-unencrypted",
@@ -154,7 +166,8 @@ MUTANTS = (
         old='"secure": self.get_cookie_secure(app),',
         new='"secure": False,',
         breaks="Flask's own keys decide the cookie",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestTheCookieIsDeleted::"
+        "test_with_all_attributes_that_it_was_set_with",
     ),
     Mutant(
         name="no-vary",
@@ -162,7 +175,8 @@ MUTANTS = (
         old="if session.accessed:",
         new="if False:",
         breaks="a response that depends on the session varies on the cookie",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestVary::"
+        "test_names_the_cookie_for_each_kind_of_access",
     ),
     Mutant(
         name="vary-without-a-look",
@@ -170,7 +184,8 @@ MUTANTS = (
         old="if session.accessed:",
         new="if True:",
         breaks="a response for which nobody looked at the session can be cached",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestVary::"
+        "test_does_not_name_the_cookie_where_nobody_looked",
     ),
     Mutant(
         name="no-cache-control",
@@ -178,7 +193,8 @@ MUTANTS = (
         old="response.cache_control.no_store = True",
         new="pass",
         breaks="no cache stores a response with our cookie",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestCacheControl::"
+        "test_forbids_to_store_a_response_with_our_cookie",
     ),
     Mutant(
         name="the-cache-control-of-the-view-is-overruled",
@@ -186,7 +202,8 @@ MUTANTS = (
         old='if "Cache-Control" not in response.headers:',
         new="if True:",
         breaks="a Cache-Control of the view goes first",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestCacheControl::"
+        "test_of_the_view_goes_first",
     ),
     Mutant(
         name="the-cookie-outlives-the-session",
@@ -194,7 +211,8 @@ MUTANTS = (
         old="return min(expires, session.ends_at or expires)",
         new="return expires",
         breaks="a cookie never expires past the absolute end",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestExpiry::"
+        "test_is_never_past_the_absolute_end",
     ),
     Mutant(
         name="every-cookie-is-permanent",
@@ -202,7 +220,8 @@ MUTANTS = (
         old="if not isinstance(session, ServerSideSession) or not session.permanent:",
         new="if not isinstance(session, ServerSideSession):",
         breaks="the cookie of a session that is not permanent ends with the browser",
-        tests=COOKIES,
+        found_by="integration/test_cookies.py::TestExpiry::"
+        "test_is_not_there_for_a_session_of_the_browser",
     ),
     Mutant(
         name="any-number-of-cookies-is-tried",
@@ -210,7 +229,8 @@ MUTANTS = (
         old="MAX_COOKIES = 3\n",
         new="MAX_COOKIES = 300\n",
         breaks="at most three cookies of our name cost a command",
-        tests=("integration/test_login.py",),
+        found_by="integration/test_login.py::"
+        "test_more_than_three_cookies_of_ours_are_not_tried",
     ),
     Mutant(
         name="a-cookie-from-the-future-costs-a-command",
@@ -218,7 +238,8 @@ MUTANTS = (
         old="return ids.born(session_id) <= latest and now < self.ends_at(session_id)",
         new="return now < self.ends_at(session_id)",
         breaks="a cookie that cannot be alive costs no command",
-        tests=("integration/test_bad_input.py::TestCookie",),
+        found_by="integration/test_bad_input.py::TestCookie::"
+        "test_of_another_time_is_ignored",
     ),
     Mutant(
         name="a-cookie-past-its-end-costs-a-command",
@@ -226,6 +247,7 @@ MUTANTS = (
         old="return ids.born(session_id) <= latest and now < self.ends_at(session_id)",
         new="return ids.born(session_id) <= latest",
         breaks="a cookie that cannot be alive costs no command",
-        tests=LIFETIMES,
+        found_by="integration/test_lifetimes.py::TestAbsoluteLifetime::"
+        "test_costs_no_command_once_it_is_over",
     ),
 )

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from ..mutant import Mutant
 
-LOGOUT = ("integration/test_logout.py",)
-LOGIN = ("integration/test_login.py",)
-LIFETIMES = ("integration/test_lifetimes.py",)
-
 MUTANTS = (
     Mutant(
         name="save-stores-what-is-gone",
@@ -16,7 +12,8 @@ MUTANTS = (
         new="found = self._cells.swap(held, record) or ("
         "self._cells.add(held.id, record) and self._cells.reread(held))",
         breaks="no request in flight brings an ended session back",
-        tests=LOGOUT,
+        found_by="integration/test_logout.py::"
+        "test_a_writer_in_flight_leaves_the_session_dead_and_sends_no_cookie",
     ),
     Mutant(
         name="renewal-stores-what-is-gone",
@@ -25,7 +22,8 @@ MUTANTS = (
         new="found = self._cells.swap(held, record)\n"
         "        return found or (self._cells.add(held.id, record) and None)",
         breaks="no reader in flight brings an ended session back",
-        tests=LOGOUT,
+        found_by="integration/test_logout.py::"
+        "test_a_reader_in_flight_that_is_due_to_renew_the_session_leaves_it_dead",
     ),
     Mutant(
         name="destroy-gives-way-to-a-save",
@@ -33,7 +31,8 @@ MUTANTS = (
         old="if held and self._cells.delete(session_id, held.version):",
         new="if held and (self._cells.delete(session_id, held.version) or True):",
         breaks="a logout wins against any number of writers",
-        tests=LOGOUT,
+        found_by="integration/test_logout.py::"
+        "test_a_logout_wins_against_any_number_of_writers",
     ),
     Mutant(
         name="destroy-leaves-the-successor",
@@ -41,7 +40,8 @@ MUTANTS = (
         old="lived = self.destroy(content.successor)",
         new="lived = None",
         breaks="a logout in flight during a login ends what the session moved to",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_destroy_in_flight_during_a_login_ends_the_successor",
     ),
     Mutant(
         name="removal-of-the-user-leaves-the-successor",
@@ -49,7 +49,8 @@ MUTANTS = (
         old="self._store.destroy(successor.id)",
         new="pass",
         breaks="a logout by removal ends what the session moved to meanwhile",
-        tests=("integration/test_regressions.py::TestLogoutThatMeetsARotation",),
+        found_by="integration/test_regressions.py::TestLogoutThatMeetsARotation::"
+        "test_by_removal_of_the_user_ends_the_successor",
     ),
     Mutant(
         name="removal-of-the-user-ends-the-login-of-another",
@@ -57,7 +58,8 @@ MUTANTS = (
         old="key in was and successor.record.values.get(key) == was[key] for",
         new="key in was for",
         breaks="a logout does not end the login of somebody else meanwhile",
-        tests=("integration/test_regressions.py::TestLogoutThatMeetsARotation",),
+        found_by="integration/test_regressions.py::TestLogoutThatMeetsARotation::"
+        "test_does_not_end_the_login_of_somebody_else_meanwhile",
     ),
     Mutant(
         name="destroy-leaves-the-rivals",
@@ -65,7 +67,8 @@ MUTANTS = (
         old="for rival in self._rivals:",
         new="for rival in ():",
         breaks="a logout or login ends all sessions that the request came with",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_a_login_ends_all_sessions_that_it_came_with",
     ),
     Mutant(
         name="one-of-two-sessions-is-used",
@@ -73,7 +76,7 @@ MUTANTS = (
         old="if len(live) > 1:",
         new="if len(live) > 2:",
         breaks="of two live sessions in one request none is used",
-        tests=LOGIN,
+        found_by="integration/test_login.py::test_of_two_live_sessions_none_is_used",
     ),
     Mutant(
         name="destroy-keeps-the-remember-cookie",
@@ -81,7 +84,8 @@ MUTANTS = (
         old='self._local["_remember"] = "clear"  # Flask-Login',
         new="pass  # Flask-Login",
         breaks="after a logout Flask-Login's remember cookie logs nobody in again",
-        tests=("integration/test_flask_login.py",),
+        found_by="integration/test_flask_login.py::"
+        "test_a_logout_deletes_both_cookies_and_nobody_comes_back",
     ),
     Mutant(
         name="dropped-changes-begin-a-session",
@@ -89,7 +93,8 @@ MUTANTS = (
         old="anonymous = not held.record.bindings and all(",
         new="anonymous = True or all(",
         breaks="what somebody logged in had changed is dropped with the session",
-        tests=LOGOUT,
+        found_by="integration/test_logout.py::"
+        "test_a_writer_in_flight_leaves_the_session_dead_and_sends_no_cookie",
     ),
     Mutant(
         name="a-write-after-a-move-begins-a-session",
@@ -97,7 +102,8 @@ MUTANTS = (
         old="if self._superseded and not login:",
         new="if False:",
         breaks="no late anonymous cookie overwrites the one of the login",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_a_write_with_the_cookie_from_before_creates_nothing",
     ),
     Mutant(
         name="bind-of-an-ended-session-succeeds",
@@ -105,7 +111,8 @@ MUTANTS = (
         old="if self._held is None:  # it was ended meanwhile",
         new="if False:",
         breaks="a bind in flight is refused where the session was ended meanwhile",
-        tests=LOGOUT,
+        found_by="integration/test_logout.py::"
+        "test_bind_in_flight_is_refused_where_somebody_was_logged_in",
     ),
     Mutant(
         name="a-move-outlives-the-end",
@@ -113,7 +120,8 @@ MUTANTS = (
         old="self._withdraw(fresh)\n                return found",
         new="return fresh",
         breaks="who regenerates a session that is ended meanwhile gets no new one",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_a_request_in_flight_neither_brings_the_old_session_back_nor_sets_a_cookie",
     ),
     Mutant(
         name="the-old-id-lives-on-after-a-login",
@@ -121,7 +129,8 @@ MUTANTS = (
         old="found = self._retire(held, fresh.id)",
         new="found = Superseded(held.id, fresh.id)",
         breaks="the cookie from before a login is worth nothing after it",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_the_cookie_from_before_a_login_is_worth_nothing_after_it",
     ),
     Mutant(
         name="a-login-keeps-the-id",
@@ -129,7 +138,8 @@ MUTANTS = (
         old="if changes.cleared or self._login() is not Login.SAME:",
         new="if changes.cleared:",
         breaks="a login gives the session a new id",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_the_cookie_from_before_a_login_is_worth_nothing_after_it",
     ),
     Mutant(
         name="a-logout-by-removal-keeps-the-id",
@@ -137,7 +147,8 @@ MUTANTS = (
         old="if before is not None and after is None:",
         new="if False:",
         breaks="a copy from before the user was removed is worth nothing",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_a_copy_from_before_the_user_was_removed_is_worth_nothing",
     ),
     Mutant(
         name="clear-and-write-keeps-the-id",
@@ -145,7 +156,8 @@ MUTANTS = (
         old="if changes.cleared or self._login() is not Login.SAME:",
         new="if self._login() is not Login.SAME:",
         breaks="clear() and then writes give the session a new id",
-        tests=("integration/test_updates.py",),
+        found_by="integration/test_updates.py::"
+        "test_clear_and_write_takes_effect_under_a_new_id",
     ),
     Mutant(
         name="a-tombstone-is-loaded",
@@ -153,7 +165,8 @@ MUTANTS = (
         old="return self._superseded(content, credential, opened)",
         new="content = content.former",
         breaks="a tombstone is never loaded as a session",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_the_cookie_from_before_a_login_is_worth_nothing_after_it",
     ),
     Mutant(
         name="a-tombstone-keeps-the-content",
@@ -162,7 +175,7 @@ MUTANTS = (
         "operations=())",
         new="former = held.record",
         breaks="a tombstone has no content",
-        tests=LOGIN,
+        found_by="integration/test_login.py::test_the_tombstone_has_no_content",
     ),
     Mutant(
         name="a-tombstone-stays",
@@ -170,7 +183,7 @@ MUTANTS = (
         old="TOMBSTONE_TTL = 10\n",
         new="TOMBSTONE_TTL = 1000\n",
         breaks="a tombstone is gone after ten seconds",
-        tests=LOGIN,
+        found_by="integration/test_login.py::test_the_tombstone_stays_for_ten_seconds",
     ),
     Mutant(
         name="a-tombstone-tells-anybody-where-the-session-went",
@@ -178,7 +191,8 @@ MUTANTS = (
         old="return Superseded(credential.id, stone.successor if meant else None)",
         new="return Superseded(credential.id, stone.successor)",
         breaks="a forged cookie of the old id does not end the new session",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_a_forged_cookie_of_the_old_id_does_not_end_the_successor",
     ),
     Mutant(
         name="an-unknown-id-is-adopted",
@@ -195,7 +209,8 @@ MUTANTS = (
         "            version = self._cells.add(credential.id, content)\n"
         "        standing",
         breaks="an id that we signed but do not know is never adopted",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_an_unknown_id_that_we_seem_to_have_signed_is_never_adopted",
     ),
     Mutant(
         name="the-csrf-token-survives-a-login",
@@ -203,7 +218,8 @@ MUTANTS = (
         old="self._draft.pop(key, None)",
         new="pass",
         breaks="a CSRF token that was known before a login does not work after it",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_the_csrf_token_from_before_is_dropped",
     ),
     Mutant(
         name="flask-wtfs-copy-of-the-csrf-token-survives-a-login",
@@ -211,7 +227,8 @@ MUTANTS = (
         old="g.pop(key, None)  # Flask-WTF keeps a copy there",
         new="pass",
         breaks="a CSRF token that was known before a login does not work after it",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_a_form_token_made_after_the_login_in_the_same_request_works",
     ),
     Mutant(
         name="a-csrf-token-of-another-request-survives-a-login",
@@ -219,7 +236,8 @@ MUTANTS = (
         old="return replace(changes, removed={*changes.removed, *dropped})",
         new="return changes",
         breaks="a CSRF token that another request stores meanwhile is dropped, too",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_a_csrf_token_that_another_request_stores_meanwhile_is_dropped",
     ),
     Mutant(
         name="a-login-goes-on-with-the-old-life",
@@ -227,7 +245,8 @@ MUTANTS = (
         old="int(self.clock()) if login else ids.born(held.id)",
         new="ids.born(held.id)",
         breaks="a login begins a new life",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_a_login_begins_a_new_life_and_a_logout_goes_on_with_it",
     ),
     Mutant(
         name="a-rotation-begins-a-new-life",
@@ -235,7 +254,8 @@ MUTANTS = (
         old="int(self.clock()) if login else ids.born(held.id)",
         new="int(self.clock())",
         breaks="the absolute lifetime goes on over rotate()",
-        tests=LIFETIMES,
+        found_by="integration/test_lifetimes.py::TestAbsoluteLifetime::"
+        "test_goes_on_through_a_rotation",
     ),
     Mutant(
         name="the-absolute-lifetime-does-not-end-a-session",
@@ -243,7 +263,8 @@ MUTANTS = (
         old="return min(record.last_seen + idle, self.ends_at(session_id))",
         new="return record.last_seen + idle",
         breaks="a session ends at its absolute lifetime whatever its use",
-        tests=LIFETIMES,
+        found_by="integration/test_lifetimes.py::TestAbsoluteLifetime::"
+        "test_ends_a_session_whatever_its_use",
     ),
     Mutant(
         name="an-expired-record-is-served",
@@ -251,7 +272,8 @@ MUTANTS = (
         old="return self._clock() >= self.expires_at(session_id, record)",
         new="return False",
         breaks="a shorter lifetime reaches what is stored already",
-        tests=LIFETIMES,
+        found_by="integration/test_lifetimes.py::TestLifetimeChangedWhileRunning::"
+        "test_shortens_the_life_of_what_is_stored_already",
     ),
     Mutant(
         name="a-session-that-nobody-presents-lives-as-long",
@@ -259,7 +281,8 @@ MUTANTS = (
         old="if not record.presented and not record.bindings:",
         new="if False:",
         breaks="the session of a bot lives an hour at most",
-        tests=LIFETIMES,
+        found_by="integration/test_lifetimes.py::TestUnpresentedSession::"
+        "test_lives_an_hour",
     ),
     Mutant(
         name="a-stream-begins-a-session-without-a-cookie",
@@ -267,7 +290,8 @@ MUTANTS = (
         old="if self._response_left:",
         new="if False:",
         breaks="where the response has left no session begins nor gets a new id",
-        tests=("integration/test_updates.py",),
+        found_by="integration/test_updates.py::"
+        "test_a_stream_cannot_begin_a_session_and_says_so",
     ),
     Mutant(
         name="a-late-logout-ends-nothing",
@@ -275,7 +299,8 @@ MUTANTS = (
         old="late = standing is Standing.LATE",
         new="late = False",
         breaks="a logout by a cookie that was outdated meanwhile is a logout",
-        tests=("integration/test_regressions.py", *LOGOUT),
+        found_by="integration/test_regressions.py::TestDestroyWithAnotherTokenOfTheSession::"
+        "test_one_that_was_outdated_during_the_request_ends_it",
     ),
     Mutant(
         name="a-late-logout-that-meets-a-tombstone-ends-nothing",
@@ -283,7 +308,8 @@ MUTANTS = (
         old="meant = standing.admitted or standing is Standing.LATE",
         new="meant = standing.admitted",
         breaks="a logout by a cookie that was outdated meanwhile is a logout",
-        tests=("integration/test_regressions.py", *LOGOUT),
+        found_by="integration/test_regressions.py::TestDestroyWithAnotherTokenOfTheSession::"
+        "test_one_that_was_outdated_during_the_request_ends_it",
     ),
     Mutant(
         name="who-ends-their-own-session-keeps-its-cookie",
@@ -291,7 +317,8 @@ MUTANTS = (
         old="_current()._note_revoked()",
         new="pass",
         breaks="who ends their own session from outside loses its cookie",
-        tests=("integration/test_revocation.py",),
+        found_by="integration/test_revocation.py::TestRevoke::"
+        "test_of_ones_own_session_deletes_its_cookie",
     ),
     Mutant(
         name="what-does-not-decode-cannot-be-ended",
@@ -299,7 +326,8 @@ MUTANTS = (
         old="self._rivals = [arrival.held.id]",
         new="pass",
         breaks="a logout ends also a session that cannot be read",
-        tests=("integration/test_regressions.py",),
+        found_by="integration/test_regressions.py::TestSessionsThatEnd::"
+        "test_destroy_ends_one_with_a_value_that_does_not_decode",
     ),
     Mutant(
         name="what-turns-out-not-to-decode-cannot-be-ended",
@@ -307,6 +335,7 @@ MUTANTS = (
         old="self._rivals = ignored",
         new="pass",
         breaks="a logout ends also a session that cannot be read",
-        tests=("integration/test_regressions.py",),
+        found_by="integration/test_regressions.py::TestSessionsThatEnd::"
+        "test_destroy_ends_one_with_a_value_that_does_not_decode",
     ),
 )

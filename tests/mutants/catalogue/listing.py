@@ -4,14 +4,6 @@ from __future__ import annotations
 
 from ..mutant import Mutant
 
-REVOCATION = ("integration/test_revocation.py",)
-RACES = ("integration/test_revocation_races.py",)
-INPUT = ("integration/test_revocation_input.py",)
-STORAGE = ("integration/test_revocation_storage.py",)
-LIMITS = ("integration/test_limits.py",)
-LOGIN = ("integration/test_login.py",)
-CELLS = ("concurrency/test_cell_index.py",)
-
 MUTANTS = (
     Mutant(
         name="a-stale-login-is-let-in",
@@ -19,7 +11,8 @@ MUTANTS = (
         old="case Added.STALE:\n                    raise StaleLogin",
         new="case Added.STALE:\n                    return",
         breaks="no login slips through that was checked before a revoke_all",
-        tests=RACES,
+        found_by="integration/test_revocation_races.py::"
+        "test_no_login_slips_through_that_was_checked_before",
     ),
     Mutant(
         name="the-given-epoch-is-ignored",
@@ -27,7 +20,8 @@ MUTANTS = (
         old="epoch = epochs.get(binding) or epoch or self.epoch(binding)",
         new="epoch = epoch or self.epoch(binding)",
         breaks="no login slips through that was checked before a revoke_all",
-        tests=REVOCATION,
+        found_by="integration/test_revocation.py::TestEpoch::"
+        "test_refuses_a_login_that_was_checked_before",
     ),
     Mutant(
         name="a-carried-binding-gets-a-fresh-epoch",
@@ -35,7 +29,8 @@ MUTANTS = (
         old="epoch = epochs.get(binding) or epoch or self.epoch(binding)",
         new="epoch = epochs.get(binding) or self.epoch(binding)",
         breaks="a session that moves during a revoke_all is ended by it",
-        tests=(*RACES, "concurrency/test_interleavings.py"),
+        found_by="integration/test_revocation_races.py::"
+        "test_a_revocation_that_died_after_its_first_step_is_outlived_by_nobody",
     ),
     Mutant(
         name="a-revocation-does-not-end-the-epoch",
@@ -44,7 +39,8 @@ MUTANTS = (
         new="epoch = self._listing.epoch(binding)\n"
         "            entries = self._listing.entries(binding)",
         breaks="no login slips through that was checked before a revoke_all",
-        tests=RACES,
+        found_by="integration/test_revocation_races.py::"
+        "test_no_login_slips_through_that_was_checked_before",
     ),
     Mutant(
         name="a-new-session-is-not-listed",
@@ -52,7 +48,8 @@ MUTANTS = (
         old="self._list(session_id, record.bindings, replaced)",
         new="pass",
         breaks="a session is listed at every moment at which it is bound",
-        tests=REVOCATION,
+        found_by="integration/test_revocation.py::TestFind::"
+        "test_shows_all_devices_oldest_first_with_the_current_one_marked",
     ),
     Mutant(
         name="a-saved-session-is-listed-too-late",
@@ -64,7 +61,8 @@ MUTANTS = (
         "                found = self._cells.swap(held, record)\n"
         "                self._list(held.id, gained)",
         breaks="a session is listed before its record says so",
-        tests=RACES,
+        found_by="integration/test_revocation_races.py::"
+        "test_a_session_is_listed_at_every_moment_at_which_it_is_bound",
     ),
     Mutant(
         name="what-others-bind-during-a-move-is-not-listed",
@@ -72,7 +70,8 @@ MUTANTS = (
         old="self._list(fresh.id, _gained(before, bindings))",
         new="pass",
         breaks="what others bind during a login is listed for the new session",
-        tests=LOGIN,
+        found_by="integration/test_login.py::"
+        "test_what_others_bind_during_it_is_listed_for_the_new_session",
     ),
     Mutant(
         name="a-refused-login-leaves-a-session",
@@ -80,7 +79,7 @@ MUTANTS = (
         old="self._withdraw(fresh, error)\n            raise\n        return fresh",
         new="raise\n        return fresh",
         breaks="a refused login leaves nothing",
-        tests=LIMITS,
+        found_by="integration/test_limits.py::test_a_refused_login_leaves_no_record",
     ),
     Mutant(
         name="a-revocation-unlists-first",
@@ -89,7 +88,8 @@ MUTANTS = (
         new="epoch, entries, spared = self._fence(binding, spare)\n"
         "        self._listing.remove(binding, entries)",
         breaks="a revocation that died anywhere can be done again",
-        tests=RACES,
+        found_by="integration/test_revocation_races.py::"
+        "test_a_revocation_that_died_anywhere_can_be_done_again",
     ),
     Mutant(
         name="the-current-session-is-not-spared-by-the-fence",
@@ -97,7 +97,8 @@ MUTANTS = (
         old="listed = [entry(spare.id, stamp)] if spare and stamp else []",
         new="listed = []",
         breaks="keep_current never logs out a parallel request of the same browser",
-        tests=RACES,
+        found_by="integration/test_revocation_races.py::"
+        "test_keep_current_never_logs_out_a_parallel_request_of_the_same_browser",
     ),
     Mutant(
         name="keep-current-keeps-nobody",
@@ -105,7 +106,8 @@ MUTANTS = (
         old="kept = {held.id for held in (spare, spared) if held}",
         new="kept = set()",
         breaks="keep_current leaves exactly this session",
-        tests=REVOCATION,
+        found_by="integration/test_revocation.py::TestRevokeAll::"
+        "test_keep_current_leaves_exactly_this_one",
     ),
     Mutant(
         name="keep-current-ends-what-the-session-moves-to",
@@ -113,7 +115,8 @@ MUTANTS = (
         old="if held and held.record.replaces in traces:",
         new="if False:",
         breaks="a spared session survives its own rotation",
-        tests=("concurrency/test_stress.py",),
+        found_by="concurrency/test_stress.py::"
+        "test_a_spared_session_is_alive_whoever_uses_it_while_it_moves",
     ),
     Mutant(
         name="a-spared-session-cannot-move",
@@ -121,7 +124,8 @@ MUTANTS = (
         old="spared = self._listing.spared(held.id, record.bindings)",
         new="spared = {}",
         breaks="a spared session survives its own rotation",
-        tests=(*RACES, "concurrency/test_stress.py"),
+        found_by="concurrency/test_stress.py::"
+        "test_a_spared_session_is_alive_whoever_uses_it_while_it_moves",
     ),
     Mutant(
         name="a-session-that-moved-twice-is-not-spared",
@@ -137,7 +141,8 @@ MUTANTS = (
         old="if held is None or (binding and binding not in held.record.bindings):",
         new="if held is None:",
         breaks="revoke with a wrong owner ends nothing",
-        tests=REVOCATION,
+        found_by="integration/test_revocation.py::TestRevoke::"
+        "test_with_a_wrong_owner_ends_nothing",
     ),
     Mutant(
         name="revoke-by-a-former-id-finds-nothing",
@@ -145,7 +150,8 @@ MUTANTS = (
         old="return self._follow(content.successor)",
         new="return None",
         breaks="a session is revoked by its former id just after a rotation",
-        tests=("integration/test_regressions.py",),
+        found_by="integration/test_regressions.py::TestSessionsThatEnd::"
+        "test_one_is_revoked_by_its_former_id_just_after_a_rotation",
     ),
     Mutant(
         name="an-unknown-index-finds-nothing",
@@ -153,7 +159,8 @@ MUTANTS = (
         old="if index not in indexes:",
         new="if False:",
         breaks="an unknown index is a TypeError: finding nothing would fail open",
-        tests=INPUT,
+        found_by="integration/test_revocation_input.py::"
+        "test_an_unknown_index_or_an_impossible_value_is_a_type_error",
     ),
     Mutant(
         name="an-index-value-and-its-text-differ",
@@ -161,7 +168,8 @@ MUTANTS = (
         old="return str.__str__(value)",
         new="return repr(value)",
         breaks='42 and "42" are the same user',
-        tests=INPUT,
+        found_by="integration/test_revocation_input.py::"
+        "test_a_value_and_its_str_are_the_same",
     ),
     Mutant(
         name="true-is-the-user-1",
@@ -169,7 +177,8 @@ MUTANTS = (
         old="if isinstance(value, int) and not isinstance(value, bool):",
         new="if isinstance(value, int):",
         breaks="values that only look alike are different",
-        tests=INPUT,
+        found_by="integration/test_revocation_input.py::"
+        "test_an_unknown_index_or_an_impossible_value_is_a_type_error",
     ),
     Mutant(
         name="one-user-poses-as-another",
@@ -177,7 +186,8 @@ MUTANTS = (
         old='f"{len(self.index)}:{self.index}:{self.value}"',
         new='f"{self.value}"',
         breaks="one user cannot pose as a value of another index",
-        tests=INPUT,
+        found_by="integration/test_revocation_input.py::"
+        "test_the_same_value_in_two_indexes_is_two",
     ),
     Mutant(
         name="find-shows-who-has-left",
@@ -185,7 +195,8 @@ MUTANTS = (
         old="if isinstance(content, Record) and binding in content.bindings",
         new="if isinstance(content, Record)",
         breaks="find follows a session to another user",
-        tests=REVOCATION,
+        found_by="integration/test_revocation.py::TestFind::"
+        "test_leaves_out_who_left_but_could_not_be_unlisted",
     ),
     Mutant(
         name="find-unlists-what-it-cannot-read",
@@ -193,7 +204,8 @@ MUTANTS = (
         old="if found[session_id] == absent]",
         new="if found[session_id][0] is None]",
         breaks="what is there but cannot be read stays listed",
-        tests=("integration/test_regressions.py",),
+        found_by="integration/test_regressions.py::TestFind::"
+        "test_does_not_unlist_what_it_cannot_read",
     ),
     Mutant(
         name="find-in-the-order-of-ids",
@@ -201,7 +213,8 @@ MUTANTS = (
         old="key=lambda held: (ids.born(held.id), held.id)",
         new="key=lambda held: held.id",
         breaks="find shows the oldest session first",
-        tests=REVOCATION,
+        found_by="integration/test_revocation.py::TestFind::"
+        "test_shows_all_devices_oldest_first_with_the_current_one_marked",
     ),
     Mutant(
         name="the-ended-stay-listed",
@@ -209,7 +222,7 @@ MUTANTS = (
         old="self.remove(binding, [entry(session_id, stamp)])",
         new="pass",
         breaks="a logout unlists the session",
-        tests=("integration/test_logout.py", *STORAGE),
+        found_by="integration/test_logout.py::test_nothing_of_it_is_left_in_the_store",
     ),
     Mutant(
         name="a-save-leaves-its-former-entry",
@@ -217,7 +230,8 @@ MUTANTS = (
         old="self._unlist_former(found, held.record.bindings, listed)",
         new="pass",
         breaks="a session that changes its user is unlisted where it was",
-        tests=REVOCATION,
+        found_by="integration/test_revocation.py::TestFind::"
+        "test_follows_a_session_whose_index_key_changes",
     ),
     Mutant(
         name="a-save-unlists-its-own-entry",
@@ -226,7 +240,8 @@ MUTANTS = (
         "kept}",
         new="gone = dict(bindings)",
         breaks="a session is listed at every moment at which it is bound",
-        tests=RACES,
+        found_by="integration/test_revocation_races.py::"
+        "test_a_session_is_listed_at_every_moment_at_which_it_is_bound",
     ),
     Mutant(
         name="load-does-not-ask-the-index",
@@ -234,7 +249,8 @@ MUTANTS = (
         old="if not any(sessions.values()) or not self._is_fenced():",
         new="if True:",
         breaks="where an index may be lost, a session without its epoch is dead",
-        tests=STORAGE,
+        found_by="integration/test_revocation_storage.py::TestMany::"
+        "test_a_load_reads_no_member_list",
     ),
     Mutant(
         name="fenced-load-is-never-chosen-by-itself",
@@ -242,7 +258,8 @@ MUTANTS = (
         old='return self._backend.once("load", lambda: self._backend.backend.evicts)',
         new="return False",
         breaks="where an index may be lost, a session without its epoch is dead",
-        tests=STORAGE,
+        found_by="integration/test_revocation_storage.py::TestMany::"
+        "test_a_load_reads_no_member_list",
     ),
     Mutant(
         name="peek-does-not-ask-the-index",
@@ -250,7 +267,8 @@ MUTANTS = (
         old="if held and self._listing.admits(held.id, held.record.bindings):",
         new="if held:",
         breaks="a session without its epoch is dead, whoever asks",
-        tests=STORAGE,
+        found_by="integration/test_revocation_storage.py::TestLoss::"
+        "test_without_its_epoch_a_session_is_not_shown_by_its_id",
     ),
     Mutant(
         name="find-does-not-ask-the-index",
@@ -258,7 +276,8 @@ MUTANTS = (
         old="live = [held for held in live if held.id in admitted]",
         new="pass",
         breaks="a session without its epoch is dead, whoever asks",
-        tests=STORAGE,
+        found_by="integration/test_revocation_storage.py::TestLoss::"
+        "test_without_its_epoch_a_session_is_dead",
     ),
     Mutant(
         name="no-limit",
@@ -266,7 +285,8 @@ MUTANTS = (
         old="limit=self._settings.max_per_key,",
         new="limit=None,",
         breaks="a user has at most MAX_PER_KEY sessions",
-        tests=LIMITS,
+        found_by="integration/test_limits.py::"
+        "test_a_login_at_the_limit_ends_the_oldest",
     ),
     Mutant(
         name="the-limit-is-one-too-high",
@@ -274,7 +294,8 @@ MUTANTS = (
         old="for other in others}) >= limit",
         new="for other in others}) > limit",
         breaks="a user has at most MAX_PER_KEY sessions",
-        tests=LIMITS,
+        found_by="integration/test_limits.py::"
+        "test_a_login_at_the_limit_ends_the_oldest",
     ),
     Mutant(
         name="the-limit-is-one-too-high-in-redis",
@@ -282,7 +303,7 @@ MUTANTS = (
         old="others >= tonumber(ARGV[4])",
         new="others > tonumber(ARGV[4])",
         breaks="a user has at most MAX_PER_KEY sessions",
-        tests=("contract/test_redis.py",),
+        found_by="contract/test_redis.py::TestRedis::test_a_limit_is_kept",
     ),
     Mutant(
         name="the-youngest-makes-room",
@@ -290,7 +311,8 @@ MUTANTS = (
         old="dead = [min(taken.values(), key=_oldest)]",
         new="dead = [max(taken.values(), key=_oldest)]",
         breaks="a login at the limit ends the oldest session",
-        tests=LIMITS,
+        found_by="integration/test_limits.py::"
+        "test_a_login_at_the_limit_ends_the_oldest",
     ),
     Mutant(
         name="reject-makes-room",
@@ -298,7 +320,8 @@ MUTANTS = (
         old='if self.settings.max_per_key_policy == "reject":',
         new="if False:",
         breaks="a login at the limit is refused where the policy says so",
-        tests=LIMITS,
+        found_by="integration/test_limits.py::"
+        "test_a_login_at_the_limit_is_refused_and_leaves_nothing",
     ),
     Mutant(
         name="the-dead-take-up-places",
@@ -306,7 +329,7 @@ MUTANTS = (
         old="if not isinstance(content, Record):\n            return False",
         new="if not isinstance(content, Record):\n            return True",
         breaks="what has expired does not count",
-        tests=LIMITS,
+        found_by="integration/test_limits.py::test_what_has_expired_does_not_count",
     ),
     Mutant(
         name="a-login-that-failed-takes-up-a-place",
@@ -314,7 +337,8 @@ MUTANTS = (
         old="return content.presented or self.clock() - content.last_seen < DELIVERY",
         new="return True",
         breaks="what nobody presents does not count for ever",
-        tests=(*LIMITS, "integration/test_regressions.py"),
+        found_by="integration/test_limits.py::"
+        "test_a_login_that_nobody_came_back_with_makes_room_after_a_minute",
     ),
     Mutant(
         name="a-session-counts-against-itself",
@@ -322,7 +346,8 @@ MUTANTS = (
         old="return same_session or place(member) == place(other)",
         new="return False",
         breaks="a session does not count against what it is regenerated to",
-        tests=LIMITS,
+        found_by="integration/test_limits.py::"
+        "test_a_session_does_not_count_itself_when_it_is_renewed",
     ),
     Mutant(
         name="a-moved-session-takes-another-place",
@@ -330,7 +355,8 @@ MUTANTS = (
         old='bindings[binding] = f"{epoch}.{known or mark}"',
         new='bindings[binding] = f"{epoch}.{mark}"',
         breaks="a session and what it is regenerated to take up one place",
-        tests=(*LIMITS, *LOGIN),
+        found_by="integration/test_limits.py::"
+        "test_a_session_does_not_count_itself_when_it_is_renewed",
     ),
     Mutant(
         name="the-index-forgets-before-the-session-ends",
@@ -338,7 +364,8 @@ MUTANTS = (
         old="ttl = max(1, self.ends_at(session_id) - int(self.clock()))",
         new="ttl = self.settings.idle_timeout",
         breaks="a session that is used for long stays listed",
-        tests=("integration/test_lifetimes.py", *STORAGE),
+        found_by="integration/test_revocation_storage.py::TestExpiry::"
+        "test_who_is_active_stays_listed_beyond_the_idle_timeout",
     ),
     Mutant(
         name="no-epoch-check",
@@ -346,7 +373,8 @@ MUTANTS = (
         old="if seen.head.epoch != expect:",
         new="if False:",
         breaks="an add with an old epoch is stale",
-        tests=("contract/test_memory.py",),
+        found_by="contract/test_memory.py::TestMemory::"
+        "test_add_with_an_old_epoch_is_stale",
     ),
     Mutant(
         name="a-fence-does-not-restamp",
@@ -354,7 +382,8 @@ MUTANTS = (
         old="return head.epoch, self._restamp(name, seen.roll, head)",
         new="return head.epoch, list(seen.roll.members)",
         breaks="a fence misses nobody",
-        tests=CELLS,
+        found_by="concurrency/test_cell_index.py::"
+        "test_every_order_of_steps_keeps_the_index_whole",
     ),
     Mutant(
         name="a-fence-forgets-whom-it-spared",
@@ -362,7 +391,8 @@ MUTANTS = (
         old="head = _Head(new_epoch(), until, tuple(spare))",
         new="head = _Head(new_epoch(), until)",
         breaks="the spared stay admitted until the next fence",
-        tests=("contract/test_memory.py",),
+        found_by="contract/test_memory.py::TestMemory::"
+        "test_the_spared_stay_admitted_until_the_next_fence",
     ),
     Mutant(
         name="a-lost-list-is-begun-again-under-its-epoch",
@@ -370,7 +400,8 @@ MUTANTS = (
         old="self._end_epoch_of_lost_roll(name, head_cell, head)",
         new="self._write_roll(name, None, _Roll(head.epoch, head.until, {}))",
         breaks="who is not listed any more does not live on",
-        tests=(*CELLS, *STORAGE),
+        found_by="integration/test_revocation_storage.py::TestLoss::"
+        "test_after_a_lost_member_list_nobody_lives_on_unlisted",
     ),
     Mutant(
         name="another-fence-is-taken-for-ours",
@@ -378,7 +409,8 @@ MUTANTS = (
         old="if roll is not None and roll.stamp == head.epoch:",
         new="if roll is not None:",
         breaks="a fence misses nobody",
-        tests=CELLS,
+        found_by="concurrency/test_cell_index.py::"
+        "test_every_order_of_steps_keeps_the_index_whole",
     ),
     Mutant(
         name="the-epoch-runs-out-before-its-members",
@@ -386,7 +418,8 @@ MUTANTS = (
         old="if seen.head.until >= until:",
         new="if True:",
         breaks="an epoch lives as long as who is listed under it",
-        tests=("contract/test_memory.py", "integration/test_lifetimes.py"),
+        found_by="integration/test_lifetimes.py::TestLongLife::"
+        "test_of_somebody_logged_in_is_listed_as_long",
     ),
     Mutant(
         name="an-epoch-comes-back",
@@ -394,7 +427,7 @@ MUTANTS = (
         old="return secrets.token_hex(8)",
         new='return "0" * 16',
         breaks="an epoch that was left never comes back",
-        tests=("contract/test_memory.py",),
+        found_by="contract/test_memory.py::TestMemory::test_an_epoch_stays",
     ),
     Mutant(
         name="anything-is-looked-up-as-an-id",
@@ -402,7 +435,8 @@ MUTANTS = (
         old="if not ids.is_id(session_id):",
         new="if False:",
         breaks="the key of an index is no session",
-        tests=INPUT,
+        found_by="integration/test_revocation_input.py::"
+        "test_an_id_that_nobody_has_is_no_session",
     ),
     Mutant(
         name="none-is-a-user",
@@ -410,6 +444,7 @@ MUTANTS = (
         old="if value is not None:",
         new="if True:",
         breaks="a session whose key is None belongs to nobody",
-        tests=INPUT,
+        found_by="integration/test_revocation_input.py::"
+        "test_a_session_whose_key_is_none_belongs_to_nobody",
     ),
 )

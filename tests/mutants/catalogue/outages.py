@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from ..mutant import Mutant
 
-OUTAGES = ("integration/test_outages.py",)
-GUARD = ("unit/test_guard.py",)
-URLS = ("unit/test_backend_urls.py",)
-
 MUTANTS = (
     Mutant(
         name="500-instead-of-503",
@@ -15,7 +11,7 @@ MUTANTS = (
         old='description = "The session storage cannot be reached. Please try again."',
         new='description = "The session storage cannot be reached."\n    code = 500',
         breaks="an outage is a 503",
-        tests=("unit/test_errors.py",),
+        found_by="unit/test_errors.py::test_an_outage_is_a_503",
     ),
     Mutant(
         name="a-refused-login-is-a-500",
@@ -24,7 +20,7 @@ MUTANTS = (
         'Please sign in again."',
         new='description = "Please sign in again."\n    code = 500',
         breaks="a refused login is a 409",
-        tests=("unit/test_errors.py",),
+        found_by="unit/test_errors.py::test_a_refusal_is_a_409",
     ),
     Mutant(
         name="an-outage-at-the-end-is-flasks-bare-500",
@@ -32,7 +28,8 @@ MUTANTS = (
         old="except (BackendError, SessionRefused) as error:",
         new="except SessionRefused as error:",
         breaks="a write that fails turns the response into the app's 503",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestWriteAtTheEnd::"
+        "test_turns_the_response_into_a_503",
     ),
     Mutant(
         name="an-error-page-that-fails-is-a-500",
@@ -40,7 +37,8 @@ MUTANTS = (
         old='withheld = FAILURE in environ and status.startswith("500")',
         new="withheld = False",
         breaks="an outage is a 503 also where error pages use the session",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestRead::"
+        "test_answers_503_also_where_error_pages_use_the_session",
     ),
     Mutant(
         name="every-500-is-an-outage",
@@ -48,7 +46,8 @@ MUTANTS = (
         old="if FAILURE not in environ or self._propagates():",
         new="if FAILURE not in environ:",
         breaks="where an app lets exceptions through, an outage is one, too",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestRead::"
+        "test_hides_no_other_failure_where_exceptions_are_let_through",
     ),
     Mutant(
         name="an-outage-is-a-logout",
@@ -59,7 +58,8 @@ MUTANTS = (
         "        except BackendError:\n"
         "            return None",
         breaks="an outage is not taken for a logout",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestRead::"
+        "test_is_not_taken_for_a_logout",
     ),
     Mutant(
         name="a-logout-is-taken-for-granted",
@@ -70,7 +70,8 @@ MUTANTS = (
         "        except BackendError:\n"
         "            return True",
         breaks="a logout that could not be done raises",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestDestroy::"
+        "test_that_cannot_be_confirmed_raises_and_leaves_the_cookie",
     ),
     Mutant(
         name="a-create-is-repeated",
@@ -78,7 +79,8 @@ MUTANTS = (
         old='return self.once("create",',
         new='return self.twice("create",',
         breaks="what could take effect twice is never tried again",
-        tests=GUARD,
+        found_by="unit/test_guard.py::"
+        "test_what_could_take_effect_twice_is_never_tried_again",
     ),
     Mutant(
         name="a-swap-is-repeated",
@@ -86,7 +88,8 @@ MUTANTS = (
         old='return self.once("save",',
         new='return self.twice("save",',
         breaks="what could take effect twice is never tried again",
-        tests=GUARD,
+        found_by="unit/test_guard.py::"
+        "test_what_could_take_effect_twice_is_never_tried_again",
     ),
     Mutant(
         name="an-ambiguous-create-is-repeated-with-the-same-key",
@@ -94,7 +97,8 @@ MUTANTS = (
         old="for retry in (True, False):\n            session_id = ids.new_id(born)",
         new="session_id = ids.new_id(born)\n        for retry in (True, False):",
         breaks="a KEY is never used twice: the delayed create could come back",
-        tests=("concurrency/test_interleavings.py", "integration/test_login.py"),
+        found_by="concurrency/test_interleavings.py::"
+        "test_a_request_keeps_the_promises_with_a_fault",
     ),
     Mutant(
         name="nothing-is-tried-again",
@@ -102,7 +106,7 @@ MUTANTS = (
         old="if not error.quick:\n                raise\n        return self.once",
         new="raise\n        return self.once",
         breaks="after a restart of the server the first request works",
-        tests=GUARD,
+        found_by="unit/test_guard.py::test_what_may_happen_twice_is_tried_again",
     ),
     Mutant(
         name="who-has-waited-waits-again",
@@ -110,7 +114,8 @@ MUTANTS = (
         old="if not error.quick:\n                raise\n        return self.once",
         new="pass\n        return self.once",
         breaks="a client waits for one timeout, never for two",
-        tests=GUARD,
+        found_by="unit/test_guard.py::"
+        "test_who_has_waited_for_a_timeout_does_not_wait_again",
     ),
     Mutant(
         name="a-logout-waits-for-each-index",
@@ -118,7 +123,8 @@ MUTANTS = (
         old="if not error.quick:\n                    return",
         new="if False:\n                    return",
         breaks="a client waits for one timeout, never for two",
-        tests=("integration/test_regressions.py::TestARequestWaitsForOneTimeout",),
+        found_by="integration/test_regressions.py::TestARequestWaitsForOneTimeout::"
+        "test_for_a_logout_with_several_indexes",
     ),
     Mutant(
         name="the-failure-of-a-request-is-forgotten",
@@ -126,7 +132,8 @@ MUTANTS = (
         old="self._accessed = True\n        if self._failure:",
         new="self._accessed = True\n        if False:",
         breaks="a request waits for one timeout however often it tries",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestRead::"
+        "test_waits_once_however_often_the_view_tries",
     ),
     Mutant(
         name="a-lookup-waits-for-itself",
@@ -134,7 +141,8 @@ MUTANTS = (
         old="if failure := _current()._failure:",
         new="if failure := None:",
         breaks="a request waits for one timeout however it asks",
-        tests=("integration/test_regressions.py::TestARequestWaitsForOneTimeout",),
+        found_by="integration/test_regressions.py::TestARequestWaitsForOneTimeout::"
+        "test_for_each_way_to_ask_after_another",
     ),
     Mutant(
         name="a-failed-renewal-fails-the-request",
@@ -142,7 +150,8 @@ MUTANTS = (
         old='log.warning("session %s was not renewed: %s", held.id, error)',
         new="raise",
         breaks="a renewal that fails is logged and swallowed",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestWriteAtTheEnd::"
+        "test_that_is_a_renewal_is_swallowed",
     ),
     Mutant(
         name="a-failed-unlisting-fails-the-logout",
@@ -150,7 +159,8 @@ MUTANTS = (
         old='log.warning("session %s is still listed: %s", session_id, error)',
         new="raise",
         breaks="a logout is done where only the list could not be told",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestDestroy::"
+        "test_is_done_where_only_the_list_could_not_be_told",
     ),
     Mutant(
         name="a-failure-is-never-ambiguous",
@@ -158,7 +168,7 @@ MUTANTS = (
         old="ambiguous=operation not in READS",
         new="ambiguous=False",
         breaks="what is left ambiguous is reported as ambiguous",
-        tests=GUARD,
+        found_by="unit/test_guard.py::test_a_failure_says_what_failed_and_why",
     ),
     Mutant(
         name="a-failed-read-is-ambiguous",
@@ -166,7 +176,7 @@ MUTANTS = (
         old="ambiguous=operation not in READS",
         new="ambiguous=True",
         breaks="the failure of what changes nothing is not ambiguous",
-        tests=(*GUARD, "integration/test_edges.py"),
+        found_by="unit/test_guard.py::test_a_failure_says_what_failed_and_why",
     ),
     Mutant(
         name="a-failed-response-keeps-its-headers",
@@ -174,7 +184,8 @@ MUTANTS = (
         old="response.headers.clear()",
         new="pass",
         breaks="nothing is left of the response that failed",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestWriteAtTheEnd::"
+        "test_leaves_nothing_of_the_failed_response",
     ),
     Mutant(
         name="a-failed-stream-is-left-open",
@@ -182,7 +193,8 @@ MUTANTS = (
         old='if callable(close := getattr(response.response, "close", None)):',
         new="if callable(close := None):",
         breaks="nothing is left of the response that failed",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestWriteAtTheEnd::"
+        "test_turns_streamed_responses_too",
     ),
     Mutant(
         name="a-refused-login-is-tried-again-at-the-end",
@@ -190,7 +202,8 @@ MUTANTS = (
         old="except Exception:\n            self._forget_changes()",
         new="except ImportError:\n            self._forget_changes()",
         breaks="a refused login does not log in at the end of the request",
-        tests=("integration/test_login.py",),
+        found_by="integration/test_login.py::"
+        "test_a_refused_bind_that_the_view_catches_does_not_log_in_at_the_end",
     ),
     Mutant(
         name="a-login-that-failed-is-tried-again-at-the-end",
@@ -198,7 +211,8 @@ MUTANTS = (
         old="case _ if self._failure:\n                    raise self._failure",
         new="case _ if False:\n                    raise self._failure",
         breaks="a login that loses the store does not log in at the end",
-        tests=("integration/test_login.py", *OUTAGES),
+        found_by="integration/test_login.py::"
+        "test_a_bind_that_loses_the_store_and_is_caught_does_not_log_in_at_the_end",
     ),
     Mutant(
         name="redis-py-retries",
@@ -206,7 +220,8 @@ MUTANTS = (
         old='"retry": Retry(NoBackoff(), 0),',
         new='"retry": Retry(NoBackoff(), 3),',
         breaks="no client repeats a command by itself",
-        tests=URLS,
+        found_by="unit/test_backend_urls.py::"
+        "test_redis_clients_that_we_build_give_up_after_a_second",
     ),
     Mutant(
         name="redis-waits-for-ever",
@@ -214,7 +229,8 @@ MUTANTS = (
         old='"socket_timeout": TIMEOUT,',
         new='"socket_timeout": 60.0,',
         breaks="an outage is answered within one timeout",
-        tests=URLS,
+        found_by="unit/test_backend_urls.py::"
+        "test_redis_clients_that_we_build_give_up_after_a_second",
     ),
     Mutant(
         name="a-client-that-retries-is-not-warned-about",
@@ -222,7 +238,8 @@ MUTANTS = (
         old="if (retries := _retries(client)) > 0:",
         new="if (retries := 0):",
         breaks="a client that repeats commands by itself is warned about",
-        tests=URLS,
+        found_by="unit/test_backend_urls.py::"
+        "test_a_client_that_retries_is_warned_about",
     ),
     Mutant(
         name="a-client-that-asks-replicas-is-taken",
@@ -230,7 +247,8 @@ MUTANTS = (
         old="if _asks_replicas(client):",
         new="if False:",
         breaks="no replica is asked, which may still have a session that was ended",
-        tests=URLS,
+        found_by="unit/test_backend_urls.py::"
+        "test_a_client_that_asks_replicas_is_refused",
     ),
     Mutant(
         name="a-client-that-decodes-is-taken",
@@ -238,7 +256,7 @@ MUTANTS = (
         old="if client.get_encoder().decode_responses:",
         new="if False:",
         breaks="a client that decodes is a ConfigurationError",
-        tests=URLS,
+        found_by="unit/test_backend_urls.py::test_a_client_that_decodes_is_refused",
     ),
     Mutant(
         name="memcached-moves-silently",
@@ -251,7 +269,8 @@ MUTANTS = (
         "\n"
         "    def _cas(",
         breaks="a memcached that is down is an error, not a reason to look elsewhere",
-        tests=("contract/test_memcached.py",),
+        found_by="contract/test_memcached.py::"
+        "test_a_server_that_is_down_is_an_error_and_nobody_looks_elsewhere",
     ),
     Mutant(
         name="memcached-outages-are-misses",
@@ -259,7 +278,8 @@ MUTANTS = (
         old="default_noreply=False,",
         new="default_noreply=False,\n                ignore_exc=True,",
         breaks="an outage is not taken for a logout",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestRead::"
+        "test_is_not_taken_for_a_logout",
     ),
     Mutant(
         name="memcached-does-not-answer-a-delete",
@@ -267,7 +287,8 @@ MUTANTS = (
         old='return bool(self._call("delete", key, noreply=False))',
         new='return bool(self._call("delete", key, noreply=True))',
         breaks="a logout is confirmed by the server",
-        tests=("contract/test_memcached.py", *OUTAGES),
+        found_by="contract/test_memcached.py::TestMemcached::"
+        "test_delete_without_a_token_deletes",
     ),
     Mutant(
         name="memcached-keeps-closed-connections",
@@ -275,7 +296,8 @@ MUTANTS = (
         old="for _ in range(len(pool.free)):",
         new="for _ in range(0):",
         breaks="after a restart of the server the first request works",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestAfterwards::"
+        "test_after_a_restart_the_first_request_works",
     ),
     Mutant(
         name="sql-repeats-a-write-on-a-closed-connection",
@@ -283,7 +305,8 @@ MUTANTS = (
         old="return self._patiently(call, _did_nothing)\n",
         new="return self._patiently(call, _did_nothing_or_was_closed)\n",
         breaks="what could take effect twice is never tried again",
-        tests=("unit/test_sql_schema.py",),
+        found_by="unit/test_sql_schema.py::"
+        "test_a_write_on_a_closed_connection_is_not_repeated",
     ),
     Mutant(
         name="sql-takes-a-commit-for-granted",
@@ -291,7 +314,8 @@ MUTANTS = (
         old='raise CommitFailed("the database did not confirm a commit") from error',
         new="return",
         breaks="a commit without an answer is an error",
-        tests=("unit/test_sql_schema.py",),
+        found_by="unit/test_sql_schema.py::"
+        "test_a_commit_without_an_answer_is_an_error_and_not_repeated",
     ),
     Mutant(
         name="sql-timeouts-add-up",
@@ -299,7 +323,8 @@ MUTANTS = (
         old="if not may_repeat(error) or time.monotonic() >= deadline:",
         new="if not may_repeat(error):",
         breaks="a database that stays locked is an error after one timeout",
-        tests=("unit/test_sql_schema.py", "contract/test_sql.py"),
+        found_by="unit/test_sql_schema.py::"
+        "test_a_database_that_stays_locked_is_an_error_after_a_second",
     ),
     Mutant(
         name="a-logout-is-tried-once",
@@ -307,7 +332,8 @@ MUTANTS = (
         old='return self.twice("destroy",',
         new='return self.once("destroy",',
         breaks="a logout of which one answer is lost is done",
-        tests=(*GUARD, "integration/test_logout.py"),
+        found_by="integration/test_logout.py::"
+        "test_a_logout_of_which_one_answer_is_lost_is_done",
     ),
     Mutant(
         name="a-create-is-tried-once",
@@ -315,7 +341,8 @@ MUTANTS = (
         old="if not (retry and error.quick):",
         new="if True:",
         breaks="a create of which the answer is lost is made with a fresh KEY",
-        tests=("integration/test_login.py", *OUTAGES),
+        found_by="integration/test_outages.py::TestAfterwards::"
+        "test_after_a_restart_the_first_request_works",
     ),
     Mutant(
         name="a-durable-logout-does-not-wait",
@@ -323,7 +350,8 @@ MUTANTS = (
         old="if not (count and keys):",
         new="if True:",
         breaks="a durable logout survives a failover",
-        tests=("integration/test_durable.py",),
+        found_by="integration/test_durable.py::"
+        "test_without_enough_replicas_it_is_a_503_and_the_session_is_ended",
     ),
     Mutant(
         name="too-few-replicas-are-enough",
@@ -331,7 +359,8 @@ MUTANTS = (
         old="if confirmed < count:",
         new="if False:",
         breaks="without enough replicas a durable logout raises NotReplicated",
-        tests=("integration/test_durable.py",),
+        found_by="integration/test_durable.py::"
+        "test_without_enough_replicas_it_is_a_503_and_the_session_is_ended",
     ),
     Mutant(
         name="a-durable-logout-is-done-where-nobody-knows-of-replicas",
@@ -339,7 +368,8 @@ MUTANTS = (
         old="if count:\n            self._known()",
         new="pass",
         breaks="where replicas are unknown nothing is done",
-        tests=("integration/test_durable.py",),
+        found_by="integration/test_durable.py::"
+        "test_where_replicas_are_unknown_it_is_refused_before_anything_is_done",
     ),
     Mutant(
         name="replicas-vouch-for-one-connection-only",
@@ -347,7 +377,8 @@ MUTANTS = (
         old='pipeline.set(f"{_tagged(key)}:w", b"", px=1000)',
         new="pass",
         breaks="what another connection wrote counts for a durable logout",
-        tests=("integration/test_durable.py",),
+        found_by="integration/test_durable.py::"
+        "test_what_another_connection_wrote_counts_as_well",
     ),
     Mutant(
         name="sentinels-may-name-a-replica",
@@ -355,7 +386,7 @@ MUTANTS = (
         old='if role not in (b"master", "master"):',
         new="if False:",
         breaks="no replica is asked, which may still have a session that was ended",
-        tests=("contract/test_redis.py", *URLS),
+        found_by="contract/test_redis.py::TestRedisBehindSentinel::TODO",
     ),
     Mutant(
         name="redis-is-not-given-its-scripts-again",
@@ -363,7 +394,8 @@ MUTANTS = (
         old="return self._client.eval(self._text, *given)",
         new="raise",
         breaks="after SCRIPT FLUSH everything works as before",
-        tests=("contract/test_redis.py::TestRedis",),
+        found_by="contract/test_redis.py::TestRedis::"
+        "test_swap_replaces_what_its_token_stands_for",
     ),
     Mutant(
         name="a-turned-response-is-still-a-file",
@@ -371,6 +403,7 @@ MUTANTS = (
         old="response.direct_passthrough = False",
         new="pass",
         breaks="a write that fails turns streamed responses, too",
-        tests=OUTAGES,
+        found_by="integration/test_outages.py::TestWriteAtTheEnd::"
+        "test_turns_streamed_responses_too",
     ),
 )

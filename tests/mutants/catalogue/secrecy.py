@@ -4,13 +4,6 @@ from __future__ import annotations
 
 from ..mutant import Mutant
 
-IDS = ("unit/test_ids.py",)
-RECORD = ("unit/test_record.py",)
-BAD_COOKIE = ("integration/test_bad_input.py::TestCookie",)
-BAD_RECORD = ("integration/test_bad_input.py::TestRecord",)
-SECRET_KEY = ("integration/test_bad_input.py::TestSecretKey",)
-SHOWN = ("integration/test_cookies.py::TestNothingSecretIsShown",)
-
 MUTANTS = (
     Mutant(
         name="no-mac",
@@ -19,7 +12,7 @@ MUTANTS = (
         "self._keys):",
         new="if False:",
         breaks="a record that was edited is no session",
-        tests=RECORD,
+        found_by="unit/test_record.py::test_every_flipped_bit_is_unreadable",
     ),
     Mutant(
         name="the-mac-does-not-know-the-key",
@@ -27,7 +20,7 @@ MUTANTS = (
         old='message = len(name).to_bytes(2, "big") + name + VERSION + body',
         new="message = VERSION + body",
         breaks="a record that was moved to another key is no session",
-        tests=RECORD,
+        found_by="unit/test_record.py::test_what_belongs_to_others_is_unreadable",
     ),
     Mutant(
         name="key-and-body-shift-into-each-other",
@@ -35,7 +28,8 @@ MUTANTS = (
         old='message = len(name).to_bytes(2, "big") + name + VERSION + body',
         new="message = name + body",
         breaks="a key and a body cannot shift into each other",
-        tests=RECORD,
+        found_by="unit/test_record.py::"
+        "test_a_key_and_a_body_cannot_shift_into_each_other",
     ),
     Mutant(
         name="the-oldest-key-seals",
@@ -43,7 +37,7 @@ MUTANTS = (
         old="for secret in reversed(secret_keys)]",
         new="for secret in secret_keys]",
         breaks="the SECRET_KEY of now seals what is written",
-        tests=RECORD,
+        found_by="unit/test_record.py::test_fallback_keys_open_and_the_last_one_seals",
     ),
     Mutant(
         name="the-oldest-key-signs",
@@ -51,7 +45,7 @@ MUTANTS = (
         old="list(secret_keys),",
         new="list(secret_keys)[::-1],",
         breaks="the SECRET_KEY of now signs, its fallbacks only verify",
-        tests=IDS,
+        found_by="unit/test_ids.py::test_fallback_keys_are_accepted_but_do_not_sign",
     ),
     Mutant(
         name="wrong-order-of-fallbacks",
@@ -59,7 +53,8 @@ MUTANTS = (
         old="self._build([*fallbacks, app.secret_key])",
         new="self._build([app.secret_key, *fallbacks])",
         breaks="the SECRET_KEY of now signs, its fallbacks only verify",
-        tests=SECRET_KEY,
+        found_by="integration/test_bad_input.py::TestSecretKey::"
+        "test_of_now_is_the_only_one_that_signs",
     ),
     Mutant(
         name="fallbacks-are-forgotten",
@@ -67,7 +62,8 @@ MUTANTS = (
         old="self._build([*fallbacks, app.secret_key])",
         new="self._build([app.secret_key])",
         breaks="a SECRET_KEY of before is accepted as a fallback",
-        tests=SECRET_KEY,
+        found_by="integration/test_bad_input.py::TestSecretKey::"
+        "test_of_before_is_accepted_as_a_fallback",
     ),
     Mutant(
         name="a-changed-key-takes-effect-at-the-next-start",
@@ -75,7 +71,8 @@ MUTANTS = (
         old="if present != self._built_for:",
         new="if not self._built_for:",
         breaks="a SECRET_KEY that changes while the app runs takes effect at once",
-        tests=SECRET_KEY,
+        found_by="integration/test_bad_input.py::TestSecretKey::"
+        "test_that_changes_while_the_app_runs_takes_effect_at_once",
     ),
     Mutant(
         name="the-salt-is-the-same-for-all-apps",
@@ -83,7 +80,7 @@ MUTANTS = (
         old='salt = f"flask_srvsession.cookie.v1:{prefix}"',
         new='salt = "flask_srvsession.cookie.v1"',
         breaks="two apps never accept each other's cookies",
-        tests=IDS,
+        found_by="unit/test_ids.py::test_another_key_or_prefix_makes_another_signature",
     ),
     Mutant(
         name="the-seal-is-the-same-for-all-apps",
@@ -91,7 +88,7 @@ MUTANTS = (
         old='label = f"flask_srvsession.record.v1:{prefix}".encode()',
         new='label = b"flask_srvsession.record.v1"',
         breaks="a record of another app is no session",
-        tests=RECORD,
+        found_by="unit/test_record.py::test_what_belongs_to_others_is_unreadable",
     ),
     Mutant(
         name="what-is-not-signed-is-accepted",
@@ -99,7 +96,7 @@ MUTANTS = (
         old="except BadSignature:\n            return None",
         new="except BadSignature:\n            pass",
         breaks="a cookie that we did not sign is nobody's",
-        tests=IDS,
+        found_by="unit/test_ids.py::test_text_that_was_not_signed_is_nobody",
     ),
     Mutant(
         name="a-signature-has-several-spellings",
@@ -107,7 +104,8 @@ MUTANTS = (
         old="if match is None or not _is_canonical(signature):",
         new="if match is None:",
         breaks="a cookie is exactly what we would have sent",
-        tests=BAD_COOKIE,
+        found_by="integration/test_bad_input.py::TestCookie::"
+        "test_has_a_signature_with_one_spelling_only",
     ),
     Mutant(
         name="tokens-are-stored-in-clear",
@@ -115,7 +113,8 @@ MUTANTS = (
         old='return hashlib.sha256(token.encode("ascii")).digest()',
         new='return token.encode("ascii")',
         breaks="a dump of the store lets nobody in",
-        tests=SHOWN,
+        found_by="integration/test_cookies.py::TestNothingSecretIsShown::"
+        "test_the_store_holds_no_token",
     ),
     Mutant(
         name="a-token-has-64-bits",
@@ -123,7 +122,7 @@ MUTANTS = (
         old="return secrets.token_hex(16)",
         new='return secrets.token_hex(8) + "0" * 16',
         breaks="a token has 128 random bits",
-        tests=IDS,
+        found_by="unit/test_ids.py::test_each_of_its_32_digits_is_left_to_chance",
     ),
     Mutant(
         name="a-token-counts-up",
@@ -132,7 +131,7 @@ MUTANTS = (
         new="globals().update(_n=globals().get('_n', 0) + 1)\n"
         "    return f'{_n:032x}'  # noqa: F821",
         breaks="a token has 128 random bits",
-        tests=IDS,
+        found_by="unit/test_ids.py::test_each_of_its_32_digits_is_left_to_chance",
     ),
     Mutant(
         name="a-key-counts-up",
@@ -141,7 +140,7 @@ MUTANTS = (
         new="globals().update(_n=globals().get('_n', 0) + 1)\n"
         "    return f'{_n:032x}_{int(born):x}'  # noqa: F821",
         breaks="a KEY has 128 random bits and is never used twice",
-        tests=IDS,
+        found_by="unit/test_ids.py::test_each_of_its_32_digits_is_left_to_chance",
     ),
     Mutant(
         name="a-credential-shows-its-token",
@@ -149,7 +148,7 @@ MUTANTS = (
         old="token: str = field(repr=False)",
         new="token: str",
         breaks="no token in a repr",
-        tests=IDS,
+        found_by="unit/test_ids.py::test_a_credential_does_not_show_its_token",
     ),
     Mutant(
         name="a-record-shows-its-values",
@@ -157,7 +156,7 @@ MUTANTS = (
         old="values: Mapping[str, bytes] = field(default_factory=dict, repr=False)",
         new="values: Mapping[str, bytes] = field(default_factory=dict)",
         breaks="no payload in a repr",
-        tests=RECORD,
+        found_by="unit/test_record.py::test_no_secret_is_shown",
     ),
     Mutant(
         name="a-record-shows-its-chain",
@@ -165,7 +164,7 @@ MUTANTS = (
         old="chain: bytes = field(repr=False)",
         new="chain: bytes",
         breaks="no secret in a repr",
-        tests=RECORD,
+        found_by="unit/test_record.py::test_no_secret_is_shown",
     ),
     Mutant(
         name="changes-show-their-values",
@@ -173,7 +172,7 @@ MUTANTS = (
         old="assigned: Mapping[str, bytes] = field(default_factory=dict, repr=False)",
         new="assigned: Mapping[str, bytes] = field(default_factory=dict)",
         breaks="no payload in a repr",
-        tests=("unit/test_draft.py",),
+        found_by="unit/test_draft.py::test_changes_do_not_show_what_is_stored",
     ),
     Mutant(
         name="a-session-shows-its-values",
@@ -181,7 +180,8 @@ MUTANTS = (
         old='return f"<{type(self).__name__} {state}>"',
         new='return f"<{type(self).__name__} {state} {dict(self._draft)}>"',
         breaks="repr(session) tells the public id at most",
-        tests=SHOWN,
+        found_by="integration/test_cookies.py::TestNothingSecretIsShown::"
+        "test_repr_tells_the_public_id_at_most",
     ),
     Mutant(
         name="the-alarm-logs-the-token",
@@ -189,7 +189,8 @@ MUTANTS = (
         old='log.warning("session %s: an outdated cookie was used", held.id)',
         new='log.warning("an outdated cookie was used: %s", held.credential.token)',
         breaks="no token in a log",
-        tests=("integration/test_rotation.py::TestReplay",),
+        found_by="integration/test_rotation.py::TestReplay::"
+        "test_it_is_logged_once_with_the_id_and_without_a_token",
     ),
     Mutant(
         name="an-outage-logs-what-the-client-says",
@@ -197,7 +198,8 @@ MUTANTS = (
         old="operation, type(error).__name__)",
         new="operation, error)",
         breaks="a failure is logged without what the client says",
-        tests=("unit/test_guard.py",),
+        found_by="unit/test_guard.py::"
+        "test_a_failure_is_logged_without_what_the_client_says",
     ),
     Mutant(
         name="a-refusal-repeats-the-value",
@@ -205,7 +207,8 @@ MUTANTS = (
         old="it is a {type(culprit).__name__} that does not",
         new="it is a {type(culprit).__name__} {culprit!r} that does not",
         breaks="a refusal names path and type, but never the value",
-        tests=("unit/test_serializers.py",),
+        found_by="unit/test_serializers.py::"
+        "test_a_refusal_names_the_path_and_the_type_but_never_the_value",
     ),
     Mutant(
         name="a-bad-url-is-repeated",
@@ -213,7 +216,8 @@ MUTANTS = (
         old='"The backend must be a URL that begins with a scheme, such as"',
         new='f"The backend {url} must be a URL that begins with a scheme, such as"',
         breaks="no message repeats a URL, which may hold a password",
-        tests=("unit/test_backend_urls.py",),
+        found_by="unit/test_backend_urls.py::"
+        "test_a_bad_url_is_refused_and_never_repeated",
     ),
     Mutant(
         name="a-database-error-shows-the-data",
@@ -221,7 +225,7 @@ MUTANTS = (
         old='"hide_parameters": True,',
         new='"hide_parameters": False,',
         breaks="no error shows the password or the data",
-        tests=("unit/test_sql_schema.py",),
+        found_by="unit/test_sql_schema.py::test_an_error_shows_no_parameter",
     ),
     Mutant(
         name="the-terminal-obeys-clients",
@@ -229,7 +233,8 @@ MUTANTS = (
         old="c if c.isprintable() else ascii(c)[1:-1] for c in text",
         new="c for c in text",
         breaks="what clients say of themselves cannot drive the terminal",
-        tests=("integration/test_cli.py::TestSecrecy",),
+        found_by="integration/test_cli.py::TestSecrecy::"
+        "test_what_clients_say_of_themselves_cannot_drive_the_terminal",
     ),
     Mutant(
         name="the-whole-address-is-kept",
@@ -237,7 +242,8 @@ MUTANTS = (
         old="bits = 24 if address.version == 4 else 48",
         new="bits = 32 if address.version == 4 else 128",
         breaks="of an IP address a shortened one is kept",
-        tests=("integration/test_metadata.py",),
+        found_by="integration/test_metadata.py::"
+        "test_true_keeps_a_shortened_address_and_the_user_agent",
     ),
     Mutant(
         name="values-of-another-serializer-are-taken",
@@ -245,7 +251,8 @@ MUTANTS = (
         old="if serializer != self._serializer:",
         new="if False:",
         breaks="a record of another serializer is no session",
-        tests=BAD_RECORD,
+        found_by="integration/test_bad_input.py::TestRecord::"
+        "test_of_another_serializer_is_no_session",
     ),
     Mutant(
         name="a-record-that-is-none-is-a-500",
@@ -253,7 +260,8 @@ MUTANTS = (
         old="except Unreadable as reason:",
         new="except ImportError as reason:",
         breaks="what does not verify is no session and a warning, never a 500",
-        tests=BAD_RECORD,
+        found_by="integration/test_bad_input.py::TestRecord::"
+        "test_that_is_not_ours_is_no_session",
     ),
     Mutant(
         name="a-record-that-is-none-is-ignored-silently",
@@ -262,6 +270,7 @@ MUTANTS = (
         "reason)",
         new="pass",
         breaks="what does not verify is no session and a warning, never a 500",
-        tests=BAD_RECORD,
+        found_by="integration/test_bad_input.py::TestRecord::"
+        "test_that_is_not_ours_is_no_session",
     ),
 )

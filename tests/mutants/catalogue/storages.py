@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from ..mutant import Mutant
 
-MEMORY = ("contract/test_memory.py",)
-REDIS = ("contract/test_redis.py",)
-MEMCACHED = ("contract/test_memcached.py::TestMemcached",)
-SQLITE = ("contract/test_sql.py::TestSQLite",)
-POSTGRESQL = ("contract/test_sql.py::TestPostgreSQL",)
-
 MUTANTS = (
     Mutant(
         name="memory-swap-creates",
@@ -19,7 +13,7 @@ MUTANTS = (
         "                return stripe.write(key, bytes(data), now + ttl)\n"
         "            if item.cell",
         breaks="a swap never creates",
-        tests=MEMORY,
+        found_by="contract/test_memory.py::TestMemory::test_swap_never_creates",
     ),
     Mutant(
         name="memory-swap-without-a-token",
@@ -27,7 +21,8 @@ MUTANTS = (
         old="if item.cell.token != token:",
         new="if False:",
         breaks="a swap replaces only the version that was read",
-        tests=MEMORY,
+        found_by="contract/test_memory.py::TestMemory::"
+        "test_swap_with_an_outdated_token_returns_what_is_there",
     ),
     Mutant(
         name="memory-delete-without-a-token",
@@ -35,7 +30,8 @@ MUTANTS = (
         old="if item is None or (token is not None and item.cell.token != token):",
         new="if item is None:",
         breaks="a delete with an outdated token keeps what is there",
-        tests=MEMORY,
+        found_by="contract/test_memory.py::TestMemory::"
+        "test_delete_with_an_outdated_token_keeps_what_is_there",
     ),
     Mutant(
         name="memory-add-overwrites",
@@ -43,7 +39,7 @@ MUTANTS = (
         old="if stripe.live(key, now) is not None:",
         new="if False:",
         breaks="an add never overwrites",
-        tests=MEMORY,
+        found_by="contract/test_memory.py::TestMemory::test_add_never_overwrites",
     ),
     Mutant(
         name="memory-serves-what-has-expired",
@@ -51,7 +47,8 @@ MUTANTS = (
         old="return None if item is None or item.deadline <= now else item",
         new="return item",
         breaks="what has expired is absent for every method",
-        tests=MEMORY,
+        found_by="contract/test_memory.py::TestMemory::"
+        "test_what_has_expired_is_absent_for_every_method",
     ),
     Mutant(
         name="memory-tokens-come-back",
@@ -60,7 +57,8 @@ MUTANTS = (
         new="item = self.items.get(key)\n"
         "        self.written = item.cell.token + 1 if item else 1",
         breaks="an outdated token of a former cell is refused",
-        tests=MEMORY,
+        found_by="contract/test_memory.py::TestMemory::"
+        "test_an_outdated_token_of_a_former_cell_is_refused",
     ),
     Mutant(
         name="memory-without-a-lock",
@@ -69,7 +67,8 @@ MUTANTS = (
         new="lock: threading.Lock = field("
         "default_factory=lambda: __import__('contextlib').nullcontext())",
         breaks="of many swaps one wins each version",
-        tests=MEMORY,
+        found_by="contract/test_memory.py::TestMemory::"
+        "test_of_many_swaps_one_wins_each_version",
     ),
     Mutant(
         name="memory-keeps-what-has-expired",
@@ -77,7 +76,8 @@ MUTANTS = (
         old="if item.deadline <= now:\n                del self.items[key]",
         new="if item.deadline <= now:\n                pass",
         breaks="what has expired is removed",
-        tests=MEMORY,
+        found_by="contract/test_memory.py::TestMemory::"
+        "test_the_expired_are_absent_and_then_removed",
     ),
     Mutant(
         name="redis-add-overwrites",
@@ -85,7 +85,7 @@ MUTANTS = (
         old="token + data, nx=True, px=ttl * 1000)",
         new="token + data, px=ttl * 1000)",
         breaks="an add never overwrites",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::test_add_never_overwrites",
     ),
     Mutant(
         name="redis-add-without-an-end",
@@ -93,7 +93,8 @@ MUTANTS = (
         old="token + data, nx=True, px=ttl * 1000)",
         new="token + data, nx=True)",
         breaks="what is stored ends by itself",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::"
+        "test_what_has_expired_is_absent_for_every_method",
     ),
     Mutant(
         name="redis-tokens-are-constant",
@@ -101,7 +102,8 @@ MUTANTS = (
         old="new = secrets.token_bytes(_TOKEN)",
         new="new = bytes(_TOKEN)",
         breaks="a swap replaces only the version that was read",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::"
+        "test_of_many_swaps_one_wins_each_version",
     ),
     Mutant(
         name="redis-swap-creates",
@@ -109,7 +111,7 @@ MUTANTS = (
         old="  return false\nend\nif token ~=",
         new="  token = ARGV[1]\nend\nif token ~=",
         breaks="a swap never creates",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::test_swap_never_creates",
     ),
     Mutant(
         name="redis-swap-without-a-token",
@@ -117,7 +119,8 @@ MUTANTS = (
         old="if token ~= ARGV[1] then",
         new="if false then",
         breaks="a swap replaces only the version that was read",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::"
+        "test_swap_with_an_outdated_token_returns_what_is_there",
     ),
     Mutant(
         name="redis-swap-keeps-the-time",
@@ -125,7 +128,8 @@ MUTANTS = (
         old="'SET', KEYS[1], ARGV[2], 'PX', ARGV[3])",
         new="'SET', KEYS[1], ARGV[2], 'KEEPTTL')",
         breaks="a swap sets the time anew",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::"
+        "test_swap_sets_the_time_anew_and_get_does_not",
     ),
     Mutant(
         name="redis-delete-without-a-token",
@@ -133,7 +137,8 @@ MUTANTS = (
         old="if token ~= ARGV[1] then",
         new="if false then",
         breaks="a delete with an outdated token keeps what is there",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::"
+        "test_delete_with_an_outdated_token_keeps_what_is_there",
     ),
     Mutant(
         name="redis-no-epoch-check",
@@ -141,7 +146,8 @@ MUTANTS = (
         old="if not head or string.match(head, '^[^ ]+') ~= ARGV[2] then",
         new="if not head then",
         breaks="an add with an old epoch is stale",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::"
+        "test_add_with_an_old_epoch_is_stale",
     ),
     Mutant(
         name="redis-adds-to-an-unknown-index",
@@ -149,7 +155,8 @@ MUTANTS = (
         old="if not head or string.match(head, '^[^ ]+') ~= ARGV[2] then",
         new="if head and string.match(head, '^[^ ]+') ~= ARGV[2] then",
         breaks="an add to an index that was lost is stale",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::"
+        "test_add_to_an_unknown_index_is_stale",
     ),
     Mutant(
         name="redis-forgets-the-epoch-before-its-members",
@@ -157,7 +164,8 @@ MUTANTS = (
         old="if redis.call('PTTL', key) < life then",
         new="if key == KEYS[2] and redis.call('PTTL', key) < life then",
         breaks="an epoch lives as long as who is listed under it",
-        tests=(*REDIS, "integration/test_lifetimes.py"),
+        found_by="contract/test_redis.py::TestRedis::"
+        "test_an_epoch_lives_as_long_as_who_was_listed_under_it",
     ),
     Mutant(
         name="redis-shortens-the-time-of-a-member",
@@ -165,7 +173,7 @@ MUTANTS = (
         old="'ZADD', KEYS[2], 'GT',",
         new="'ZADD', KEYS[2],",
         breaks="adding a listed member again only renews its time",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::test_members_expire",
     ),
     Mutant(
         name="redis-lists-who-has-expired",
@@ -173,7 +181,7 @@ MUTANTS = (
         old="'(' .. string.format('%.0f', now)",
         new="'-inf'",
         breaks="members expire",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::test_members_expire",
     ),
     Mutant(
         name="redis-admits-everybody",
@@ -182,7 +190,7 @@ MUTANTS = (
         "spared}",
         new="return set(epochs)",
         breaks="only who knows the present epoch, or was spared, is admitted",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::test_admits_follows_the_epoch",
     ),
     Mutant(
         name="redis-admits-none-of-the-spared",
@@ -191,7 +199,8 @@ MUTANTS = (
         "spared}",
         new="return {m for m, epoch in epochs.items() if epoch == current}",
         breaks="the spared stay admitted until the next fence",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::"
+        "test_the_spared_stay_admitted_until_the_next_fence",
     ),
     Mutant(
         name="redis-is-trusted-not-to-evict",
@@ -200,7 +209,7 @@ MUTANTS = (
         '"noeviction"',
         new="return False",
         breaks="Redis says whether it may evict, so that loads are fenced",
-        tests=("unit/test_backend_urls.py",),
+        found_by="unit/test_backend_urls.py::test_redis_says_whether_it_may_evict",
     ),
     Mutant(
         name="memcached-swap-without-a-token",
@@ -208,7 +217,8 @@ MUTANTS = (
         old="cas, other = self._cas_id(key, token)",
         new="cas, other = getattr(self.get(key), 'token', None), None",
         breaks="a swap replaces only the version that was read",
-        tests=MEMCACHED,
+        found_by="contract/test_memcached.py::TestMemcached::"
+        "test_swap_with_an_outdated_token_returns_what_is_there",
     ),
     Mutant(
         name="memcached-swap-creates",
@@ -216,7 +226,7 @@ MUTANTS = (
         old="return None if swapped is None else self.get(key)",
         new="return self.add(key, data, ttl) if swapped is None else self.get(key)",
         breaks="a swap never creates",
-        tests=MEMCACHED,
+        found_by="contract/test_memcached.py::TestMemcached::test_swap_never_creates",
     ),
     Mutant(
         name="memcached-delete-without-a-token",
@@ -224,7 +234,8 @@ MUTANTS = (
         old="cas, _ = self._cas_id(key, token)",
         new="return self.delete(key)",
         breaks="a delete with an outdated token keeps what is there",
-        tests=MEMCACHED,
+        found_by="contract/test_memcached.py::TestMemcached::"
+        "test_delete_with_an_outdated_token_keeps_what_is_there",
     ),
     Mutant(
         name="memcached-takes-any-version-for-ours",
@@ -232,7 +243,8 @@ MUTANTS = (
         old="if cell is None or _Written.of(cell.data) != token:",
         new="if cell is None:",
         breaks="what was added and changed since is somebody else's",
-        tests=MEMCACHED,
+        found_by="contract/test_memcached.py::TestMemcached::"
+        "test_swap_with_an_outdated_token_returns_what_is_there",
     ),
     Mutant(
         name="memcached-takes-a-long-life-for-a-date",
@@ -240,7 +252,8 @@ MUTANTS = (
         old="return int(time.time()) + ttl if ttl > _LONGEST_RELATIVE else max(1, ttl)",
         new="return max(1, ttl)",
         breaks="a session may live longer than 30 days",
-        tests=MEMCACHED,
+        found_by="contract/test_memcached.py::TestMemcached::"
+        "test_a_ttl_may_be_longer_than_30_days",
     ),
     Mutant(
         name="memcached-is-sent-what-is-too-long",
@@ -248,7 +261,8 @@ MUTANTS = (
         old="if self.max_bytes is not None and len(data) > self.max_bytes:",
         new="if False:",
         breaks="what is too long for memcached is not sent",
-        tests=("unit/test_backend_urls.py",),
+        found_by="unit/test_backend_urls.py::"
+        "test_what_is_too_long_for_memcached_is_not_sent",
     ),
     Mutant(
         name="memcached-shares-connections-with-its-children",
@@ -257,7 +271,8 @@ MUTANTS = (
         "            self._connect()",
         new="pass",
         breaks="a child of a fork has connections of its own",
-        tests=("contract/test_memcached.py",),
+        found_by="contract/test_memcached.py::"
+        "test_a_child_of_a_fork_has_connections_of_its_own",
     ),
     Mutant(
         name="sql-update-without-a-version",
@@ -265,7 +280,8 @@ MUTANTS = (
         old="self.swap = sa.update(cells).where(here, unchanged, alive).values(new)",
         new="self.swap = sa.update(cells).where(here, alive).values(new)",
         breaks="a swap replaces only the version that was read",
-        tests=SQLITE,
+        found_by="contract/test_sql.py::TestSQLite::"
+        "test_swap_with_an_outdated_token_returns_what_is_there",
     ),
     Mutant(
         name="sql-update-of-what-has-expired",
@@ -273,7 +289,8 @@ MUTANTS = (
         old="self.swap = sa.update(cells).where(here, unchanged, alive).values(new)",
         new="self.swap = sa.update(cells).where(here, unchanged).values(new)",
         breaks="what has expired is absent for every method",
-        tests=SQLITE,
+        found_by="contract/test_sql.py::TestSQLite::"
+        "test_what_has_expired_is_absent_for_every_method",
     ),
     Mutant(
         name="sql-delete-without-a-version",
@@ -281,7 +298,8 @@ MUTANTS = (
         old="self.delete_version = sa.delete(cells).where(here, unchanged, alive)",
         new="self.delete_version = sa.delete(cells).where(here, alive)",
         breaks="a delete with an outdated token keeps what is there",
-        tests=SQLITE,
+        found_by="contract/test_sql.py::TestSQLite::"
+        "test_delete_with_an_outdated_token_keeps_what_is_there",
     ),
     Mutant(
         name="sql-serves-what-has-expired",
@@ -289,7 +307,8 @@ MUTANTS = (
         old="self.get = sa.select(c.data, c.version).where(here, alive)",
         new="self.get = sa.select(c.data, c.version).where(here)",
         breaks="what has expired is absent for every method",
-        tests=SQLITE,
+        found_by="contract/test_sql.py::TestSQLite::"
+        "test_what_has_expired_is_absent_for_every_method",
     ),
     Mutant(
         name="sql-add-takes-over-what-is-alive",
@@ -297,7 +316,7 @@ MUTANTS = (
         old="self.take_over = sa.update(cells).where(here, ~alive).values(new)",
         new="self.take_over = sa.update(cells).where(here).values(new)",
         breaks="an add never overwrites",
-        tests=SQLITE,
+        found_by="contract/test_sql.py::TestSQLite::test_add_never_overwrites",
     ),
     Mutant(
         name="sql-versions-are-constant",
@@ -305,7 +324,8 @@ MUTANTS = (
         old="return secrets.randbits(63)",
         new="return 1",
         breaks="an outdated token of a former cell is refused",
-        tests=SQLITE,
+        found_by="contract/test_sql.py::TestSQLite::"
+        "test_swap_with_an_outdated_token_returns_what_is_there",
     ),
     Mutant(
         name="sql-no-epoch-check",
@@ -313,7 +333,8 @@ MUTANTS = (
         old="if self._locked_epoch(tx, name) != expect:",
         new="if False:",
         breaks="an add with an old epoch is stale",
-        tests=SQLITE,
+        found_by="contract/test_sql.py::TestSQLite::"
+        "test_add_with_an_old_epoch_is_stale",
     ),
     Mutant(
         name="sql-adds-without-a-lock",
@@ -321,7 +342,7 @@ MUTANTS = (
         old="where(e.name == index).with_for_update()",
         new="where(e.name == index)",
         breaks="a fence misses nobody",
-        tests=POSTGRESQL,
+        found_by="contract/test_sql.py::TestPostgreSQL::test_a_fence_misses_nobody",
     ),
     Mutant(
         name="sql-shortens-the-time-of-a-member",
@@ -329,7 +350,7 @@ MUTANTS = (
         old="later = sa.case((m.expires > until, m.expires), else_=until)",
         new="later = until",
         breaks="adding a listed member again only renews its time",
-        tests=SQLITE,
+        found_by="contract/test_sql.py::TestSQLite::test_members_expire",
     ),
     Mutant(
         name="sweep-removes-the-epoch-of-who-is-listed",
@@ -337,7 +358,8 @@ MUTANTS = (
         old="sa.delete(epochs).where(this_epoch, ~listed)",
         new="sa.delete(epochs).where(this_epoch)",
         breaks="a sweep leaves the epoch of who is listed",
-        tests=SQLITE,
+        found_by="contract/test_sql.py::TestSQLite::"
+        "test_sweep_leaves_the_epoch_of_who_is_listed",
     ),
     Mutant(
         name="sweep-without-a-margin",
@@ -345,7 +367,8 @@ MUTANTS = (
         old="due = now - SWEEP_MARGIN * 1000",
         new="due = now",
         breaks="a process whose clock is ahead does not remove what is alive",
-        tests=SQLITE,
+        found_by="contract/test_sql.py::TestSQLite::"
+        "test_sweep_removes_all_that_expired_a_minute_ago",
     ),
     Mutant(
         name="sweep-ends-after-one-batch",
@@ -353,7 +376,8 @@ MUTANTS = (
         old="if found < SWEEP_BATCH:",
         new="if True:",
         breaks="a sweep removes all that has expired",
-        tests=SQLITE,
+        found_by="contract/test_sql.py::TestSQLite::"
+        "test_sweep_removes_all_that_expired_a_minute_ago",
     ),
     Mutant(
         name="sqlite-does-not-wait-for-the-disk",
@@ -361,7 +385,7 @@ MUTANTS = (
         old='wanted = "FULL" if durable else "NORMAL"',
         new='wanted = "NORMAL"',
         breaks="what ends a session waits for the disk",
-        tests=("unit/test_sql_schema.py",),
+        found_by="unit/test_sql_schema.py::test_what_ends_a_session_waits_for_the_disk",
     ),
     Mutant(
         name="sql-shares-connections-with-its-children",
@@ -369,7 +393,8 @@ MUTANTS = (
         old="engine = self._engines.get(os.getpid())",
         new="engine = next(iter(self._engines.values()))",
         breaks="a child of a fork has connections of its own",
-        tests=("contract/test_sql.py",),
+        found_by="contract/test_sql.py::TestPostgreSQL::"
+        "test_a_child_of_a_fork_leaves_the_connections_of_its_parent_alone",
     ),
     Mutant(
         name="memory-remembers-the-deleted",
@@ -377,7 +402,8 @@ MUTANTS = (
         old="if len(self.heap) > 2 * len(self.items) + _DEAD_ENTRIES:",
         new="if False:",
         breaks="what was deleted takes up no memory",
-        tests=MEMORY,
+        found_by="contract/test_memory.py::TestMemory::"
+        "test_what_was_deleted_takes_up_no_room",
     ),
     Mutant(
         name="redis-another-type-is-an-outage",
@@ -385,7 +411,8 @@ MUTANTS = (
         old='if not str(error).startswith("WRONGTYPE"):',
         new="if True:",
         breaks="what somebody else keeps under our key is no session, and no outage",
-        tests=("integration/test_bad_input.py::TestForeignRedisType",),
+        found_by="integration/test_bad_input.py::TestForeignRedisType::"
+        "test_under_the_key_of_a_session_is_no_session",
     ),
     Mutant(
         name="redis-fence-shortens-the-life-of-the-epoch",
@@ -393,7 +420,8 @@ MUTANTS = (
         old="redis.call('PTTL', KEYS[1]), redis.call('PTTL', KEYS[2]))",
         new="0)",
         breaks="an epoch lives as long as who was listed under it",
-        tests=REDIS,
+        found_by="contract/test_redis.py::TestRedis::"
+        "test_an_epoch_lives_as_long_as_who_was_listed_under_it",
     ),
     Mutant(
         name="cells-shorten-the-time-of-a-member",
@@ -401,6 +429,6 @@ MUTANTS = (
         old="listed[member] = max(now + ttl, listed.get(member, 0))",
         new="listed[member] = now + ttl",
         breaks="adding a listed member again only renews its time",
-        tests=MEMORY,
+        found_by="contract/test_memory.py::TestMemory::test_members_expire",
     ),
 )

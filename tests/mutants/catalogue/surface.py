@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from ..mutant import Mutant
 
-CLI = ("integration/test_cli.py",)
-SIGNALS = ("integration/test_signals.py",)
-CONFIGURATION = ("integration/test_bad_input.py::TestConfiguration",)
-CONTEXTS = ("integration/test_contexts.py",)
-
 MUTANTS = (
     Mutant(
         name="an-unknown-key-is-ignored",
@@ -16,7 +11,8 @@ MUTANTS = (
         old="        _reject_unknown(config)\n",
         new="",
         breaks="an unknown SRVSESSION_ key raises and names the nearest one",
-        tests=CONFIGURATION,
+        found_by="integration/test_bad_input.py::TestConfiguration::"
+        "test_with_an_unknown_key_names_the_nearest",
     ),
     Mutant(
         name="rotation-within-the-grace",
@@ -24,7 +20,8 @@ MUTANTS = (
         old="if every is not None and every < 2 * grace:",
         new="if every is not None and every < grace:",
         breaks="ROTATE_EVERY is at least twice ROTATE_GRACE",
-        tests=CONFIGURATION,
+        found_by="integration/test_bad_input.py::TestConfiguration::"
+        "test_that_is_wrong_is_refused_with_key_value_and_remedy",
     ),
     Mutant(
         name="a-wrong-url-is-shown",
@@ -32,7 +29,8 @@ MUTANTS = (
         old='f"{key} is a {type(value).__name__}, but must be {remedy}."',
         new='f"{key} is {value!r}, but must be {remedy}."',
         breaks="no message shows a backend, which may hold a password",
-        tests=(*CONFIGURATION, "unit/test_config.py"),
+        found_by="integration/test_bad_input.py::TestConfiguration::"
+        "test_with_a_url_that_does_not_work_tells_no_secret",
     ),
     Mutant(
         name="two-apps-share-one-prefix",
@@ -40,7 +38,7 @@ MUTANTS = (
         old='f"{safe_name[:80]}:session:"',
         new='"app:session:"',
         breaks="two apps that share a store do not share sessions",
-        tests=(*CONTEXTS, "unit/test_config.py"),
+        found_by="unit/test_config.py::test_a_prefix_is_made_of_the_apps_name",
     ),
     Mutant(
         name="an-empty-backend-is-replaced",
@@ -48,7 +46,8 @@ MUTANTS = (
         old="chosen = settings.backend if backend is None else backend",
         new="chosen = backend or settings.backend",
         breaks="a backend that is passed in is the one that is used",
-        tests=("integration/test_edges.py",),
+        found_by="integration/test_edges.py::"
+        "test_an_empty_backend_that_is_passed_in_is_the_one_that_is_used",
     ),
     Mutant(
         name="all-apps-hear-each-others-logins",
@@ -56,7 +55,8 @@ MUTANTS = (
         old="user_logged_in.connect(renew, sender=app, weak=False)",
         new="user_logged_in.connect(renew, weak=False)",
         breaks="several apps under Flask-Login do not hear each other's logins",
-        tests=("integration/test_flask_login.py",),
+        found_by="integration/test_flask_login.py::"
+        "test_an_app_with_flasks_own_sessions_in_the_same_process_is_left_alone",
     ),
     Mutant(
         name="flask-logins-logins-are-not-heard",
@@ -64,7 +64,8 @@ MUTANTS = (
         old="        _follow_flask_login(app)\n",
         new="",
         breaks="Flask-Login's login of the same user changes the id",
-        tests=("integration/test_login.py",),
+        found_by="integration/test_login.py::"
+        "test_flask_logins_login_of_the_same_user_changes_the_id",
     ),
     Mutant(
         name="revocations-are-told-before-they-are-done",
@@ -73,7 +74,8 @@ MUTANTS = (
         new="        _tell(store, [held], current)\n"
         "        ended = store.destroy(held.id, held)\n",
         breaks="revocations are told once, after they are done",
-        tests=SIGNALS,
+        found_by="integration/test_signals.py::"
+        "test_revocations_are_told_once_for_each_session",
     ),
     Mutant(
         name="who-makes-room-is-not-told-of",
@@ -81,7 +83,8 @@ MUTANTS = (
         old="self._on_evicted(evicted)",
         new="pass",
         breaks="a limit that ends the oldest session says so",
-        tests=SIGNALS,
+        found_by="integration/test_signals.py::"
+        "test_a_limit_that_ends_the_oldest_says_so",
     ),
     Mutant(
         name="a-failing-receiver-fails-the-login",
@@ -89,7 +92,8 @@ MUTANTS = (
         old='log.exception("a receiver of session_revoked failed")',
         new="raise",
         breaks="a receiver that fails does not fail somebody else's login",
-        tests=SIGNALS,
+        found_by="integration/test_signals.py::TestRaisingReceiver::"
+        "test_a_login_at_the_limit_goes_through",
     ),
     Mutant(
         name="a-logout-is-not-told",
@@ -97,7 +101,8 @@ MUTANTS = (
         old="if held:\n                self._send(signals.session_destroyed, held)",
         new="pass",
         breaks="a logout sends session_destroyed",
-        tests=SIGNALS,
+        found_by="integration/test_signals.py::"
+        "test_a_logout_is_told_once_after_it_was_done",
     ),
     Mutant(
         name="dropped-changes-are-not-told",
@@ -105,7 +110,7 @@ MUTANTS = (
         old="self._send(signals.session_changes_dropped, held)",
         new="pass",
         breaks="who loses changes is told",
-        tests=SIGNALS,
+        found_by="integration/test_signals.py::test_dropped_changes_are_told_once",
     ),
     Mutant(
         name="metadata-is-never-renewed",
@@ -113,7 +118,7 @@ MUTANTS = (
         old="replace(record, meta=meta or record.meta)",
         new="record",
         breaks="metadata changes at a renewal",
-        tests=("integration/test_metadata.py",),
+        found_by="integration/test_metadata.py::test_it_changes_at_a_renewal_only",
     ),
     Mutant(
         name="several-processes-are-not-warned",
@@ -121,7 +126,8 @@ MUTANTS = (
         old='or not environ.get("wsgi.multiprocess"):',
         new="or True:",
         breaks="sessions in memory warn where the server runs several processes",
-        tests=("integration/test_edges.py",),
+        found_by="integration/test_edges.py::"
+        "test_several_processes_that_do_not_share_their_sessions_are_warned_of_once",
     ),
     Mutant(
         name="commands-do-not-ask",
@@ -129,7 +135,7 @@ MUTANTS = (
         old="    if not yes:\n        click.confirm(",
         new="    if False:\n        click.confirm(",
         breaks="commands that end sessions ask first",
-        tests=CLI,
+        found_by="integration/test_cli.py::TestRevoke::test_asks_first",
     ),
     Mutant(
         name="commands-ignore-the-owner",
@@ -137,7 +143,8 @@ MUTANTS = (
         old="lived = desk.sessions.revoke(session_id, **owner)",
         new="lived = desk.sessions.revoke(session_id)",
         breaks="revoke with an owner ends only their sessions",
-        tests=CLI,
+        found_by="integration/test_cli.py::TestRevoke::"
+        "test_with_an_owner_ends_only_theirs",
     ),
     Mutant(
         name="commands-take-an-outage-for-not-found",
@@ -145,7 +152,7 @@ MUTANTS = (
         old="exit_code = UNREACHABLE",
         new="exit_code = 1",
         breaks="a command that cannot reach the storage ends with 3",
-        tests=CLI,
+        found_by="integration/test_cli.py::TestUnreachable::test_ends_with_3",
     ),
     Mutant(
         name="check-takes-a-weak-secret-key",
@@ -153,7 +160,8 @@ MUTANTS = (
         old="elif len(secret) < MIN_SECRET or len(set(secret)) < _DISTINCT:",
         new="elif not secret:",
         breaks="a SECRET_KEY that can be guessed is an error",
-        tests=("unit/test_checks.py",),
+        found_by="unit/test_checks.py::"
+        "test_a_secret_key_that_can_be_guessed_is_an_error",
     ),
     Mutant(
         name="check-takes-fenced-load-off",
@@ -162,7 +170,8 @@ MUTANTS = (
         "desk.runtime.backend.evicts:",
         new="if False:",
         breaks="fenced load that is off where the storage evicts is an error",
-        tests=CLI,
+        found_by="integration/test_cli.py::TestCheck::"
+        "test_fenced_load_that_is_off_where_the_storage_evicts",
     ),
     Mutant(
         name="an-app-without-a-key-has-sessions",
@@ -170,7 +179,8 @@ MUTANTS = (
         old="if not app.secret_key:",
         new="if False:",
         breaks="a missing SECRET_KEY is said in Flask's own words",
-        tests=("integration/test_bad_input.py::TestSecretKey",),
+        found_by="integration/test_bad_input.py::TestSecretKey::"
+        "test_that_is_missing_is_said_in_flasks_own_words",
     ),
     Mutant(
         name="a-reader-is-renewed-after-the-idle-timeout",
@@ -178,6 +188,7 @@ MUTANTS = (
         old="touch = min(self.touch_interval or default, max(1, idle // 2))",
         new="touch = self.touch_interval or default",
         breaks="a session that is read is renewed before it is idle too long",
-        tests=("unit/test_config.py",),
+        found_by="unit/test_config.py::"
+        "test_a_session_that_is_read_is_renewed_before_it_is_idle_too_long",
     ),
 )
