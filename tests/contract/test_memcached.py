@@ -43,20 +43,6 @@ class TestThreeMemcached(TestMemcached):
         backend.close()
 
 
-def test_a_server_that_is_down_is_an_error_and_nobody_looks_elsewhere() -> None:
-    keys = [f"{n}" for n in range(20)]
-    with running_memcached() as one, running_memcached() as two:
-        backend = MemcachedBackend([(s.host, s.port) for s in (one, two)])
-        for key in keys:
-            assert backend.add(key, b"x", 60)
-        two.stop()
-
-        found = [attempt(backend, key) for key in keys]
-        backend.close()
-
-    assert {*found} == {"found", "down"}
-
-
 def test_a_child_of_a_fork_has_connections_of_its_own(memcached_server: Server) -> None:
     backend = MemcachedBackend.from_url(memcached_server.url)
     for key in ("parent", "child"):
@@ -84,11 +70,3 @@ def reads(backend: MemcachedBackend, key: str) -> bool:
     except Exception:
         return False
     return cell is not None and cell.data == key.encode()
-
-
-def attempt(backend: MemcachedBackend, key: str) -> str:
-    """Say what became of a get."""
-    try:
-        return "missing" if backend.get(key) is None else "found"
-    except backend.errors:
-        return "down"

@@ -133,7 +133,8 @@ MUTANTS = (
         old="spare = self._follow(successor) if successor else None",
         new="spare = self._read(successor) if successor else None",
         breaks="a session that was regenerated twice meanwhile is spared",
-        tests=("concurrency/test_stress.py",),
+        found_by="concurrency/test_stress.py::"
+        "test_a_session_that_has_moved_twice_is_spared",
     ),
     Mutant(
         name="revoke-ignores-the-owner",

@@ -269,8 +269,8 @@ MUTANTS = (
         "\n"
         "    def _cas(",
         breaks="a memcached that is down is an error, not a reason to look elsewhere",
-        found_by="contract/test_memcached.py::"
-        "test_a_server_that_is_down_is_an_error_and_nobody_looks_elsewhere",
+        found_by="topologies/test_memcached.py::"
+        "test_what_a_server_had_is_not_looked_for_nor_put_elsewhere",
     ),
     Mutant(
         name="memcached-outages-are-misses",
@@ -386,7 +386,8 @@ MUTANTS = (
         old='if role not in (b"master", "master"):',
         new="if False:",
         breaks="no replica is asked, which may still have a session that was ended",
-        found_by="contract/test_redis.py::TestRedisBehindSentinel::TODO",
+        found_by="topologies/test_clients.py::"
+        "test_a_replica_that_a_sentinel_takes_for_the_primary_is_not_asked",
     ),
     Mutant(
         name="redis-is-not-given-its-scripts-again",
