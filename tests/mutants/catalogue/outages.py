@@ -252,7 +252,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-client-that-decodes-is-taken",
-        file="backends/redis.py",
+        file="backends/redis_clients.py",
         old="if client.get_encoder().decode_responses:",
         new="if False:",
         breaks="a client that decodes is a ConfigurationError",

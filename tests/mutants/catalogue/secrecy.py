@@ -195,7 +195,7 @@ MUTANTS = (
     Mutant(
         name="an-outage-logs-what-the-client-says",
         file="guard.py",
-        old="operation, type(error).__name__)",
+        old="operation, reason(error))",
         new="operation, error)",
         breaks="a failure is logged without what the client says",
         found_by="unit/test_guard.py::"

@@ -354,9 +354,9 @@ MUTANTS = (
     ),
     Mutant(
         name="sweep-removes-the-epoch-of-who-is-listed",
-        file="backends/sql.py",
-        old="sa.delete(epochs).where(this_epoch, ~listed)",
-        new="sa.delete(epochs).where(this_epoch)",
+        file="backends/sql_sweep.py",
+        old="sa.delete(epochs).where(these, ~listed)",
+        new="sa.delete(epochs).where(these)",
         breaks="a sweep leaves the epoch of who is listed",
         found_by="contract/test_sql.py::TestSQLite::"
         "test_sweep_leaves_the_epoch_of_who_is_listed",
@@ -372,8 +372,8 @@ MUTANTS = (
     ),
     Mutant(
         name="sweep-ends-after-one-batch",
-        file="backends/sql.py",
-        old="if found < SWEEP_BATCH:",
+        file="backends/sql_sweep.py",
+        old="if found < size:",
         new="if True:",
         breaks="a sweep removes all that has expired",
         found_by="contract/test_sql.py::TestSQLite::"
