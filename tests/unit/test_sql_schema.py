@@ -298,6 +298,23 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
 # SQLite
 
 
+def test_a_file_that_was_replaced_is_not_used_any_more(
+    file: Path, backend: SQLBackend
+) -> None:
+    """Nobody else would see what was changed in it, a logout for example."""
+    backend.add("key", b"old", MINUTE)
+    for left in file.parent.glob(f"{file.name}*"):
+        left.unlink()
+    other = SQLBackend(f"sqlite:///{file}")
+    other.add("key", b"new", MINUTE)
+
+    cell = backend.get("key")
+
+    assert cell is not None
+    assert cell.data == b"new"
+    other.close()
+
+
 def test_connections_to_sqlite_use_wal_and_foreign_keys(backend: SQLBackend) -> None:
     backend.create_tables()
 

@@ -431,4 +431,13 @@ MUTANTS = (
         breaks="adding a listed member again only renews its time",
         found_by="contract/test_memory.py::TestMemory::test_members_expire",
     ),
+    Mutant(
+        name="sqlite-uses-a-file-that-was-replaced",
+        file="backends/sql_engine.py",
+        old="if _identity(path) != opened:",
+        new="if False:",
+        breaks="nothing is written to a file that nobody else sees",
+        found_by="unit/test_sql_schema.py::"
+        "test_a_file_that_was_replaced_is_not_used_any_more",
+    ),
 )
