@@ -45,7 +45,7 @@ PARTS = {
     "interleavings": Part(("interleavings", "cell_index"), LONG),
     "fuzz": Part(
         ("fuzz",),
-        {"SRVSESSION_TEST_FUZZ": "75000"},
+        {"SRVSESSION_TEST_FUZZ": "30000"},
         {"SRVSESSION_TEST_FUZZ": "1000"},
     ),
 }
