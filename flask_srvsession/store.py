@@ -138,7 +138,8 @@ class SessionStore:
 
     def trace(self, session_id: str) -> Held | None:
         """Return the session, or what it was regenerated to a moment ago."""
-        return self._admitted(self._follow(session_id))
+        _, held = self._follow(session_id)
+        return self._admitted(held)
 
     def create(
         self,
@@ -330,14 +331,15 @@ class SessionStore:
         kept = {held.id for held in (spare, spared) if held}
         ended = []
         for session_id in dict.fromkeys(entries.values()):
-            if session_id in kept:
-                continue
-            held = self._read(session_id)
+            was, held = self._follow(session_id)
+            line = [*was, held] if held else was
             traces = {other[:TRACE_LENGTH] for other in kept}
-            if held and held.record.replaces in traces:
-                kept.add(session_id)  # the spared one is being regenerated to it
-            elif held := self.destroy(session_id, held, still_listed=binding):
-                ended.append(held)
+            if any(h.id in kept or h.record.replaces in traces for h in line):
+                kept.update(h.id for h in line)  # what the spared one becomes
+                continue
+            ending = held.id if held else session_id
+            if lived := self.destroy(ending, held, still_listed=binding):
+                ended.append(lived)
         self._listing.remove(binding, [e for e, i in entries.items() if i not in kept])
         return Revocation(epoch, ended, spared)
 
@@ -356,7 +358,7 @@ class SessionStore:
             if isinstance(found, Held):
                 return epoch, entries, found
             successor = found.successor if found else None
-            spare = self._follow(successor) if successor else None
+            spare = self._follow(successor)[1] if successor else None
         raise BackendError("revoke")
 
     def await_replicas(
@@ -397,14 +399,16 @@ class SessionStore:
             return None
         return Held(session_id, content, version, self.clock())
 
-    def _follow(self, session_id: str) -> Held | None:
-        """Return the session, or what it was regenerated to, however often."""
+    def _follow(self, session_id: str) -> tuple[list[Held], Held | None]:
+        """Return what the session was before each time that it was regenerated of
+        late, and what it is now."""
         content, version = self._cells.read(session_id)
-        if isinstance(content, Tombstone):
-            return self._follow(content.successor)
         if content is None:
-            return None
-        return Held(session_id, content, version, self.clock())
+            return [], None
+        if isinstance(content, Record):
+            return [], Held(session_id, content, version, self.clock())
+        was, held = self._follow(content.successor)
+        return [Held(session_id, content.former, version, self.clock()), *was], held
 
     def _admitted(self, held: Held | None) -> Held | None:
         """Return the session if its indexes still know it."""

@@ -189,6 +189,9 @@ class World:
         held = self._request()
         return self._regenerate(held, Changes(), login=False)
 
+    def rotate_again(self, moved: Held) -> Found:
+        return self._regenerate(moved, Changes(), login=False)
+
     def destroy(self) -> Held | None:
         self.destroyers += 1
         held = self._request()

@@ -112,8 +112,8 @@ MUTANTS = (
     Mutant(
         name="keep-current-ends-what-the-session-moves-to",
         file="store.py",
-        old="if held and held.record.replaces in traces:",
-        new="if False:",
+        old=" or h.record.replaces in traces",
+        new="",
         breaks="a spared session survives its own rotation",
         found_by="concurrency/test_stress.py::"
         "test_a_spared_session_is_alive_whoever_uses_it_while_it_moves",
@@ -130,7 +130,7 @@ MUTANTS = (
     Mutant(
         name="a-session-that-moved-twice-is-not-spared",
         file="store.py",
-        old="spare = self._follow(successor) if successor else None",
+        old="spare = self._follow(successor)[1] if successor else None",
         new="spare = self._read(successor) if successor else None",
         breaks="a session that was regenerated twice meanwhile is spared",
         found_by="concurrency/test_stress.py::"
@@ -148,8 +148,8 @@ MUTANTS = (
     Mutant(
         name="revoke-by-a-former-id-finds-nothing",
         file="store.py",
-        old="return self._follow(content.successor)",
-        new="return None",
+        old="was, held = self._follow(content.successor)",
+        new="was, held = [], None",
         breaks="a session is revoked by its former id just after a rotation",
         found_by="integration/test_regressions.py::TestSessionsThatEnd::"
         "test_one_is_revoked_by_its_former_id_just_after_a_rotation",
