@@ -9,8 +9,18 @@ from typing import Any, cast
 
 from ..errors import ConfigurationError
 from .base import Added, Backend, Cell, Epoch, Index, Token
+from .index import CellIndex
 
-__all__ = ["Added", "Backend", "Cell", "Epoch", "Index", "Token", "backend_from_url"]
+__all__ = [
+    "Added",
+    "Backend",
+    "Cell",
+    "CellIndex",
+    "Epoch",
+    "Index",
+    "Token",
+    "backend_from_url",
+]
 
 ENTRY_POINT_GROUP = "flask_srvsession.backends"
 

@@ -24,6 +24,7 @@ _MINUTE = 60
 _DAY = 24 * 60 * 60
 _THREADS = 8
 _PATIENCE = 30.0
+_INDEX = ("epoch", "add", "fence", "admits", "remove", "members")
 
 
 class BackendContract:
@@ -69,6 +70,10 @@ class BackendContract:
         assert all(issubclass(error, Exception) for error in backend.errors), (
             "`errors` must hold exception classes only"
         )
+        lacking = [name for name in _INDEX if not hasattr(backend.index, name)]
+        assert not lacking, (
+            f"`index` lacks {', '.join(lacking)}: CellIndex(self) has them all"
+        )
 
     def test_sweep_leaves_what_is_alive(self, backend: Backend, key: str) -> None:
         """Sweeping counts what it removed and never removes what has not expired."""
@@ -80,17 +85,22 @@ class BackendContract:
     # get and add
 
     def test_nothing_is_under_a_new_key(self, backend: Backend, key: str) -> None:
-        """What was never added is absent."""
-        assert backend.get(key) is None, "get must return None for an unknown key"
+        """What was never added is absent, and asking for it is no error."""
+        try:
+            cell = backend.get(key)
+        except (LookupError, OSError) as error:
+            raise AssertionError(
+                f"get must return None for an unknown key, not raise {error!r}"
+            ) from error
+        assert cell is None, "get must return None for an unknown key"
 
     def test_what_was_added_is_there(self, backend: Backend, key: str) -> None:
         """What was added is read back unchanged, as a Cell."""
         assert backend.add(key, b"data", _MINUTE) is not None, (
             "add must return a token when it stored the data"
         )
-        cell = backend.get(key)
-        assert isinstance(cell, Cell), "get must return a Cell"
-        assert cell.data == b"data", "get must return the data that was added"
+        cell = _holds(backend, key, b"data", "after add")
+        assert isinstance(cell.data, bytes), "the data of a Cell must be bytes"
         assert cell.token is not None, "a Cell must carry a token; None means none"
 
     def test_add_never_overwrites(self, backend: Backend, key: str) -> None:
@@ -137,7 +147,27 @@ class BackendContract:
         token = backend.add(key, b"data", _MINUTE)
         _holds(backend, key, b"data", f"under a key of {len(key)} characters")
         assert backend.get(neighbour) is None, "two keys must not share their data"
-        assert backend.delete(key, token), "delete must find the key again"
+        _is_token(backend.swap(key, b"more", token, _MINUTE), "with the token of add")
+        _holds(backend, key, b"more", f"under a key of {len(key)} characters")
+
+    def test_keys_and_members_that_differ_in_case_are_two(
+        self, backend: Backend, key: str, name: str
+    ) -> None:
+        """Some databases and file systems compare names without looking at case."""
+        different = "keys that differ in case must not share their data"
+        assert backend.add(f"{key}:a", b"lower", _MINUTE) is not None
+        assert backend.add(f"{key}:A", b"upper", _MINUTE) is not None, different
+        for last, data in (("a", b"lower"), ("A", b"upper")):
+            cell = backend.get(f"{key}:{last}")
+            assert cell is not None, different
+            assert cell.data == data, different
+        epoch = backend.index.epoch(name)
+        for member in ("a", "A"):
+            backend.index.add(name, member, epoch, _MINUTE)
+        _lists(backend, name, {"a", "A"})
+        assert backend.index.epoch(name.upper()) != epoch, (
+            "names that differ in case must have epochs of their own"
+        )
 
     def test_a_ttl_may_be_longer_than_30_days(self, backend: Backend, key: str) -> None:
         """A ttl beyond 30 days is a duration, not a date."""
@@ -188,12 +218,11 @@ class BackendContract:
         read = _holds(backend, key, b"data", "after add").token
         backend.delete(key)
         for outdated in (token, read):
-            assert backend.swap(key, b"back", outdated, _MINUTE) is None, (
-                "swap must return None where nothing is there"
-            )
+            reply = backend.swap(key, b"back", outdated, _MINUTE)
             assert backend.get(key) is None, (
                 "swap must never create: a session that was ended would come back"
             )
+            assert reply is None, "swap must return None where nothing is there"
 
     def test_an_outdated_token_of_a_former_cell_is_refused(
         self, backend: Backend, key: str
@@ -257,6 +286,23 @@ class BackendContract:
 
     # Time
 
+    def test_swap_sets_the_time_anew_and_get_does_not(
+        self, backend: Backend, key: str
+    ) -> None:
+        """Each swap brings its own ttl, longer or shorter; a read changes nothing."""
+        for use in ("longer", "shorter", "read"):
+            ttl = _MINUTE if use == "shorter" else self.shortest_ttl
+            token = backend.add(f"{key}:{use}", b"1", ttl)
+            if use != "read":
+                ttl = self.shortest_ttl if use == "shorter" else _MINUTE
+                backend.swap(f"{key}:{use}", b"2", token, ttl)
+        self.elapse(self.shortest_ttl / 2)
+        backend.get(f"{key}:read")
+        self.elapse(self.shortest_ttl / 2 + 0.15)
+        _holds(backend, f"{key}:longer", b"2", "when swap has given it more time")
+        assert backend.get(f"{key}:shorter") is None, "swap must set a shorter ttl too"
+        assert backend.get(f"{key}:read") is None, "get must not renew the ttl"
+
     def test_what_has_expired_is_absent_for_every_method(
         self, backend: Backend, key: str
     ) -> None:
@@ -287,23 +333,6 @@ class BackendContract:
             "add must work where something has expired"
         )
         _holds(backend, keys["add"], b"new", "after an add over the expired")
-
-    def test_swap_sets_the_time_anew_and_get_does_not(
-        self, backend: Backend, key: str
-    ) -> None:
-        """Each swap brings its own ttl, longer or shorter; a read changes nothing."""
-        for use in ("longer", "shorter", "read"):
-            ttl = _MINUTE if use == "shorter" else self.shortest_ttl
-            token = backend.add(f"{key}:{use}", b"1", ttl)
-            if use != "read":
-                ttl = self.shortest_ttl if use == "shorter" else _MINUTE
-                backend.swap(f"{key}:{use}", b"2", token, ttl)
-        self.elapse(self.shortest_ttl / 2)
-        backend.get(f"{key}:read")
-        self.elapse(self.shortest_ttl / 2 + 0.15)
-        _holds(backend, f"{key}:longer", b"2", "when swap has given it more time")
-        assert backend.get(f"{key}:shorter") is None, "swap must set a shorter ttl too"
-        assert backend.get(f"{key}:read") is None, "get must not renew the ttl"
 
     # Many at once
 
@@ -452,7 +481,9 @@ class BackendContract:
             backend.index.add(name, member, epoch, _MINUTE)
         second, members = backend.index.fence(name)
         assert sorted(members) == ["one", "two"], "fence must return all members"
-        _lists(backend, name, {"one", "two"})
+        assert len(backend.index.members(name)) == 2, (
+            "fence must remove nobody: after a crash it has to find them again"
+        )
         third, members = backend.index.fence(name)
         assert sorted(members) == ["one", "two"], "fence must remove nobody"
         assert len({epoch, second, third}) == 3, "each fence must start a new epoch"
@@ -638,6 +669,9 @@ class BackendContract:
 def _holds(backend: Backend, key: str, data: bytes, when: str) -> Cell:
     cell = backend.get(key)
     assert cell is not None, f"{when} the data must be there, but get returned None"
+    assert isinstance(cell, Cell), (
+        f"get must return a Cell, not a {type(cell).__name__}"
+    )
     assert cell.data == data, f"{when} get returned other data than were stored"
     return cell
 

@@ -65,21 +65,6 @@ class SQLContract(BackendContract):
     def elapse(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    def test_keys_and_members_that_differ_in_case_are_two(
-        self, backend: SQLBackend, key: str, name: str
-    ) -> None:
-        backend.add(f"{key}:a", b"lower", MINUTE)
-        backend.add(f"{key}:A", b"upper", MINUTE)
-        epoch = backend.index.epoch(name)
-        for member in ("a", "A"):
-            backend.index.add(name, member, epoch, MINUTE)
-
-        cells = [backend.get(f"{key}:a"), backend.get(f"{key}:A")]
-
-        assert [cell and cell.data for cell in cells] == [b"lower", b"upper"]
-        assert sorted(backend.index.members(name)) == ["A", "a"]
-        assert backend.index.epoch(name.upper()) != epoch
-
 
 class TestInMemory(SQLContract):
     @pytest.fixture
