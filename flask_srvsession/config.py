@@ -115,6 +115,11 @@ class Settings:
         "address (ip) and the user agent (agent); a callable gets the request and "
         "returns a dict of what MessagePack can store, or None.",
     )
+    sweep_every: int | None = _key(
+        None,
+        "How often one of the app's processes removes what has expired, where the "
+        "storage does not: SQL. None: never, flask sessions sweep does it.",
+    )
     fenced_load: bool | None = _key(
         None,
         "Whether every load of a logged-in session asks its index, too (one more "
@@ -282,6 +287,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "serializer": _serializer,
     "max_payload": _positive,
     "metadata": _metadata,
+    "sweep_every": _seconds,
     "fenced_load": _boolean,
 }
 

@@ -26,6 +26,7 @@ from .runtime import Runtime
 from .session import ServerSideSession
 from .signals import session_revoked
 from .store import SessionInfo, SessionStore
+from .sweeper import Sweeper
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -90,6 +91,9 @@ class ServerSession:
         app.session_interface = ServerSessionInterface(runtime)
         app.wsgi_app = AnswerOutages(app)  # type: ignore[method-assign]
         app.cli.add_command(sessions_group(self, app))
+        if settings.sweep_every:
+            key = f"{settings.key_prefix}sweep"
+            app.before_request(Sweeper(chosen, key, settings.sweep_every).begin)
         _follow_flask_login(app)
 
     @_latching

@@ -20,6 +20,7 @@ WITHOUT_A_VALUE = {
     "TOUCH_INTERVAL",
     "ROTATE_EVERY",
     "MAX_PER_KEY",
+    "SWEEP_EVERY",
     "FENCED_LOAD",
 }
 """The keys that may be None."""
