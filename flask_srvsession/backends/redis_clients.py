@@ -29,6 +29,7 @@ from .redis_deadline import (
     deadline,
     left,
 )
+from .redis_lean import LeanRedis
 
 TIMEOUT = 1.0
 CLUSTER_SINCE = (7, 4)
@@ -156,7 +157,7 @@ class SafeSentinel(Sentinel):
 
 
 def _for_server(url: str) -> Any:
-    client = redis.Redis.from_url(url, **_ours())
+    client = LeanRedis.from_url(url, **_ours())
     _try_options(client.connection_pool)
     return client
 

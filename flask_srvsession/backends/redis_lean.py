@@ -1,0 +1,61 @@
+"""A Redis client that does little around each command."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, cast
+
+import redis
+
+
+class LeanRedis(redis.Redis):
+    """Keeps its connections at hand, instead of asking a pool for one each time.
+
+    Around a command, ``redis.Redis`` takes longer than the command itself: it checks
+    whether the connection was closed meanwhile, counts, measures, and prepares to try
+    again. Here a connection that the server has closed fails; all idle ones are
+    renewed then, so that whoever tries again gets a good one. Nothing is retried, and
+    the hooks of redis-py's own metrics are not called.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._idle: list[Any] = []
+        self._pid = os.getpid()
+        super().__init__(*args, **options)
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        connection, parse = self._take(), cast(Any, self.parse_response)
+        try:
+            connection.send_command(*args)
+            return parse(connection, args[0], **options)
+        except redis.ResponseError:
+            raise  # an answer like any other
+        except BaseException:
+            connection.disconnect()  # a late answer would be taken for the next one
+            self._disconnect_idle()
+            raise
+        finally:
+            self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close the connections; the next command opens new ones."""
+        self._disconnect_idle()
+        super().close()
+
+    def _take(self) -> Any:
+        if self._pid != os.getpid():
+            # Two processes on one socket would read each other's replies.
+            self._idle, self._pid = [], os.getpid()
+            self.connection_pool.reset()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self.connection_pool.make_connection()
+
+    def _disconnect_idle(self) -> None:
+        taken = []
+        while self._idle:  # nobody else may use one while it is being closed
+            taken.append(self._idle.pop())
+        for connection in taken:
+            connection.disconnect()
+        self._idle += taken
