@@ -98,13 +98,13 @@ class ServerSessionInterface(SessionInterface):
         """
         if not isinstance(session, ServerSideSession):
             return
-        try:
-            session.commit()
-        except (BackendError, SessionRefused) as error:
-            _turn_into(app, response, error)
         if session.accessed:
+            try:
+                session.commit()
+            except (BackendError, SessionRefused) as error:
+                _turn_into(app, response, error)
             response.vary.add("Cookie")
-        self._send_cookie(app, session, response)
+            self._send_cookie(app, session, response)
         session._note_response_left()
 
     def _send_cookie(

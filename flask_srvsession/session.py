@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -76,24 +76,22 @@ class ServerSideSession(SessionMixin):
     templates find attributes before keys, and ``{{ session.cookie }}`` is the app's.
     """
 
+    _loaded = _accessed = _came_with_one = _delete_cookie = _response_left = False
+    _forced_save = _forced_login = False
+    _permanent: bool | None = None
+    _held: Held | None = None
+    _superseded: Superseded | None = None
+    _rivals: Collection[str] = ()
+    _ended: frozenset[str] = frozenset()
+    _failure: BackendError | None = None
+    """The outage that this request has met, if any: it does not wait twice."""
+    _draft: Draft
+    """There from when the session is loaded."""
+
     def __init__(self, opening: Opening) -> None:
         self._opening = opening
         self._lock = threading.RLock()
         self._local: dict[str, Any] = {}
-        self._loaded = False
-        self._accessed = False
-        self._came_with_one = False
-        self._delete_cookie = False
-        self._response_left = False
-        self._permanent: bool | None = None
-        self._ended: set[str] = set()
-        self._held: Held | None
-        self._superseded: Superseded | None
-        self._rivals: list[str]
-        self._draft: Draft
-        self._become_new()
-        self._failure: BackendError | None = None
-        """The outage that this request has met, if any: it does not wait twice."""
 
     # -- the mapping ----------------------------------------------------------------
 
@@ -217,7 +215,7 @@ class ServerSideSession(SessionMixin):
         """Whether there is something to save. Set it to True to save, and so renew,
         the session even if nothing changed."""
         with self._lock:
-            state = self._state(self._pending())
+            state = self._state(self._pending()) if self._loaded else State.UNTOUCHED
             return state not in (State.UNTOUCHED, State.READ)
 
     @modified.setter
@@ -318,6 +316,8 @@ class ServerSideSession(SessionMixin):
         where a login key has changed, StaleLogin and TooManySessions.
         """
         with self._lock, self._refusing():
+            if not self._loaded:
+                return
             changes = self._pending()
             match self._state(changes), self._held:
                 case State.UNTOUCHED, _:
@@ -385,8 +385,6 @@ class ServerSideSession(SessionMixin):
         self._response_left = True
 
     def _state(self, changes: Changes) -> State:
-        if not self._loaded:
-            return State.UNTOUCHED
         if self._held is None:
             return State.NEW if self._draft else State.UNTOUCHED
         if changes and not self._draft:
@@ -406,7 +404,7 @@ class ServerSideSession(SessionMixin):
             held.standing is Standing.GRACE or permanent == held.record.permanent
         ):
             permanent = None
-        return replace(changes, permanent=permanent)
+        return changes if permanent is None else replace(changes, permanent=permanent)
 
     def _login(self) -> Login:
         if self._forced_login:
@@ -614,15 +612,16 @@ class ServerSideSession(SessionMixin):
         arrival = arrive(self._opening)
         self._came_with_one = arrival.came_with_one
         self._superseded, self._rivals = arrival.superseded, arrival.rivals
-        if arrival.held:
-            draft = Draft(arrival.held.record.values, self._opening.serializer)
+        self._draft = Draft({}, self._opening.serializer)
+        if held := arrival.held:
+            draft = Draft(held.record.values, self._opening.serializer)
             try:
                 draft.decode(self._settings.identifying_keys)
             except Undecodable as undecodable:
-                log.warning("session %s is ignored: %s", arrival.held.id, undecodable)
-                self._rivals = [arrival.held.id]
+                log.warning("session %s is ignored: %s", held.id, undecodable)
+                self._rivals = [held.id]
             else:
-                self._held, self._draft = arrival.held, draft
+                self._held, self._draft = held, draft
 
     def _live(self) -> Held | None:
         with self._opened():
@@ -644,7 +643,7 @@ class ServerSideSession(SessionMixin):
     def _become_new(self) -> None:
         self._held = None
         self._superseded = None
-        self._rivals = []
+        self._rivals = ()
         self._draft = Draft({}, self._opening.serializer)
         self._forced_save = self._forced_login = False
 
@@ -655,7 +654,7 @@ class ServerSideSession(SessionMixin):
     def _destroy_rivals(self) -> None:
         for rival in self._rivals:
             self._end(rival)
-        self._rivals = []
+        self._rivals = ()
 
     def _end(self, session_id: str, held: Held | None = None) -> None:
         ended = self._store.destroy(session_id, held)
