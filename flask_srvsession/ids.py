@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from itsdangerous import BadData, BadSignature, Signer
-from itsdangerous.encoding import base64_decode, base64_encode
-
-MAX_COOKIE_LENGTH = 512
-"""Characters of a cookie value; longer ones are not even looked at."""
+from itsdangerous import Signer
+from itsdangerous.encoding import base64_encode
 
 MAX_CLOCK_SKEW = 60
 """Seconds by which the clocks of two servers may differ."""
 
 _ID = r"[0-9a-f]{32}_[1-9a-f][0-9a-f]{0,11}"
-_PAYLOAD = re.compile(rf"({_ID})\.([1-9][0-9]{{0,8}})\.([0-9a-f]{{32}})")
+_COOKIE = re.compile(
+    rf"(({_ID})\.([1-9][0-9]{{0,8}})\.([0-9a-f]{{32}}))\.([0-9A-Za-z_-]{{43}})"
+)
 
 
 def new_id(born: float) -> str:
@@ -82,41 +82,33 @@ class CookieSigner:
     """
 
     def __init__(self, secret_keys: Sequence[str | bytes], prefix: str) -> None:
-        salt = f"flask_srvsession.cookie.v1:{prefix}"
-        keys = Signer(
+        signer = Signer(
             list(secret_keys),  # type: ignore[arg-type]  # Sequence[str | bytes]
-            salt=salt,
+            salt=f"flask_srvsession.cookie.v1:{prefix}",
             key_derivation="hmac",
             digest_method=hashlib.sha256,
         )
-        derived = [keys.derive_key(secret) for secret in keys.secret_keys]
-        self._signer = Signer(
-            derived, salt=salt, key_derivation="none", digest_method=hashlib.sha256
-        )
+        derived = [signer.derive_key(key) for key in reversed(signer.secret_keys)]
+        self._macs = [hmac.new(key, digestmod=hashlib.sha256) for key in derived]
 
     def dumps(self, credential: Credential) -> str:
         """Return ``KEY_CREATED.GENERATION.TOKEN.SIGNATURE``."""
         payload = f"{credential.id}.{credential.generation}.{credential.token}"
-        return self._signer.sign(payload).decode("ascii")
+        return f"{payload}.{_signature(self._macs[0], payload)}"
 
     def loads(self, value: str) -> Credential | None:
         """Return the credential if `value` is exactly what we would have sent."""
-        if len(value) > MAX_COOKIE_LENGTH:
+        match = _COOKIE.fullmatch(value)
+        if match is None:
             return None
-        payload, _, signature = value.rpartition(".")
-        match = _PAYLOAD.fullmatch(payload)
-        if match is None or not _is_canonical(signature):
-            return None
-        try:
-            self._signer.unsign(value)
-        except BadSignature:
-            return None
-        return Credential(match[1], int(match[2]), match[3])
+        payload, session_id, generation, token, signature = match.groups()
+        for mac in self._macs:
+            if hmac.compare_digest(_signature(mac, payload), signature):
+                return Credential(session_id, int(generation), token)
+        return None
 
 
-def _is_canonical(signature: str) -> bool:
-    """Whether it is spelled as we spell it; base64 has several ways to say the same."""
-    try:
-        return base64_encode(base64_decode(signature)).decode("ascii") == signature
-    except BadData:
-        return False
+def _signature(mac: hmac.HMAC, payload: str) -> str:
+    mac = mac.copy()
+    mac.update(payload.encode("ascii"))
+    return base64_encode(mac.digest()).decode("ascii")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -27,6 +26,7 @@ from .ids import Credential
 from .listing import parse_index
 from .record import Binding
 from .rotation import Standing
+from .states import Cookie, Login, State
 from .store import SessionInfo, SessionStore, utc
 
 log = logging.getLogger("flask_srvsession")
@@ -35,33 +35,6 @@ LOCAL_KEYS = frozenset({"_remember", "_remember_seconds"})
 """Flask-Login's notes to itself within one request: neither loaded nor stored."""
 
 T = TypeVar("T")
-
-
-class State(enum.Enum):
-    """What a request has done to its session, as far as saving is concerned."""
-
-    UNTOUCHED = enum.auto()
-    READ = enum.auto()
-    CHANGED = enum.auto()
-    NEW = enum.auto()
-    REPLACED = enum.auto()  # somebody logged in or out, or clear() and then writes
-    CLEARED = enum.auto()
-    EMPTIED = enum.auto()
-
-
-class Cookie(enum.Enum):
-    """What happens to the cookie, where it is not set to a :class:`Credential`."""
-
-    KEEP = enum.auto()
-    DELETE = enum.auto()
-
-
-class Login(enum.Enum):
-    """What a request has done to the keys that say who is logged in."""
-
-    SAME = enum.auto()
-    IN = enum.auto()
-    OUT = enum.auto()
 
 
 class ServerSideSession(SessionMixin):
@@ -359,25 +332,28 @@ class ServerSideSession(SessionMixin):
 
     # -- how it ends ----------------------------------------------------------------
 
-    def _cookie(self, *, repeat: bool, public: bool) -> Credential | Cookie:
+    def _cookie(
+        self, *, repeat: bool, is_public: Callable[[], bool]
+    ) -> Credential | Cookie:
         """Return what the response does to the cookie.
 
         Set only for a session that was created or regenerated, or to hand out a
-        successor, but that never with a `public` response, which a cache would give
+        successor, but that never with a public response, which a cache would give
         to others. Never set to what the client has already: an old credential that
         comes late would undo a newer one. Only without rotation there is none, and
         the cookie of a permanent session may be `repeat`-ed to move its expiry.
         """
         held = self._held
-        if held and held.credential:
+        if held and (credential := held.credential):
             if held.created:
-                return held.credential
-            fresh = not public and self._store.clock() - held.read_at < rotation.FRESH
-            if fresh and rotation.has_successor(held.record, held.credential):
-                return rotation.successor(held.record, held.credential)
-            current = held.credential.generation == held.record.generation
+                return credential
+            if rotation.has_successor(held.record, credential):
+                fresh = self._store.clock() - held.read_at < rotation.FRESH
+                if fresh and not is_public():
+                    return rotation.successor(held.record, credential)
+            current = credential.generation == held.record.generation
             if repeat and current and held.record.permanent:
-                return held.credential
+                return credential
         return Cookie.DELETE if self._delete_cookie and not held else Cookie.KEEP
 
     def _note_response_left(self) -> None:

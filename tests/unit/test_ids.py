@@ -101,7 +101,7 @@ def test_a_cookie_brings_back_its_credential(credential: Credential) -> None:
     cookie = signer.dumps(credential)
 
     assert signer.loads(cookie) == credential
-    assert len(cookie) <= ids.MAX_COOKIE_LENGTH // 2
+    assert len(cookie) <= 200
     assert re.fullmatch(r"[\w.-]+", cookie, re.ASCII)
 
 
@@ -127,7 +127,7 @@ def test_a_cookie_that_is_cut_or_longer_is_worthless(
     assert signer.loads(cookie + "\n") is None
     assert signer.loads(" " + cookie) is None
     assert signer.loads(cookie + "." + cookie) is None
-    assert signer.loads(cookie + "x" * ids.MAX_COOKIE_LENGTH) is None
+    assert signer.loads(cookie + "x" * 100_000) is None
 
 
 @settings(deadline=None)
