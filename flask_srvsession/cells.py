@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import ids
 from .backends.base import Cell, Token
@@ -27,19 +28,21 @@ HEADER_RESERVE = 8192
 """Bytes kept free for what a record holds beside its values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A live session as it was read or written: what a later change builds on."""
 
     id: str
-    record: Record = field(repr=False)
-    version: Token = field(repr=False)
+    record: Record
+    version: Token
     read_at: float
     credential: Credential | None = None
     """What the client presented, or is to be given; None where nobody did."""
     standing: Standing = Standing.CURRENT
     created: bool = False
     """Whether this very request created it, so that no client has presented it."""
+
+    def __repr__(self) -> str:  # without secrets
+        return f"<Held {self.id}, {self.standing.value}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,9 @@ class RecordCells:
 
     def retire(self, held: Held, successor: str) -> Found:
         """Turn what is `held` into a tombstone; return what is there then."""
-        former = replace(held.record, values={}, bindings={}, meta=None, operations=())
+        former = held.record._replace(
+            values={}, bindings={}, meta=None, operations=()
+        )
         stone = Tombstone(former, successor)
         return self._swap(held, stone, TOMBSTONE_TTL)
 
@@ -156,7 +161,7 @@ class RecordCells:
         match content:
             case Record():
                 now = self._clock()
-                return replace(held, record=content, version=version, read_at=now)
+                return held._replace(record=content, version=version, read_at=now)
             case Tombstone():
                 return Superseded(held.id, content.successor)
             case None:

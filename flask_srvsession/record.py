@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import msgpack
 
 VERSION = b"\x01"
 MAC_LENGTH = 16
+HEAD = len(VERSION) + MAC_LENGTH
 OPERATION_LENGTH = 4
 REMEMBERED_OPERATIONS = 8
 
@@ -33,8 +35,7 @@ class Binding:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A live session.
 
     Times are unix time in whole seconds. Of the current token and of its successor
@@ -47,23 +48,25 @@ class Record:
     """
 
     generation: int
-    token_hash: bytes = field(repr=False)
-    chain: bytes = field(repr=False)
+    token_hash: bytes
+    chain: bytes
     since: int
     last_seen: int
-    pending: bytes | None = field(default=None, repr=False)
+    pending: bytes | None = None
     due: bool = False
     permanent: bool = False
     presented: bool = False
-    bindings: Mapping[Binding, str] = field(default_factory=dict)
+    bindings: Mapping[Binding, str] = MappingProxyType({})
     operations: tuple[bytes, ...] = ()
     replaces: str | None = None
     meta: Mapping[str, Any] | None = None
-    values: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    values: Mapping[str, bytes] = MappingProxyType({})
+
+    def __repr__(self) -> str:  # without secrets
+        return f"<Record generation {self.generation}, last seen {self.last_seen}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
+class Tombstone(NamedTuple):
     """What a regenerated session leaves for a moment: where it went, no content."""
 
     former: Record
@@ -77,53 +80,55 @@ class RecordCodec:
     The seal is HMAC-SHA256 (128 bits of it, RFC 2104 section 5) over store key and
     body. Its keys are derived from `secret_keys`: oldest first, the last one seals,
     all of them open. So a record cannot be edited, moved to another key or be some
-    other client's reply without being noticed. `serializer` is the name of the
-    format of the values: those of another one would only look alike.
+    other client's reply without being noticed. The name of the `serializer` of the
+    values goes into the keys: what another one wrote would only look alike.
     """
 
     def __init__(
         self, secret_keys: Sequence[str | bytes], prefix: str, serializer: str
     ) -> None:
-        label = f"flask_srvsession.record.v1:{prefix}".encode()
-        self._keys = [_derive(secret, label) for secret in reversed(secret_keys)]
-        self._serializer = serializer
+        label = f"flask_srvsession.record.v1:{prefix}:{serializer}".encode()
+        self._macs = [_derived(secret, label) for secret in reversed(secret_keys)]
 
     def seal(self, key: str, content: Record | Tombstone) -> bytes:
         """Return the bytes to store under `key`."""
-        fields = [self._serializer, *_FLATTEN[type(content)](content)]
+        fields = _FLATTEN[type(content)](content)
         body: bytes = msgpack.packb(fields, unicode_errors="surrogatepass")
-        return VERSION + _mac(self._keys[0], key, body) + body
+        return VERSION + _seal(self._macs[0], key, body) + body
 
     def open(self, key: str, data: bytes) -> Record | Tombstone:
         """Return what was sealed; :class:`Unreadable` if this was not."""
         if data[:1] != VERSION:
             raise Unreadable("it is empty, of another version, or not ours")
-        seal, body = data[1 : 1 + MAC_LENGTH], data[1 + MAC_LENGTH :]
-        if not any(hmac.compare_digest(seal, _mac(k, key, body)) for k in self._keys):
-            raise Unreadable("its seal does not fit")
-        try:
-            return self._parsed(body)
-        except (ValueError, TypeError) as error:
-            raise Unreadable("it is sealed, but no record") from error
+        seal, body = data[1:HEAD], memoryview(data)[HEAD:]
+        for mac in self._macs:
+            if hmac.compare_digest(seal, _seal(mac, key, body)):
+                return _parsed(body)
+        raise Unreadable("its seal does not fit, or another serializer wrote it")
 
-    def _parsed(self, body: bytes) -> Record | Tombstone:
-        serializer, *fields = msgpack.unpackb(
+
+def _derived(secret: str | bytes, label: bytes) -> hmac.HMAC:
+    secret = secret.encode() if isinstance(secret, str) else secret
+    key = hmac.digest(secret, label, hashlib.sha256)
+    return hmac.new(key, digestmod=hashlib.sha256)
+
+
+def _seal(mac: hmac.HMAC, key: str, body: bytes | memoryview) -> bytes:
+    name = key.encode("ascii")
+    mac = mac.copy()
+    mac.update(len(name).to_bytes(2, "big") + name + VERSION)
+    mac.update(body)
+    return mac.digest()[:MAC_LENGTH]
+
+
+def _parsed(body: memoryview) -> Record | Tombstone:
+    try:
+        fields = msgpack.unpackb(
             body, strict_map_key=False, unicode_errors="surrogatepass"
         )
-        if serializer != self._serializer:
-            raise Unreadable("its values were written by another serializer")
-        return _entombed(fields) if len(fields) == 2 else _revived(fields)
-
-
-def _derive(secret: str | bytes, label: bytes) -> bytes:
-    secret = secret.encode() if isinstance(secret, str) else secret
-    return hmac.digest(secret, label, hashlib.sha256)
-
-
-def _mac(mac_key: bytes, key: str, body: bytes) -> bytes:
-    name = key.encode("ascii")
-    message = len(name).to_bytes(2, "big") + name + VERSION + body
-    return hmac.digest(mac_key, message, "sha256")[:MAC_LENGTH]
+        return _entombed(*fields) if len(fields) == 2 else _revived(*fields)
+    except (ValueError, TypeError) as error:
+        raise Unreadable("it is sealed, but no record") from error
 
 
 def _flatten_record(record: Record) -> list[Any]:
@@ -143,27 +148,40 @@ def _flatten_record(record: Record) -> list[Any]:
     ]
 
 
-def _revived(fields: list[Any]) -> Record:
-    generation, token_hash, chain, since, last_seen, pending, flags, *rest = fields
-    bindings, operations, replaces, meta, values = rest
+def _revived(
+    generation: int,
+    token_hash: bytes,
+    chain: bytes,
+    since: int,
+    last_seen: int,
+    pending: bytes | None,
+    flags: int,
+    bindings: list[tuple[str, str, str]],
+    operations: bytes,
+    replaces: str | None,
+    meta: Mapping[str, Any] | None,
+    values: Mapping[str, bytes],
+) -> Record:
     return Record(
-        generation=generation,
-        token_hash=token_hash,
-        chain=chain,
-        since=since,
-        last_seen=last_seen,
-        pending=pending,
-        due=bool(flags & 1),
-        permanent=bool(flags & 2),
-        presented=bool(flags & 4),
-        bindings={Binding(index, value): stamp for index, value, stamp in bindings},
-        operations=tuple(
-            operations[at : at + OPERATION_LENGTH]
-            for at in range(0, len(operations), OPERATION_LENGTH)
+        generation,
+        token_hash,
+        chain,
+        since,
+        last_seen,
+        pending,
+        flags & 1 != 0,
+        flags & 2 != 0,
+        flags & 4 != 0,
+        {Binding(index, value): stamp for index, value, stamp in bindings},
+        tuple(
+            [
+                operations[at : at + OPERATION_LENGTH]
+                for at in range(0, len(operations), OPERATION_LENGTH)
+            ]
         ),
-        replaces=replaces,
-        meta=meta,
-        values=values,
+        replaces,
+        meta,
+        values,
     )
 
 
@@ -171,8 +189,8 @@ def _flatten_tombstone(tombstone: Tombstone) -> list[Any]:
     return [_flatten_record(tombstone.former), tombstone.successor]
 
 
-def _entombed(fields: list[Any]) -> Tombstone:
-    return Tombstone(_revived(fields[0]), fields[1])
+def _entombed(former: list[Any], successor: str) -> Tombstone:
+    return Tombstone(_revived(*former), successor)
 
 
 _FLATTEN: dict[type, Any] = {Record: _flatten_record, Tombstone: _flatten_tombstone}

@@ -11,7 +11,6 @@ import enum
 import hashlib
 import hmac
 import math
-from dataclasses import replace
 
 from .ids import Credential, token_hash
 from .record import Record
@@ -78,8 +77,7 @@ def advance(
     request in flight could fall out of it.
     """
     if credential.generation == record.generation + 1 and record.pending:
-        return replace(
-            record,
+        return record._replace(
             generation=credential.generation,
             token_hash=record.pending,
             pending=None,
@@ -89,7 +87,7 @@ def advance(
         record, now=now, every=every, grace=grace
     ):
         following = successor(record, credential)
-        return replace(record, pending=token_hash(following.token), due=False)
+        return record._replace(pending=token_hash(following.token), due=False)
     return record
 
 

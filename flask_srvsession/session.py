@@ -400,7 +400,7 @@ class ServerSideSession(SessionMixin):
         try:
             found = self._store.renew(held, self._opening.metadata())
             if not self._accept(found, Changes()):
-                self._held = replace(held, credential=None)  # it is gone: no cookie
+                self._held = held._replace(credential=None)  # it is gone: no cookie
         except BackendError as error:
             log.warning("session %s was not renewed: %s", held.id, error)
 

@@ -16,7 +16,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
@@ -204,7 +204,7 @@ class SessionStore:
         """Return the session, last seen now and, if that is due, with its token moved
         on. Somebody else's change meanwhile is as good."""
         record = self._stamped(held)
-        return self._cells.swap(held, replace(record, meta=meta or record.meta))
+        return self._cells.swap(held, record._replace(meta=meta or record.meta))
 
     def needs_renewal(self, held: Held) -> bool:
         """Return whether a request that only read is to write all the same."""
@@ -283,7 +283,7 @@ class SessionStore:
         session was ended meanwhile, and nothing new is left. Raises as :meth:`create`
         does; then the old session is untouched.
         """
-        held = replace(held, record=self._advanced(held))  # the tombstone's token
+        held = held._replace(record=self._advanced(held))  # the tombstone's token
         for _ in range(MAX_ATTEMPTS):
             try:
                 fresh = self._successor(held, changes, login, epochs or {}, meta)
@@ -439,8 +439,7 @@ class SessionStore:
         self._cells.check_size(values)
         bindings = self._listing.bindings(values, record.bindings, epochs, mark)
         permanent = record.permanent if changes.permanent is None else changes.permanent
-        return replace(
-            record,
+        return record._replace(
             values=values,
             bindings=bindings,
             permanent=permanent,
@@ -450,8 +449,7 @@ class SessionStore:
 
     def _stamped(self, held: Held) -> Record:
         """Return the record, last seen now, presented, its token moved on if due."""
-        return replace(
-            self._advanced(held),
+        return self._advanced(held)._replace(
             last_seen=int(self.clock()),
             presented=held.record.presented or not held.created,
         )
@@ -602,7 +600,7 @@ class SessionStore:
             places = {**before, **carried}
             bindings = self._listing.bindings(values, places, {}, new_mark())
             self._list(fresh.id, _gained(before, bindings))
-            record = replace(fresh.record, values=values, bindings=bindings)
+            record = fresh.record._replace(values=values, bindings=bindings)
             found = self._cells.swap(fresh, record)
         except Exception as error:
             self._withdraw(fresh, error)

@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -154,7 +154,7 @@ class WholeBlobStore(SessionStore):
         epochs: Mapping[Binding, Epoch] | None = None,
     ) -> Found:
         values = changes.apply(held.record.values)
-        record = replace(held.record, values=values, last_seen=int(self.clock()))
+        record = held.record._replace(values=values, last_seen=int(self.clock()))
         return self._overwrite(held, record)
 
     def renew(self, held: Held, meta: Mapping[str, Any] | None = None) -> Found:
@@ -167,10 +167,10 @@ class WholeBlobStore(SessionStore):
                 if self._cells.add(held.id, record) is not None:
                     break
             elif isinstance(
-                self._cells.swap(replace(held, version=version), record), Held
+                self._cells.swap(held._replace(version=version), record), Held
             ):
                 break
-        return replace(held, record=record)
+        return held._replace(record=record)
 
 
 STORES: dict[str, type[SessionStore]] = {

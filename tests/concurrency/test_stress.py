@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -380,7 +379,7 @@ def test_a_spared_session_is_alive_whoever_uses_it_while_it_moves(
             if times == 2 and isinstance(moved, Held):
                 moved = world.rotate_again(moved)
             if isinstance(moved, Held):
-                world.store.save(replace(moved, created=False), assigned(note="used"))
+                world.store.save(moved._replace(created=False), assigned(note="used"))
 
         def at_end(jobs: Jobs) -> None:
             live = [i for i, _ in world.live() if world.descends(i, world.first)]

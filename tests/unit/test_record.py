@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -168,8 +167,7 @@ def test_fallback_keys_open_and_the_last_one_seals() -> None:
 
 def test_a_small_record_is_small() -> None:
     """A logged-in session with one more key costs less than 250 bytes."""
-    small = replace(
-        RECORD,
+    small = RECORD._replace(
         pending=None,
         bindings={Binding("user_id", "42"): "0123456789abcdef"},
         operations=(b"op01",),
@@ -186,9 +184,9 @@ def test_a_small_record_is_small() -> None:
 @pytest.mark.parametrize("content", [RECORD, STONE], ids=["record", "tombstone"])
 def test_no_secret_is_shown(content: Record | Tombstone) -> None:
     record = content if isinstance(content, Record) else content.former
-    marked = replace(record, chain=b"SECRET", pending=b"SECRET", token_hash=b"SECRET")
-    marked = replace(marked, values={"password": b"SECRET"})
-    shown = marked if isinstance(content, Record) else replace(content, former=marked)
+    marked = record._replace(chain=b"SECRET", pending=b"SECRET", token_hash=b"SECRET")
+    marked = marked._replace(values={"password": b"SECRET"})
+    shown = marked if isinstance(content, Record) else content._replace(former=marked)
 
     assert "SECRET" not in repr(shown)
     assert "the key of now" not in repr(codec("the key of now"))

@@ -91,7 +91,7 @@ def make_record(generation: int = GENERATION, *, pending: bool = False) -> Recor
     record = Record(generation, b"", CHAIN_KEY, since=SINCE, last_seen=SINCE)
     hashes = [token_hash(each.token) for each in chain(record, generation + 1)]
     following = hashes[generation] if pending else None
-    return replace(record, token_hash=hashes[generation - 1], pending=following)
+    return record._replace(token_hash=hashes[generation - 1], pending=following)
 
 
 def chain(record: Record, length: int) -> list[Credential]:
@@ -155,7 +155,7 @@ class TestJudge:
 
     def test_a_token_of_another_chain_is_forged(self) -> None:
         record = make_record(pending=True)
-        other = replace(record, chain=bytes(16))
+        other = record._replace(chain=bytes(16))
         strangers = [FIRST]
         for _ in range(GENERATION):
             strangers.append(successor(other, strangers[-1]))
@@ -183,8 +183,7 @@ class TestAdvance:
 
         after = advanced(record, credential, age=77)
 
-        assert after == replace(
-            record,
+        assert after == record._replace(
             generation=GENERATION + 1,
             token_hash=token_hash(credential.token),
             pending=None,
@@ -193,7 +192,7 @@ class TestAdvance:
 
     def test_a_promotion_hands_out_nothing_by_itself(self) -> None:
         """However old the token is: its own predecessor has just begun its grace."""
-        record = replace(make_record(pending=True), due=True)
+        record = make_record(pending=True)._replace(due=True)
 
         after = advanced(record, credential_of(GENERATION + 1), age=50 * EVERY)
 
@@ -205,7 +204,7 @@ class TestAdvance:
         after = advanced(record, credential, age=EVERY)
 
         following = token_hash(successor(record, credential).token)
-        assert after == replace(record, pending=following)
+        assert after == record._replace(pending=following)
 
     def test_a_younger_token_gets_none(self) -> None:
         record, credential = make_record(), credential_of(GENERATION)
@@ -223,7 +222,7 @@ class TestAdvance:
     def test_no_other_credential_moves_anything(
         self, difference: int, pending: bool
     ) -> None:
-        record = replace(make_record(pending=pending), due=True)
+        record = make_record(pending=pending)._replace(due=True)
         credential = credential_of(GENERATION + difference)
 
         assert advanced(record, credential, age=50 * EVERY) is record
@@ -234,7 +233,7 @@ class TestAdvance:
         assert advanced(record, credential_of(GENERATION + 1), age=EVERY) is record
 
     def test_without_rotation_nobody_gets_a_successor(self) -> None:
-        record = replace(make_record(), due=True)
+        record = make_record()._replace(due=True)
 
         after = advanced(record, credential_of(GENERATION), age=10**7, every=None)
 
@@ -250,7 +249,7 @@ class TestAdvance:
     def test_a_rotation_that_is_due_does_not_wait_for_the_age(self) -> None:
         record, credential = make_record(1), FIRST
 
-        after = advanced(replace(record, due=True), credential)
+        after = advanced(record._replace(due=True), credential)
 
         assert after.pending is not None
         assert not after.due
@@ -259,13 +258,13 @@ class TestAdvance:
     def test_nothing_is_handed_out_while_a_predecessor_is_in_its_grace(
         self, age: int
     ) -> None:
-        record = replace(make_record(), due=True)
+        record = make_record()._replace(due=True)
 
         assert advanced(record, credential_of(GENERATION), age=age) is record
 
     def test_what_is_due_stays_due_over_a_promotion(self) -> None:
         """The successor may have left before the reason for another one arose."""
-        record = replace(make_record(pending=True), due=True)
+        record = make_record(pending=True)._replace(due=True)
 
         assert advanced(record, credential_of(GENERATION + 1)).due
 
@@ -299,13 +298,13 @@ class TestChain:
         self, key: bytes, token: str, generation: int
     ) -> None:
         """It looks like any other token and belongs to the same session."""
-        record = replace(make_record(), chain=key)
+        record = make_record()._replace(chain=key)
         credential = Credential(SESSION_ID, generation, token)
 
         following = successor(record, credential)
 
         assert following == successor(
-            replace(record, since=0, pending=b"x"), credential
+            record._replace(since=0, pending=b"x"), credential
         )
         assert following.id == credential.id
         assert following.generation == generation + 1
@@ -316,14 +315,14 @@ class TestChain:
     def test_it_depends_on_the_key_the_token_and_the_generation(
         self, key: bytes, other: bytes, token: str, generation: int
     ) -> None:
-        record = replace(make_record(), chain=key)
+        record = make_record()._replace(chain=key)
         credential = Credential(SESSION_ID, generation, token)
         varied = [
             (record, replace(credential, generation=generation + 1)),
             (record, replace(credential, token=token_hash(token).hex()[:32])),
         ]
         if other != key:
-            varied.append((replace(record, chain=other), credential))
+            varied.append((record._replace(chain=other), credential))
 
         following = successor(record, credential).token
 
@@ -369,7 +368,7 @@ def test_a_session_moves_one_step_at_a_time_and_serves_at_most_two_tokens(
 ) -> None:
     """Whoever comes, and whenever: generations only grow, a successor is made only
     after the grace, and of all tokens at most two neighbours are admitted."""
-    now, record = SINCE, replace(make_record(1), due=due)
+    now, record = SINCE, make_record(1)._replace(due=due)
     known = chain(record, 2 * len(presentations) + 4)
 
     for difference, pause in presentations:
