@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from flask import Flask
 
@@ -44,13 +43,12 @@ class Opening(Protocol):
         """Return what is to be kept about the client."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """What the cookies of a request led to."""
 
     held: Held | None = None
     superseded: Superseded | None = None
-    rivals: list[str] = field(default_factory=list)
+    rivals: Collection[str] = ()
     """The ids of several live sessions, of which none is used: a sibling domain can
     plant a cookie beside ours, and browsers do not say which is whose."""
 
@@ -62,10 +60,11 @@ class Arrival:
 def arrive(opening: Opening) -> Arrival:
     """Try the cookies of a request; raise the alarm for an outdated one, if there is
     no good one of the same session beside it."""
+    verdicts = opening.verdicts
     found: dict[str, Held | Superseded] = {}
     replayed: dict[str, Held] = {}
     for credential in opening.credentials():
-        verdict = opening.verdicts.get(credential.id)
+        verdict = verdicts.get(credential.id)
         admitted = verdict is not None and verdict.admitted
         result = opening.store.load(credential, opened=opening.opened, judged=admitted)
         if isinstance(result, Held) and result.standing is Standing.REPLAYED:
@@ -73,14 +72,15 @@ def arrive(opening: Opening) -> Arrival:
         elif result:
             known = found.get(credential.id, result)
             found[credential.id] = max(known, result, key=_worth)
-    for session_id in replayed.keys() - found.keys() - opening.verdicts.keys():
-        opening.verdicts[session_id] = Standing.REPLAYED
-        _alarm(opening, replayed[session_id])
+    for session_id, held in replayed.items():
+        if session_id not in found and session_id not in verdicts:
+            verdicts[session_id] = Standing.REPLAYED
+            _alarm(opening, held)
     live = [held for held in found.values() if isinstance(held, Held)]
     if len(live) > 1:
         return Arrival(rivals=[held.id for held in live])
     if live:
-        opening.verdicts[live[0].id] = live[0].standing
+        verdicts[live[0].id] = live[0].standing
         return Arrival(held=live[0])
     moved = [moved for moved in found.values() if isinstance(moved, Superseded)]
     return Arrival(superseded=moved[0] if moved else None)

@@ -98,9 +98,7 @@ class RecordCells:
 
     def retire(self, held: Held, successor: str) -> Found:
         """Turn what is `held` into a tombstone; return what is there then."""
-        former = held.record._replace(
-            values={}, bindings={}, meta=None, operations=()
-        )
+        former = held.record._replace(values={}, bindings={}, meta=None, operations=())
         stone = Tombstone(former, successor)
         return self._swap(held, stone, TOMBSTONE_TTL)
 

@@ -71,6 +71,11 @@ class Draft(MutableMapping[str, Any]):
             self._values[key] = self._decode(key, self._base[key])
         return self._values[key]
 
+    def get(self, key: str, default: Any = None) -> Any:
+        if key not in self:  # without an exception: it is often so
+            return default
+        return self[key]
+
     def __setitem__(self, key: str, value: Any) -> None:
         self._values[key] = value
         self._assigned.add(key)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from functools import cached_property
 from typing import Any
 
 from flask import Flask, Request, Response
@@ -41,23 +40,27 @@ class RequestOpening:
         self.app = runtime.app
         self.opened: float = request.environ.setdefault(OPENED, runtime.clock())
         self._runtime = runtime
+        self._keyed: Keyed | None = None
         self._request = request
         self._cookie_name = cookie_name
 
-    @cached_property
-    def _keyed(self) -> Keyed:
-        return self._runtime.keyed
+    @property
+    def keyed(self) -> Keyed:
+        """The same to the end, even if the app's keys change meanwhile."""
+        if self._keyed is None:
+            self._keyed = self._runtime.keyed
+        return self._keyed
 
     @property
     def store(self) -> SessionStore:
-        return self._keyed.store
+        return self.keyed.store
 
     @property
     def serializer(self) -> Serializer:
         return self._runtime.serializer
 
     def credentials(self) -> list[Credential]:
-        loads, is_plausible = self._keyed.signer.loads, self.store.is_plausible
+        loads, is_plausible = self.keyed.signer.loads, self.store.is_plausible
         valid = [loads(cookie) for cookie in cookies(self._request, self._cookie_name)]
         return [c for c in valid if c and is_plausible(c.id)][:MAX_COOKIES]
 

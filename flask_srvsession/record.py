@@ -94,7 +94,7 @@ class RecordCodec:
         """Return the bytes to store under `key`."""
         fields = _FLATTEN[type(content)](content)
         body: bytes = msgpack.packb(fields, unicode_errors="surrogatepass")
-        return VERSION + _seal(self._macs[0], key, body) + body
+        return self._sealed(key, body)
 
     def open(self, key: str, data: bytes) -> Record | Tombstone:
         """Return what was sealed; :class:`Unreadable` if this was not."""
@@ -105,6 +105,9 @@ class RecordCodec:
             if hmac.compare_digest(seal, _seal(mac, key, body)):
                 return _parsed(body)
         raise Unreadable("its seal does not fit, or another serializer wrote it")
+
+    def _sealed(self, key: str, body: bytes) -> bytes:
+        return VERSION + _seal(self._macs[0], key, body) + body
 
 
 def _derived(secret: str | bytes, label: bytes) -> hmac.HMAC:

@@ -60,11 +60,11 @@ class Runtime:
     @property
     def keyed(self) -> Keyed:
         """What fits the app's present keys."""
-        app = self.app
-        fallbacks = app.config.get("SECRET_KEY_FALLBACKS") or ()
-        present = (app.secret_key, *fallbacks, app.permanent_session_lifetime)
+        config = self.app.config
+        keys = [*(config.get("SECRET_KEY_FALLBACKS") or ()), config["SECRET_KEY"]]
+        present = (keys, config["PERMANENT_SESSION_LIFETIME"])
         if present != self._built_for:
-            self._keyed = self._build([*fallbacks, app.secret_key])
+            self._keyed = self._build(keys)
             self._built_for = present
         return self._keyed
 

@@ -72,9 +72,8 @@ class ServerSideSession(SessionMixin):
         if key in LOCAL_KEYS:
             return self._local[key]
         with self._lock:
-            self._load()
             try:
-                return self._draft[key]
+                return self._load()[key]
             except Undecodable as undecodable:
                 self._give_up(undecodable)
 
@@ -84,7 +83,8 @@ class ServerSideSession(SessionMixin):
         if key in LOCAL_KEYS:
             self._local[key] = value
             return
-        with self._opened() as draft:
+        with self._lock:
+            draft = self._load()
             if key in self._settings.login_keys and _is_login(draft.get(key), value):
                 self._drop_at_login()
             draft[key] = value
@@ -93,14 +93,14 @@ class ServerSideSession(SessionMixin):
         if key in LOCAL_KEYS:
             del self._local[key]
             return
-        with self._opened() as draft:
-            del draft[key]
+        with self._lock:
+            del self._load()[key]
 
     def __contains__(self, key: object) -> bool:
         if key in LOCAL_KEYS:
             return key in self._local
-        with self._opened() as draft:
-            return key in draft
+        with self._lock:
+            return key in self._load()
 
     def __iter__(self) -> Iterator[str]:
         with self._lock:
@@ -109,8 +109,8 @@ class ServerSideSession(SessionMixin):
             return iter(self._draft)
 
     def __len__(self) -> int:
-        with self._opened() as draft:
-            return len(draft)
+        with self._lock:
+            return len(self._load())
 
     def __repr__(self) -> str:
         state = self._held.id if self._held else "new" if self._loaded else "not loaded"
@@ -119,8 +119,8 @@ class ServerSideSession(SessionMixin):
     def clear(self) -> None:
         """Empty the session. If it stays empty, the end of the request destroys it;
         if it is filled again, it gets a new id."""
-        with self._opened() as draft:
-            draft.clear()
+        with self._lock:
+            self._load().clear()
 
     def compute(self, key: str, function: Callable[[Any], T]) -> T:
         """Set `key` to ``function(present value or None)`` and return it.
@@ -288,49 +288,58 @@ class ServerSideSession(SessionMixin):
         Raises BackendError, SessionTooLarge, TypeError for what cannot be stored, and,
         where a login key has changed, StaleLogin and TooManySessions.
         """
-        with self._lock, self._refusing():
-            if not self._loaded:
-                return
-            changes = self._pending()
-            match self._state(changes), self._held:
-                case State.UNTOUCHED, _:
-                    pass
-                case State.READ, Held() as held:
-                    self._renew(held)
-                case _ if self._failure:
-                    raise self._failure
-                case State.NEW, None:
-                    self._create(changes, login=self._login() is Login.IN)
-                case State.CHANGED, Held() as held:
-                    self._save(held, changes)
-                case State.REPLACED, Held() as held:
-                    self._regenerate(held, changes, login=self._login() is Login.IN)
-                case State.CLEARED, Held():
-                    self.destroy()
-                case State.EMPTIED, Held() as held:
-                    self._discard(held)
+        with self._lock:
+            try:
+                if self._loaded:
+                    self._write()
+            except Exception as error:
+                self._refuse(error)
+                raise
 
     def _note_login(self) -> None:
         """Treat this request as a login, even if it names who was logged in before."""
-        with self._opened():
+        with self._lock:
+            self._load()
             self._forced_login = True
             self._drop_at_login()
 
     def _note_revoked(self) -> None:
         """Take note that this session was just ended from outside, by this request."""
-        with self._opened():
+        with self._lock:
+            self._load()
             self._delete_cookie = self._came_with_one
             self._become_new()
             self._local["_remember"] = "clear"
 
     def _note_spared(self, held: Held) -> None:
         """Go on with this session as it was stored when all others were ended."""
-        with self._opened() as draft:
+        with self._lock:
+            draft = self._load()
             if self._held and self._held.id == held.id:
                 self._held = held
                 draft.rebase(held.record.values)
 
     # -- how it ends ----------------------------------------------------------------
+
+    def _write(self) -> None:
+        changes = self._pending()
+        match self._state(changes), self._held:
+            case State.UNTOUCHED, _:
+                pass
+            case State.READ, Held() as held:
+                self._renew(held)
+            case _ if self._failure:
+                raise self._failure
+            case State.NEW, None:
+                self._create(changes, login=self._login() is Login.IN)
+            case State.CHANGED, Held() as held:
+                self._save(held, changes)
+            case State.REPLACED, Held() as held:
+                self._regenerate(held, changes, login=self._login() is Login.IN)
+            case State.CLEARED, Held():
+                self.destroy()
+            case State.EMPTIED, Held() as held:
+                self._discard(held)
 
     def _cookie(
         self, *, repeat: bool, is_public: Callable[[], bool]
@@ -533,9 +542,8 @@ class ServerSideSession(SessionMixin):
     def _opened(self) -> Iterator[Draft]:
         """Have the session loaded; a value that does not decode is no session."""
         with self._lock:
-            self._load()
             try:
-                yield self._draft
+                yield self._load()
             except Undecodable as undecodable:
                 self._give_up(undecodable)
 
@@ -546,38 +554,38 @@ class ServerSideSession(SessionMixin):
         self._rivals = ignored  # a logout or a login ends it
         raise KeyError(undecodable.key) from None
 
-    @contextmanager
-    def _refusing(self) -> Iterator[None]:
+    def _refuse(self, error: Exception) -> None:
         """What was refused is not tried again at the end of the request."""
-        try:
-            yield
-        except BackendError as error:
+        if isinstance(error, BackendError):
             self._latch(error)
-            raise
-        except Exception:
+        else:
             self._forget_changes()
-            raise
 
     @contextmanager
     def _acting(self) -> Iterator[None]:
         """Do something now; after an outage, nothing is tried again."""
-        with self._opened(), self._refusing():
+        with self._opened():
             if self._failure:
                 raise self._failure
-            yield
+            try:
+                yield
+            except Exception as error:
+                self._refuse(error)
+                raise
 
-    def _load(self) -> None:
-        if self._loaded:
-            return
-        self._accessed = True
-        if self._failure:
-            raise self._failure
-        try:
-            self._find()
-        except BackendError as error:
-            self._latch(error)
-            raise
-        self._loaded = True
+    def _load(self) -> Draft:
+        """Return the values of the session, which is read if it was not yet."""
+        if not self._loaded:
+            self._accessed = True
+            if self._failure:
+                raise self._failure
+            try:
+                self._find()
+            except BackendError as error:
+                self._latch(error)
+                raise
+            self._loaded = True
+        return self._draft
 
     def _latch(self, failure: BackendError) -> None:
         if self._failure is None:
@@ -600,7 +608,8 @@ class ServerSideSession(SessionMixin):
                 self._held, self._draft = held, draft
 
     def _live(self) -> Held | None:
-        with self._opened():
+        with self._lock:
+            self._load()
             return self._held
 
     def _info(self) -> SessionInfo | None:
@@ -639,7 +648,8 @@ class ServerSideSession(SessionMixin):
     def _drop_at_login(self) -> None:
         """Forget what an attacker may have known before: CSRF tokens, mostly."""
         for key in self._settings.drop_at_login:
-            self._draft.pop(key, None)
+            if key in self._draft:
+                del self._draft[key]
             if has_app_context():
                 g.pop(key, None)  # Flask-WTF keeps a copy there
 

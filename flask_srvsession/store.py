@@ -203,8 +203,13 @@ class SessionStore:
     def renew(self, held: Held, meta: Mapping[str, Any] | None = None) -> Found:
         """Return the session, last seen now and, if that is due, with its token moved
         on. Somebody else's change meanwhile is as good."""
-        record = self._stamped(held)
-        return self._cells.swap(held, record._replace(meta=meta or record.meta))
+        record = self._advanced(held)
+        record = record._replace(
+            last_seen=int(self.clock()),
+            presented=_is_presented(held),
+            meta=meta or record.meta,
+        )
+        return self._cells.swap(held, record)
 
     def needs_renewal(self, held: Held) -> bool:
         """Return whether a request that only read is to write all the same."""
@@ -433,25 +438,21 @@ class SessionStore:
         mark: str,
         epochs: Mapping[Binding, Epoch],
     ) -> Record:
-        """Return the record with `changes` made."""
-        record = self._stamped(held)
+        """Return the record with `changes` made, last seen now, its token moved on if
+        that is due."""
+        record = self._advanced(held)
         values = changes.apply(record.values)
         self._cells.check_size(values)
         bindings = self._listing.bindings(values, record.bindings, epochs, mark)
         permanent = record.permanent if changes.permanent is None else changes.permanent
         return record._replace(
-            values=values,
-            bindings=bindings,
-            permanent=permanent,
-            due=record.due or permanent is not record.permanent,
-            operations=(*record.operations, operation)[-REMEMBERED_OPERATIONS:],
-        )
-
-    def _stamped(self, held: Held) -> Record:
-        """Return the record, last seen now, presented, its token moved on if due."""
-        return self._advanced(held)._replace(
             last_seen=int(self.clock()),
-            presented=held.record.presented or not held.created,
+            due=record.due or permanent is not record.permanent,
+            permanent=permanent,
+            presented=_is_presented(held),
+            bindings=bindings,
+            operations=(*record.operations, operation)[-REMEMBERED_OPERATIONS:],
+            values=values,
         )
 
     def _advanced(self, held: Held) -> Record:
@@ -685,6 +686,10 @@ def utc(unix_time: int) -> datetime:
 
 def _oldest(entries: Mapping[str, str]) -> tuple[int, str]:
     return min((ids.born(session_id), session_id) for session_id in entries.values())
+
+
+def _is_presented(held: Held) -> bool:
+    return held.record.presented or not held.created
 
 
 def _gained(

@@ -158,7 +158,8 @@ class WholeBlobStore(SessionStore):
         return self._overwrite(held, record)
 
     def renew(self, held: Held, meta: Mapping[str, Any] | None = None) -> Found:
-        return self._overwrite(held, self._stamped(held))
+        now = int(self.clock())
+        return self._overwrite(held, held.record._replace(last_seen=now))
 
     def _overwrite(self, held: Held, record: Record) -> Held:
         for _ in range(100):

@@ -36,7 +36,6 @@ from flask_srvsession.record import (
     RecordCodec,
     Tombstone,
     Unreadable,
-    _mac,
 )
 from flask_srvsession.serializers import MsgpackSerializer, encode
 from tests.concurrency.tally import TRIED
@@ -178,7 +177,7 @@ tombstones = st.builds(Tombstone, records, st.text(max_size=46))
 
 def sealed(body: bytes) -> bytes:
     """Return `body` under a seal that fits, as whoever has the secret key makes it."""
-    return b"\x01" + _mac(CODEC._keys[0], KEY, body) + body
+    return CODEC._sealed(KEY, body)
 
 
 @fuzz(records | tombstones)
@@ -212,9 +211,7 @@ def test_a_record_under_another_key_is_unreadable(record: Record, key: str) -> N
 @fuzz(
     st.binary(max_size=60)
     | plain.map(msgpack.packb)
-    | st.lists(plain, max_size=13)
-    .map(lambda fields: ["msgpack", *fields])
-    .map(msgpack.packb)
+    | st.lists(plain, max_size=13).map(msgpack.packb)
 )
 def test_sealed_nonsense_is_unreadable_or_a_record(body: bytes) -> None:
     try:
@@ -230,7 +227,7 @@ def test_a_sealed_record_with_one_strange_field_is_unreadable_or_a_record(
     data: st.DataObject, at: int, record: Record, strange: Any
 ) -> None:
     fields = msgpack.unpackb(CODEC.seal(KEY, record)[17:], strict_map_key=False)
-    fields[1 + at] = strange
+    fields[at] = strange
 
     try:
         content = CODEC.open(KEY, sealed(msgpack.packb(fields)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import logging
 import pickle
 import re
@@ -25,7 +24,7 @@ from itsdangerous import Signer
 from flask_srvsession import ConfigurationError, ServerSession, SessionTooLarge, session
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.config import Settings
-from flask_srvsession.record import MAC_LENGTH, VERSION, RecordCodec
+from flask_srvsession.record import RecordCodec
 
 from .probes import KEY, Browser, CountingBackend, login, set_cookies
 from .probes import signed as signed_for
@@ -365,11 +364,7 @@ def _put(backend: Backend, key: str, data: bytes) -> None:
 
 def _sealed(key: str, prefix: str, body: bytes, secret: str = KEY) -> bytes:
     """Seal any bytes, as somebody could who knows the secret key."""
-    codec = RecordCodec([secret], prefix, "msgpack")
-    name = key.encode()
-    message = len(name).to_bytes(2, "big") + name + VERSION + body
-    mac = hmac.digest(codec._keys[0], message, "sha256")[:MAC_LENGTH]
-    return VERSION + mac + body
+    return RecordCodec([secret], prefix, "msgpack")._sealed(key, body)
 
 
 RECORDS: dict[str, bytes] = {
