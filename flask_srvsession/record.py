@@ -16,6 +16,9 @@ MAC_LENGTH = 16
 HEAD = len(VERSION) + MAC_LENGTH
 OPERATION_LENGTH = 4
 REMEMBERED_OPERATIONS = 8
+MEMORY_OF_OPERATIONS = 10
+"""Seconds after which only the last write is remembered; nobody waits for an answer
+that long."""
 
 
 class Unreadable(Exception):
@@ -61,6 +64,16 @@ class Record(NamedTuple):
     replaces: str | None = None
     meta: Mapping[str, Any] | None = None
     values: Mapping[str, bytes] = MappingProxyType({})
+
+    def operations_with(self, operation: bytes, now: float) -> tuple[bytes, ...]:
+        """Return the operations to remember when `operation` is made `now`."""
+        quiet = now - self.last_seen > MEMORY_OF_OPERATIONS
+        kept = self.operations[-1:] if quiet else self.operations
+        return (*kept, operation)[-REMEMBERED_OPERATIONS:]
+
+    def reaches_back_to(self, began: Record) -> bool:
+        """Return whether every write since `began` is still remembered."""
+        return bool(began.operations) and began.operations[-1] in self.operations
 
     def __repr__(self) -> str:  # without secrets
         return f"<Record generation {self.generation}, last seen {self.last_seen}>"

@@ -31,7 +31,6 @@ from .ids import Credential
 from .listing import Listing, entry, new_mark
 from .record import (
     OPERATION_LENGTH,
-    REMEMBERED_OPERATIONS,
     Binding,
     Record,
     RecordCodec,
@@ -195,7 +194,7 @@ class SessionStore:
             if operation in found.record.operations:
                 self._unlist_former(found, held.record.bindings, listed)
                 return found
-            if doubt and not _reaches_back(found.record, began):
+            if doubt and not found.record.reaches_back_to(began):
                 raise doubt
             held = found
         raise BackendError("save")
@@ -445,13 +444,14 @@ class SessionStore:
         self._cells.check_size(values)
         bindings = self._listing.bindings(values, record.bindings, epochs, mark)
         permanent = record.permanent if changes.permanent is None else changes.permanent
+        now = self.clock()
         return record._replace(
-            last_seen=int(self.clock()),
+            last_seen=int(now),
             due=record.due or permanent is not record.permanent,
             permanent=permanent,
             presented=_is_presented(held),
             bindings=bindings,
-            operations=(*record.operations, operation)[-REMEMBERED_OPERATIONS:],
+            operations=record.operations_with(operation, now),
             values=values,
         )
 
@@ -495,6 +495,7 @@ class SessionStore:
             last_seen=now,
             permanent=permanent,
             bindings=self._listing.bindings(values, carried, epochs, new_mark()),
+            operations=(secrets.token_bytes(OPERATION_LENGTH),),
             replaces=replaced.id[:TRACE_LENGTH] if replaced else None,
             meta=meta,
             values=values,
@@ -696,10 +697,3 @@ def _gained(
     before: Mapping[Binding, str], after: Mapping[Binding, str]
 ) -> dict[Binding, str]:
     return {b: stamp for b, stamp in after.items() if b not in before}
-
-
-def _reaches_back(record: Record, began: Record) -> bool:
-    """Whether every write since `began` is still among the remembered ones."""
-    if len(record.operations) < REMEMBERED_OPERATIONS:
-        return True
-    return bool(began.operations) and began.operations[-1] in record.operations
