@@ -55,8 +55,8 @@ MUTANTS = (
     Mutant(
         name="a-presented-session-is-taken-for-a-bots",
         file="store.py",
-        old="presented=held.record.presented or not held.created,",
-        new="presented=held.record.presented,",
+        old="return held.record.presented or not held.created",
+        new="return held.record.presented",
         breaks="a session gets its full time when it is presented",
         found_by="integration/test_lifetimes.py::TestUnpresentedSession::"
         "test_gets_its_full_time_when_it_is_presented",
@@ -91,7 +91,7 @@ MUTANTS = (
     Mutant(
         name="refresh-of-an-outdated-credential",
         file="session.py",
-        old="current = held.credential.generation == held.record.generation",
+        old="current = credential.generation == held.record.generation",
         new="current = True",
         breaks="an outdated cookie is not sent again",
         found_by="integration/test_rotation.py::TestRotation::"
@@ -100,8 +100,8 @@ MUTANTS = (
     Mutant(
         name="a-public-response-carries-a-successor",
         file="session.py",
-        old="fresh = not public and ",
-        new="fresh = ",
+        old="if fresh and not is_public():",
+        new="if fresh:",
         breaks="no successor on a response that a cache gives to others",
         found_by="integration/test_rotation.py::TestRotation::"
         "test_the_successor_is_withheld_from_a_response_that_is_public",
@@ -118,7 +118,7 @@ MUTANTS = (
     Mutant(
         name="a-reader-of-an-ended-session-hands-out-a-successor",
         file="session.py",
-        old="self._held = replace(held, credential=None)  # it is gone: no cookie",
+        old="self._held = held._replace(credential=None)  # it is gone: no cookie",
         new="pass",
         breaks="a response whose session was ended meanwhile sets no cookie",
         found_by="integration/test_regressions.py::TestSessionsThatEnd::"

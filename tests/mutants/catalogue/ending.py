@@ -18,9 +18,10 @@ MUTANTS = (
     Mutant(
         name="renewal-stores-what-is-gone",
         file="store.py",
-        old="return self._cells.swap(held, replace(record, meta=meta or record.meta))",
-        new="found = self._cells.swap(held, record)\n"
-        "        return found or (self._cells.add(held.id, record) and None)",
+        old="return self._cells.swap(held, record)\n\n    def needs_renewal",
+        new="found = self._cells.swap(held, record)\n        return found or "
+        "(self._cells.add(held.id, record) and None)\n\n    def "
+        "needs_renewal",
         breaks="no reader in flight brings an ended session back",
         found_by="integration/test_logout.py::"
         "test_a_reader_in_flight_that_is_due_to_renew_the_session_leaves_it_dead",
@@ -171,7 +172,7 @@ MUTANTS = (
     Mutant(
         name="a-tombstone-keeps-the-content",
         file="cells.py",
-        old="former = replace(held.record, values={}, bindings={}, meta=None, "
+        old="former = held.record._replace(values={}, bindings={}, meta=None, "
         "operations=())",
         new="former = held.record",
         breaks="a tombstone has no content",
@@ -215,8 +216,8 @@ MUTANTS = (
     Mutant(
         name="the-csrf-token-survives-a-login",
         file="session.py",
-        old="self._draft.pop(key, None)",
-        new="pass",
+        old="del self._draft[key]\n            if has_app_context",
+        new="pass\n            if has_app_context",
         breaks="a CSRF token that was known before a login does not work after it",
         found_by="integration/test_login.py::"
         "test_the_csrf_token_from_before_is_dropped",
@@ -323,7 +324,7 @@ MUTANTS = (
     Mutant(
         name="what-does-not-decode-cannot-be-ended",
         file="session.py",
-        old="self._rivals = [arrival.held.id]",
+        old="self._rivals = [held.id]",
         new="pass",
         breaks="a logout ends also a session that cannot be read",
         found_by="integration/test_regressions.py::TestSessionsThatEnd::"

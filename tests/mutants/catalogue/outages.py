@@ -129,8 +129,8 @@ MUTANTS = (
     Mutant(
         name="the-failure-of-a-request-is-forgotten",
         file="session.py",
-        old="self._accessed = True\n        if self._failure:",
-        new="self._accessed = True\n        if False:",
+        old="self._accessed = True\n            if self._failure:",
+        new="self._accessed = True\n            if False:",
         breaks="a request waits for one timeout however often it tries",
         found_by="integration/test_outages.py::TestRead::"
         "test_waits_once_however_often_the_view_tries",
@@ -199,8 +199,8 @@ MUTANTS = (
     Mutant(
         name="a-refused-login-is-tried-again-at-the-end",
         file="session.py",
-        old="except Exception:\n            self._forget_changes()",
-        new="except ImportError:\n            self._forget_changes()",
+        old="self._latch(error)\n        else:\n            self._forget_changes()",
+        new="self._latch(error)\n        else:\n            pass",
         breaks="a refused login does not log in at the end of the request",
         found_by="integration/test_login.py::"
         "test_a_refused_bind_that_the_view_catches_does_not_log_in_at_the_end",
@@ -208,8 +208,8 @@ MUTANTS = (
     Mutant(
         name="a-login-that-failed-is-tried-again-at-the-end",
         file="session.py",
-        old="case _ if self._failure:\n                    raise self._failure",
-        new="case _ if False:\n                    raise self._failure",
+        old="case _ if self._failure:\n                raise self._failure",
+        new="case _ if False:\n                raise self._failure",
         breaks="a login that loses the store does not log in at the end",
         found_by="integration/test_login.py::"
         "test_a_bind_that_loses_the_store_and_is_caught_does_not_log_in_at_the_end",

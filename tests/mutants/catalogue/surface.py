@@ -115,8 +115,8 @@ MUTANTS = (
     Mutant(
         name="metadata-is-never-renewed",
         file="store.py",
-        old="replace(record, meta=meta or record.meta)",
-        new="record",
+        old="meta=meta or record.meta,",
+        new="meta=record.meta,",
         breaks="metadata changes at a renewal",
         found_by="integration/test_metadata.py::test_it_changes_at_a_renewal_only",
     ),

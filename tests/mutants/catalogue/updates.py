@@ -9,7 +9,7 @@ MUTANTS = (
         name="save-builds-on-what-was-read-first",
         file="store.py",
         old="raise doubt\n            held = found",
-        new="raise doubt\n            held = replace(found, record=held.record)",
+        new="raise doubt\n            held = found._replace(record=held.record)",
         breaks="two overlapping requests that set different keys both survive",
         found_by="integration/test_updates.py::"
         "test_two_overlapping_requests_that_set_different_keys_both_survive",
@@ -34,18 +34,17 @@ MUTANTS = (
     ),
     Mutant(
         name="one-operation-is-remembered",
-        file="store.py",
-        old="operations=(*record.operations, operation)[-REMEMBERED_OPERATIONS:],",
-        new="operations=(operation,),",
+        file="record.py",
+        old="return (*kept, operation)[-REMEMBERED_OPERATIONS:]",
+        new="return (operation,)",
         breaks="a change of which the answer is lost is not made twice",
         found_by="concurrency/test_interleavings.py::"
         "test_two_requests_keep_the_promises_with_a_fault",
     ),
     Mutant(
         name="a-write-that-was-pushed-out-is-made-again",
-        file="store.py",
-        old="return bool(began.operations) and began.operations[-1] in "
-        "record.operations",
+        file="record.py",
+        old="return bool(began.operations) and began.operations[-1] in self.operations",
         new="return True",
         breaks="what is left ambiguous after many other writes is not made again",
         found_by="integration/test_updates.py::"

@@ -1,0 +1,161 @@
+"""Requests per second of the example app, under gunicorn with two workers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.cookies import SimpleCookie
+from itertools import cycle
+from pathlib import Path
+from socket import create_connection
+from urllib.parse import urlencode
+
+from tests.servers import HOST, free_port, running_redis
+
+from .contenders import COOKIE, OURS, PEER
+
+WORKERS, CLIENTS = 2, 4
+SECONDS = 1.0
+FACTORIES = {COOKIE: "with_cookie", PEER: "with_peer", OURS: "with_ours"}
+STATIC, HOME, CART = "a static file", "the shop, signed in", "a change of the cart"
+
+
+@dataclass(frozen=True)
+class Page:
+    """Requests as they are on the wire, by turns, and what each answer begins with."""
+
+    requests: tuple[bytes, ...]
+    answer: bytes = b"HTTP/1.1 200"
+
+
+def requests_per_second(
+    rounds: int, tell: Callable[[str], None]
+) -> dict[tuple[str, str], float]:
+    """Return the median of `rounds`, by contender and page."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        redis = stack.enter_context(running_redis(directory))
+        apps = {
+            name: stack.enter_context(_gunicorn(factory, redis.url, directory))
+            for name, factory in FACTORIES.items()
+        }
+        pages = {name: _pages(port) for name, port in apps.items()}
+        seen: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        for number in range(rounds):
+            tell(f"gunicorn, round {number + 1} of {rounds}")
+            for page in (STATIC, HOME, CART):
+                for name, port in apps.items():
+                    seen[name, page].append(_rate(port, pages[name][page]))
+    return {key: statistics.median(rates) for key, rates in seen.items()}
+
+
+@contextmanager
+def _gunicorn(factory: str, url: str, directory: Path) -> Iterator[int]:
+    port = free_port()
+    environment = {
+        **os.environ,
+        "SECRET_KEY": "secret",
+        "SRVSESSION_BACKEND": url,
+        "FLASK_DATABASE": str(directory / f"{factory}.sqlite3"),
+    }
+    app = f"tests.benchmark.shop:{factory}()"
+    bind, workers = f"--bind={HOST}:{port}", f"--workers={WORKERS}"
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        bind,
+        workers,
+        "--log-level=error",
+        app,
+    ]
+    process = subprocess.Popen(command, env=environment)
+    try:
+        _wait_for(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(200):
+        assert process.poll() is None, "gunicorn ended at once"
+        try:
+            create_connection((HOST, port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError("gunicorn does not answer")
+
+
+def _pages(port: int) -> dict[str, Page]:
+    """Sign in, and return the requests of who is."""
+    cookies = SimpleCookie[str]()
+
+    def get(path: str) -> bytes:
+        connection = http.client.HTTPConnection(HOST, port, timeout=10)
+        connection.request("GET", path, headers={"Cookie": _header(cookies)})
+        response = connection.getresponse()
+        body = response.read()
+        connection.close()
+        assert response.status == 200, (path, response.status)
+        for value in response.headers.get_all("Set-Cookie", []):
+            cookies.load(value)
+        return body
+
+    get("/sign-in-at-once")
+    token = json.loads(get("/me"))["csrf_token"]
+    more, less = (
+        urlencode({"ware": "biscuits", "by": by, "csrf_token": token}) for by in (1, -1)
+    )
+    head = (
+        f" HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\nCookie: {_header(cookies)}"
+    )
+
+    def post(form: str) -> bytes:
+        about = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length:"
+        return f"POST /cart{head}\r\n{about} {len(form)}\r\n\r\n{form}".encode()
+
+    return {
+        STATIC: Page((f"GET /static/style.css{head}\r\n\r\n".encode(),)),
+        HOME: Page((f"GET /{head}\r\n\r\n".encode(),)),
+        CART: Page((post(more), post(less)), b"HTTP/1.1 303"),
+    }
+
+
+def _header(cookies: SimpleCookie[str]) -> str:
+    return "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
+
+
+def _rate(port: int, page: Page) -> float:
+    deadline = time.perf_counter() + SECONDS
+
+    def ask() -> int:
+        answered = 0
+        for request in cycle(page.requests):
+            if time.perf_counter() > deadline:
+                break
+            with create_connection((HOST, port), 10) as connection:
+                connection.sendall(request)
+                answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            assert answer.startswith(page.answer), answer[:200]
+            answered += 1
+        return answered
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        answered = sum(pool.map(lambda _: ask(), range(CLIENTS)))
+    return answered / (time.perf_counter() - began)
