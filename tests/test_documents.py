@@ -196,7 +196,7 @@ def test_every_session_command_in_the_text_is_used_rightly(tmp_path: Path) -> No
     backend = SQLBackend(f"sqlite:///{tmp_path}/sessions.db")
     ServerSession(app, backend)
     text = "".join(page.read_text("utf-8") for page in PAGES)
-    commands = set(re.findall(r"flask (sessions [a-z][^`\n]*)", text))
+    commands = set(re.findall(r"(?:`|/)flask (sessions [^`\n]+)", text))
     assert commands
 
     for command in commands:
