@@ -32,8 +32,8 @@ MUTANTS = (
         old="if held and self._cells.delete(session_id, held.version):",
         new="if held and (self._cells.delete(session_id, held.version) or True):",
         breaks="a logout wins against any number of writers",
-        found_by="integration/test_logout.py::"
-        "test_a_logout_wins_against_any_number_of_writers",
+        found_by="concurrency/test_interleavings.py::"
+        "test_two_requests_keep_the_promises[save-destroy]",
     ),
     Mutant(
         name="destroy-leaves-the-successor",
