@@ -19,7 +19,7 @@ from pathlib import Path
 
 from .catalogue import MUTANTS
 from .mutant import PACKAGE, Inapplicable, Mutant
-from .trial import WHOLE_SUITE, Outcome, Verdict, copied, tested, tried
+from .trial import WHOLE_SUITE, Outcome, Verdict, copied, tried, verdict_of
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -71,7 +71,7 @@ def _all_apply(mutants: Sequence[Mutant]) -> bool:
 def _is_green(sound: Path, mutants: Sequence[Mutant]) -> bool:
     """Run what is to find the mutants without one: a red test would prove nothing."""
     tests = sorted({mutant.found_by for mutant in mutants})
-    verdict = tested(sound, tests, WHOLE_SUITE)
+    verdict = verdict_of(sound, tests, WHOLE_SUITE)
     if verdict.outcome is Outcome.SURVIVED:
         print(f"{len(tests)} tests are green without a mutant", flush=True)
         return True

@@ -70,13 +70,13 @@ def tried(mutant: Mutant, sound: Path) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
         shutil.copytree(sound, directory, dirs_exist_ok=True)
         mutant.apply(Path(directory))
-        verdict = tested(Path(directory), [mutant.found_by], FIRST_TEST)
+        verdict = verdict_of(Path(directory), [mutant.found_by], FIRST_TEST)
         if verdict.outcome is Outcome.SURVIVED:
-            verdict = tested(Path(directory), (), WHOLE_SUITE)
+            verdict = verdict_of(Path(directory), (), WHOLE_SUITE)
         return verdict
 
 
-def tested(checkout: Path, tests: Sequence[str], timeout: float) -> Verdict:
+def verdict_of(checkout: Path, tests: Sequence[str], timeout: float) -> Verdict:
     """Return what the `tests` of a checkout say, all of them if none is named."""
     began = time.monotonic()
     options = ["-x", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider"]
