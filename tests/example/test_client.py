@@ -26,12 +26,6 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def backend_url() -> str:
-    """The backends have their tests; here it is about the client."""
-    return "memory://"
-
-
-@pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Where the client of these tests keeps its cookies."""
     return tmp_path / "state" / "tea-and-cups" / "cookies"

@@ -1,4 +1,4 @@
-"""The example app does what its pages say, on every backend."""
+"""The example app does what its pages say; what is about sessions, on every backend."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ from .browser import FIREFOX, NEW_PASSWORD, PASSWORDS, SAFARI, Browser
 
 ROOT = Path(__file__).parents[2]
 
+on_every_backend = pytest.mark.parametrize(
+    "backend_url", ["memory", "redis", "memcached"], indirect=True
+)
+
 
 # -- who is there -----------------------------------------------------------------
 
 
+@on_every_backend
 def test_the_right_password_signs_in_and_greets_by_name(browser: Browser) -> None:
     answer = browser.sign_in("ada")
 
@@ -90,6 +95,7 @@ def test_passwords_are_stored_as_hashes_only(browser: Browser, app: Flask) -> No
     assert PASSWORDS["ada"].encode() not in stored
 
 
+@on_every_backend
 def test_a_login_that_began_before_all_sessions_were_ended_is_refused(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +114,7 @@ def test_a_login_that_began_before_all_sessions_were_ended_is_refused(
     assert not browser.is_signed_in
 
 
+@on_every_backend
 @pytest.mark.parametrize("page", ["/sign-in", "/account/password"])
 def test_the_password_is_read_after_the_epoch(
     browser: Browser, app: Flask, monkeypatch: pytest.MonkeyPatch, page: str
@@ -228,6 +235,7 @@ def test_each_browser_has_a_cart_of_its_own_for_the_same_account(
     assert other.cart() == {"Biscuits": 1}
 
 
+@on_every_backend
 @pytest.mark.parametrize("ware", ["tea", "cups"])
 def test_two_tabs_that_fill_the_cart_at_once_lose_nothing(
     browser: Browser, other: Browser, app: Flask, ware: str
@@ -253,6 +261,7 @@ def test_two_tabs_that_fill_the_cart_at_once_lose_nothing(
     )
 
 
+@on_every_backend
 def test_the_cart_survives_signing_in(browser: Browser) -> None:
     browser.add("tea")
 
@@ -283,6 +292,7 @@ def test_what_the_shop_does_not_offer_is_refused(
 # -- signing out ------------------------------------------------------------------
 
 
+@on_every_backend
 def test_after_signing_out_no_copy_of_the_cookie_works(
     browser: Browser, other: Browser
 ) -> None:
@@ -296,6 +306,7 @@ def test_after_signing_out_no_copy_of_the_cookie_works(
     assert not browser.is_signed_in
 
 
+@on_every_backend
 def test_signing_out_ends_this_session_only(browser: Browser, other: Browser) -> None:
     browser.sign_in("ada")
     other.sign_in("ada")
@@ -305,6 +316,7 @@ def test_signing_out_ends_this_session_only(browser: Browser, other: Browser) ->
     assert other.is_signed_in
 
 
+@on_every_backend
 def test_signing_out_empties_the_cart_and_says_so_once(browser: Browser) -> None:
     browser.sign_in("ada")
     browser.add("tea")
@@ -316,6 +328,7 @@ def test_signing_out_empties_the_cart_and_says_so_once(browser: Browser) -> None
     assert browser.cart() == {}
 
 
+@on_every_backend
 def test_the_cookie_from_before_signing_in_is_worth_nothing_afterwards(
     browser: Browser, other: Browser
 ) -> None:
@@ -331,6 +344,7 @@ def test_the_cookie_from_before_signing_in_is_worth_nothing_afterwards(
 # -- devices ------------------------------------------------------------------------
 
 
+@on_every_backend
 def test_the_devices_are_listed_by_browser_and_this_one_is_marked(app: Flask) -> None:
     laptop, phone = Browser(app, FIREFOX), Browser(app, SAFARI)
     laptop.sign_in("ada")
@@ -367,6 +381,7 @@ def test_what_a_browser_says_of_itself_is_shown_as_text(app: Flask) -> None:
     assert "<script" not in browser.get("/account/").text
 
 
+@on_every_backend
 def test_one_device_can_be_signed_out_by_another(app: Flask) -> None:
     here, phone, laptop = (Browser(app, agent) for agent in ("here", SAFARI, FIREFOX))
     for device in (here, phone):
@@ -382,6 +397,7 @@ def test_one_device_can_be_signed_out_by_another(app: Flask) -> None:
     assert laptop.is_signed_in
 
 
+@on_every_backend
 def test_a_device_of_somebody_else_cannot_be_signed_out(app: Flask) -> None:
     ada, phone, grace = Browser(app), Browser(app), Browser(app)
     ada.sign_in("ada")
@@ -395,6 +411,7 @@ def test_a_device_of_somebody_else_cannot_be_signed_out(app: Flask) -> None:
     assert phone.is_signed_in
 
 
+@on_every_backend
 def test_signing_out_all_others_keeps_this_one(
     browser: Browser, other: Browser, app: Flask
 ) -> None:
@@ -411,6 +428,7 @@ def test_signing_out_all_others_keeps_this_one(
     assert stranger.is_signed_in
 
 
+@on_every_backend
 def test_signing_out_everywhere_means_this_one_too(
     browser: Browser, other: Browser, app: Flask
 ) -> None:
@@ -430,6 +448,7 @@ def test_signing_out_everywhere_means_this_one_too(
 # -- the password --------------------------------------------------------------------
 
 
+@on_every_backend
 def test_a_new_password_signs_out_all_other_devices_and_only_it_signs_in(
     browser: Browser, other: Browser
 ) -> None:
@@ -447,6 +466,7 @@ def test_a_new_password_signs_out_all_other_devices_and_only_it_signs_in(
     )
 
 
+@on_every_backend
 def test_the_cookie_from_before_a_new_password_is_worth_nothing(
     browser: Browser, other: Browser
 ) -> None:
@@ -480,6 +500,7 @@ def test_a_refused_change_of_password_changes_nothing(
     assert Browser(browser.client.application).sign_in("ada").status_code == 303
 
 
+@on_every_backend
 def test_a_session_that_is_ended_meanwhile_does_not_change_the_password(
     browser: Browser, other: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -518,6 +539,7 @@ def test_of_two_changes_of_one_password_the_second_is_refused(
 # -- what a copied cookie gets ---------------------------------------------------------
 
 
+@on_every_backend
 def test_the_page_shows_that_a_copied_cookie_ends_with_the_session(
     browser: Browser,
 ) -> None:
@@ -641,6 +663,7 @@ def test_no_page_needs_javascript(browser: Browser) -> None:
 # -- how it is started ------------------------------------------------------------
 
 
+@on_every_backend
 def test_the_environment_chooses_the_backend(app: Flask, backend_url: str) -> None:
     backend = app.extensions["srvsession"].backend
 
