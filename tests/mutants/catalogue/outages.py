@@ -407,4 +407,31 @@ MUTANTS = (
         found_by="integration/test_outages.py::TestWriteAtTheEnd::"
         "test_turns_streamed_responses_too",
     ),
+    Mutant(
+        name="what-fails-amid-a-change-was-not-done",
+        file="guard.py",
+        old="operation, ambiguous=True, quick=error.quick",
+        new="operation, ambiguous=False, quick=error.quick",
+        breaks="what fails in the middle of a change may have been done",
+        found_by="unit/test_guard.py::"
+        "test_whatever_fails_in_the_middle_of_a_change_it_may_have_been_done",
+    ),
+    Mutant(
+        name="redis-takes-a-late-answer-for-the-next",
+        file="backends/redis_lean.py",
+        old="connection.disconnect()  # a late answer",
+        new="pass  # a late answer",
+        breaks="a late answer is not taken for that to another command",
+        found_by="integration/test_redis_lean.py::"
+        "test_a_command_that_was_interrupted_leaves_no_answer_behind",
+    ),
+    Mutant(
+        name="redis-keeps-closed-connections",
+        file="backends/redis_lean.py",
+        old="self._disconnect_idle()\n            raise",
+        new="raise",
+        breaks="where the server closed all connections only one command fails",
+        found_by="integration/test_redis_lean.py::"
+        "test_where_the_server_closed_all_idle_connections_only_one_command_fails",
+    ),
 )

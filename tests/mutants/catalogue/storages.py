@@ -440,4 +440,56 @@ MUTANTS = (
         found_by="unit/test_sql_schema.py::"
         "test_a_file_that_was_replaced_is_not_used_any_more",
     ),
+    Mutant(
+        name="redis-shares-connections-with-its-children",
+        file="backends/redis_lean.py",
+        old="if self._pid != os.getpid():",
+        new="if False:",
+        breaks="a child of a fork has connections of its own",
+        found_by="integration/test_redis_lean.py::"
+        "test_a_forked_child_has_connections_of_its_own",
+    ),
+    Mutant(
+        name="memcached-places-differ-by-process",
+        file="backends/memcached.py",
+        old="zlib.crc32(key.encode())",
+        new="hash(key)",
+        breaks="each process looks for a key on the same server",
+        found_by="topologies/test_memcached.py::"
+        "test_where_a_key_is_does_not_depend_on_anything_else",
+    ),
+    Mutant(
+        name="cells-admit-everybody",
+        file="backends/index.py",
+        old="for m, e in epochs.items() if e == head.epoch or m in head.spared}",
+        new="for m, e in epochs.items()}",
+        breaks="only who knows the present epoch, or was spared, is admitted",
+        found_by="contract/test_memory.py::TestMemory::test_admits_follows_the_epoch",
+    ),
+    Mutant(
+        name="sql-admits-everybody",
+        file="backends/sql.py",
+        old='if row.epoch == epoch or member in row.spared.split(" ")',
+        new="if row",
+        breaks="only who knows the present epoch, or was spared, is admitted",
+        found_by="contract/test_sql.py::TestSQLite::test_admits_follows_the_epoch",
+    ),
+    Mutant(
+        name="sql-admits-none-of-the-spared",
+        file="backends/sql.py",
+        old='if row.epoch == epoch or member in row.spared.split(" ")',
+        new="if row.epoch == epoch",
+        breaks="the spared stay admitted until the next fence",
+        found_by="contract/test_sql.py::TestSQLite::"
+        "test_the_spared_stay_admitted_until_the_next_fence",
+    ),
+    Mutant(
+        name="sqlite-without-a-write-ahead-log",
+        file="backends/sql_engine.py",
+        old='"PRAGMA journal_mode = WAL"',
+        new='"PRAGMA journal_mode = DELETE"',
+        breaks="readers of SQLite do not wait for a writer",
+        found_by="unit/test_sql_schema.py::"
+        "test_connections_to_sqlite_use_wal_and_foreign_keys",
+    ),
 )

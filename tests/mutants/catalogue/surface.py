@@ -191,4 +191,13 @@ MUTANTS = (
         found_by="unit/test_config.py::"
         "test_a_session_that_is_read_is_renewed_before_it_is_idle_too_long",
     ),
+    Mutant(
+        name="every-process-sweeps",
+        file="sweeper.py",
+        old='if guarded.get(key) is None and guarded.add(key, b"", every) is not None:',
+        new="if True:",
+        breaks="one of the app's processes sweeps",
+        found_by="integration/test_sweeper.py::"
+        "test_one_of_many_sweeps_and_another_one_when_it_is_time_again",
+    ),
 )
