@@ -10,7 +10,7 @@ import pytest
 
 from .stage import SHORT, Stage
 
-_AT_A_TIME = 8
+_AT_A_TIME = 14
 
 
 @dataclass(frozen=True)

@@ -2,105 +2,19 @@
 
 from __future__ import annotations
 
-import enum
 import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
 
 from tests.servers import Server
 from tests.sql_servers import SQLServer
 
+from .disturbance import Disturbance, Fault, Socket
+
 _MOST = 1 << 20
 _PATIENCE = 10.0
-
-Socket = socket.socket
-
-
-class Fault(enum.Enum):
-    """What may happen to a command on its way."""
-
-    REFUSED = "refused"  # the connection is closed before the server sees anything
-    CUT = "cut"  # the server gets it, and the connection is closed
-    REPLY_LOST = "reply lost"  # the server has answered, and the connection is closed
-    SWALLOWED = "swallowed"  # the server never sees it, and nothing is closed
-    REPLY_LATE = "reply late"  # the server has answered; the client hears it too late
-    LATE = "late"  # the server gets it when the client has given up
-
-    def __str__(self) -> str:
-        return self.value
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether the client finds out by waiting for its timeout."""
-        return self in (Fault.SWALLOWED, Fault.REPLY_LATE, Fault.LATE)
-
-
-@dataclass
-class Disturbance:
-    """What is to happen to the command `at`, and to all after it if it is `lasting`."""
-
-    fault: Fault | None
-    at: int
-    lasting: bool
-    before: Callable[[], object] | None
-    commands: int = 0
-    """How many commands came."""
-    hits: int = 0
-    """How many of them were disturbed."""
-    is_over: bool = False
-    _parked: list[tuple[Socket, Socket, Callable[[], object]]] = field(
-        default_factory=list
-    )
-    """Connections where a client waits, and what happens when it has given up."""
-
-    def meets(self) -> bool:
-        """Count a command; return whether it is one to disturb."""
-        if self.is_over:
-            return False
-        self.commands += 1
-        hit = self.commands >= self.at if self.lasting else self.commands == self.at
-        self.hits += hit
-        return hit
-
-    @property
-    def waits(self) -> int:
-        """For how many timeouts clients had to wait."""
-        return self.hits if self.fault and self.fault.is_slow else 0
-
-    def strike(self, data: bytes, client: Socket, server: Socket) -> bool:
-        """Do to the command `data` what is to be done; return whether to go on."""
-        if self.before:
-            self.before()
-        match self.fault:
-            case None | Fault.CUT:
-                server.sendall(data)
-            case Fault.REPLY_LOST:
-                _answer(server, data)
-            case Fault.SWALLOWED:
-                self._park(client, server, lambda: None)
-            case Fault.REPLY_LATE:
-                reply = _answer(server, data)
-                self._park(client, server, lambda: client.sendall(reply))
-            case Fault.LATE:
-                self._park(
-                    client, server, lambda: client.sendall(_answer(server, data))
-                )
-        return self.fault is None
-
-    def finish(self) -> None:
-        """Disturb nothing from now on, and deliver what is late."""
-        self.is_over = True
-        for client, server, deliver in self._parked:
-            with closing(client), closing(server), suppress(OSError):
-                deliver()
-
-    def _park(
-        self, client: Socket, server: Socket, deliver: Callable[[], object]
-    ) -> None:
-        self._parked.append((client, server, deliver))
 
 
 class Proxy:
@@ -191,8 +105,3 @@ class Proxy:
                     server.sendall(data)
                 elif not disturbance.strike(data, client, server):
                     return bool(disturbance.fault and disturbance.fault.is_slow)
-
-
-def _answer(server: Socket, data: bytes) -> bytes:
-    server.sendall(data)
-    return server.recv(_MOST)

@@ -18,10 +18,11 @@ from tests.integration.probes import KEY, Browser, login, set_cookies
 from tests.servers import Server
 from tests.sql_servers import SQLServer
 
+from .disturbance import Disturbance
 from .flows import GONE, ROTATE_EVERY, TOUCH_INTERVAL, USER, Flow, Values, sessions
-from .proxy import Disturbance, Proxy
+from .proxy import Proxy
 
-SHORT, LONG = 0.2, 1.0
+SHORT, LONG = 0.15, 1.0
 """Seconds for which clients wait for an answer."""
 _ALLOWANCE = 0.8
 """Seconds that a busy computer may take beside."""
@@ -108,21 +109,23 @@ class Stage:
         browser, response = self.browser, self._response
         new = browser.cookie if browser.cookie != self.old else None
         cookies = (self.old, new, self._other.cookie)
-        seen = [values(self.calm, cookie) for cookie in cookies]
-        is_kept = bool(seen[0].pop("kept", False))
-        seen[1].pop("kept", None)
+        old_seen, new_seen, other_seen = (values(self.calm, c) for c in cookies)
+        is_kept = bool(old_seen.pop("kept", False))
+        new_seen.pop("kept", None)
         for do in (login, lambda: sessions.revoke_all(user_id=42)):
             _soon(browser, do)
         return Outcome(
-            response.status_code,
-            response.text,
-            self._took < self._limit,
-            response.headers.get("Ambiguous") == "True",
-            bool(set_cookies(response)),
-            self._disturbance,
-            self._was_kept,
-            is_kept,
-            *seen,
+            status=response.status_code,
+            text=response.text,
+            is_in_time=self._took < self._limit,
+            is_ambiguous=response.headers.get("Ambiguous") == "True",
+            sets_cookie=bool(set_cookies(response)),
+            disturbance=self._disturbance,
+            was_kept=self._was_kept,
+            is_kept=is_kept,
+            old=old_seen,
+            new=new_seen,
+            other=other_seen,
             left=[values(self.calm, cookie) for cookie in cookies],
         )
 

@@ -14,8 +14,9 @@ import redis
 from flask_srvsession import NotReplicated, session, session_replayed
 from tests.servers import Server, running_redis
 
+from .disturbance import Fault
 from .flows import DESTROY, FLOWS, GONE, REVOKE_ALL, ROTATION, USER, Flow, sessions
-from .proxy import Fault, Proxy
+from .proxy import Proxy
 from .replicas import AT_ONCE, promote, replicate, running_replica
 from .stage import SHORT, Outcome, Stage, broken_promises, values
 

@@ -10,6 +10,7 @@ import redis
 
 from tests.servers import Server, running_redis
 
+from .disturbance import Disturbance
 from .flows import (
     DESTROY,
     EMPTIED,
@@ -22,7 +23,7 @@ from .flows import (
     ROTATION,
     Flow,
 )
-from .proxy import Disturbance, Proxy
+from .proxy import Proxy
 from .replicas import AT_ONCE, replicate, running_replica
 from .stage import Stage, broken_promises
 

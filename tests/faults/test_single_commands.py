@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from .conftest import Stages
+from .disturbance import Fault
 from .flows import (
     CHANGE,
     CREATE,
@@ -19,7 +20,6 @@ from .flows import (
     ROTATION,
     Flow,
 )
-from .proxy import Fault
 from .stage import Stage, broken_promises
 
 once = pytest.mark.parametrize(
