@@ -32,16 +32,36 @@ class Fault(enum.Enum):
         return self in (Fault.SWALLOWED, Fault.REPLY_LATE, Fault.LATE)
 
 
+When = Callable[[int], bool]
+"""Which commands: the first is 1."""
+
+
+def never(number: int) -> bool:
+    return False
+
+
+def only(chosen: int) -> When:
+    return lambda number: number == chosen
+
+
+def since(first: int) -> When:
+    return lambda number: number >= first
+
+
+def every(step: int) -> When:
+    return lambda number: number % step == 0
+
+
 @dataclass
 class Disturbance:
-    """What is to happen to the command `at`, and to all after it if it is `lasting`."""
+    """What is to happen to some of the commands that come."""
 
     fault: Fault | None
-    at: int
-    lasting: bool
+    when: When
     before: Callable[[], object] | None
+    """What is done before a command is passed on, or not."""
     commands: int = 0
-    """How many commands came."""
+    """How many came."""
     hits: int = 0
     """How many of them were disturbed."""
     is_over: bool = False
@@ -55,7 +75,7 @@ class Disturbance:
         if self.is_over:
             return False
         self.commands += 1
-        hit = self.commands >= self.at if self.lasting else self.commands == self.at
+        hit = self.when(self.commands)
         self.hits += hit
         return hit
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from tests.servers import Server
 from tests.sql_servers import SQLServer
 
-from .disturbance import Disturbance, Fault, Socket
+from .disturbance import Disturbance, Fault, Socket, When, never
 
 _MOST = 1 << 20
 _PATIENCE = 10.0
@@ -28,7 +28,7 @@ class Proxy:
         self.server = server
         self._listener = socket.create_server((server.host, 0))
         self._connections: list[Socket] = []
-        self._disturbance = Disturbance(None, 0, False, None, is_over=True)
+        self._disturbance = Disturbance(None, never, None, is_over=True)
         self.port: int = self._listener.getsockname()[1]
         self.sends = 0
         """How many pieces clients have sent."""
@@ -42,17 +42,16 @@ class Proxy:
     def disturbed(
         self,
         fault: Fault | None = None,
+        when: When = never,
         *,
-        at: int = 0,
-        lasting: bool = False,
         before: Callable[[], object] | None = None,
     ) -> Iterator[Disturbance]:
-        """Disturb the command `at` of those that come in the block, the first is 1.
+        """Disturb some of the commands that come in the block.
 
-        Without a fault, it is passed on after `before` is done. When the block ends,
-        what was late has reached the server, and all is as usual again.
+        Without a fault they are passed on, after `before` is done. When the block
+        ends, what was late has reached the server, and all is as usual again.
         """
-        self._disturbance = Disturbance(fault, at, lasting, before)
+        self._disturbance = Disturbance(fault, when, before)
         try:
             yield self._disturbance
         finally:

@@ -12,9 +12,10 @@ import pytest
 import redis
 
 from flask_srvsession import NotReplicated, session, session_replayed
+from tests.integration.probes import hanging
 from tests.servers import Server, running_redis
 
-from .disturbance import Fault
+from .disturbance import Fault, only
 from .flows import DESTROY, FLOWS, GONE, REVOKE_ALL, ROTATION, USER, Flow, sessions
 from .proxy import Proxy
 from .replicas import AT_ONCE, promote, replicate, running_replica
@@ -119,7 +120,7 @@ def test_whichever_command_of_a_durable_logout_fails_it_is_one_or_says_that_it_i
         for at in range(1, stage.commands(flow) + 1):
             stage.arrange(flow)
             replicate(primary)
-            stage.act(flow, partial(Proxy.disturbed, fault=fault, at=at))
+            stage.act(flow, partial(Proxy.disturbed, fault=fault, when=only(at)))
             is_there = _has(replica, stage.old)
             outcome = stage.outcome()
 
@@ -128,6 +129,24 @@ def test_whichever_command_of_a_durable_logout_fails_it_is_one_or_says_that_it_i
             else:
                 assert broken_promises(flow, outcome) == []
                 assert outcome.status == 503 or not is_there
+
+
+@pytest.mark.parametrize("flow", DURABLE, ids=str)
+@pytest.mark.parametrize("fault", [Fault.REPLY_LOST, Fault.SWALLOWED], ids=str)
+def test_while_the_replica_hangs_no_durable_logout_is_said_to_be_done(
+    primary: Server, replica: Server, flow: Flow, fault: Fault
+) -> None:
+    with closing(Stage(primary, SHORT)) as stage:
+        commands = stage.commands(flow)
+        with hanging(replica):
+            for at in range(1, commands + 1):
+                stage.arrange(flow)
+                stage.act(flow, partial(Proxy.disturbed, fault=fault, when=only(at)))
+                outcome = stage.outcome()
+
+                assert outcome.status == 503
+                if NotReplicated.description in outcome.text:
+                    assert outcome.old == GONE
 
 
 def _has(server: Server, cookie: str | None) -> bool:

@@ -14,7 +14,7 @@ from tests.integration.probes import hanging
 from tests.servers import Server, running_memcached, running_redis
 from tests.sql_servers import SQLServer, running_postgres
 
-from .disturbance import Disturbance
+from .disturbance import Disturbance, only
 from .flows import (
     BIND,
     CHANGE,
@@ -148,7 +148,7 @@ def _at_each_command(
     @contextmanager
     def trouble(at: int, proxy: Proxy) -> Iterator[Disturbance]:
         with ExitStack() as ends:
-            disturbed = proxy.disturbed(at=at, before=lambda: happens(ends))
+            disturbed = proxy.disturbed(None, only(at), before=lambda: happens(ends))
             yield ends.enter_context(disturbed)
 
     for at in range(1, stage.commands(flow) + 1):

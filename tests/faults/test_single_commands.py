@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from .conftest import Stages
-from .disturbance import Fault
+from .disturbance import Fault, When, only, since
 from .flows import (
     CHANGE,
     CREATE,
@@ -42,7 +42,7 @@ def stages(
 @pytest.mark.parametrize("flow", FLOWS, ids=str)
 @once
 def test_one_command_may_fail(stages: Stages, flow: Flow, fault: Fault) -> None:
-    assert _play_each(stages, flow, fault) == []
+    assert _play_each(stages, flow, fault, only) == []
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=str)
@@ -50,7 +50,7 @@ def test_one_command_may_fail(stages: Stages, flow: Flow, fault: Fault) -> None:
 def test_all_commands_may_fail_from_one_on(
     stages: Stages, flow: Flow, fault: Fault
 ) -> None:
-    assert _play_each(stages, flow, fault, lasting=True) == []
+    assert _play_each(stages, flow, fault, since) == []
 
 
 @pytest.mark.parametrize(
@@ -69,22 +69,22 @@ class TestPostgreSQL:
     def test_one_command_may_fail(
         self, stages: Stages, flow: Flow, fault: Fault
     ) -> None:
-        assert _play_each(stages, flow, fault) == []
+        assert _play_each(stages, flow, fault, only) == []
 
     @pytest.mark.parametrize("fault", [Fault.REPLY_LOST, Fault.SWALLOWED], ids=str)
     def test_all_commands_may_fail_from_one_on(
         self, stages: Stages, flow: Flow, fault: Fault
     ) -> None:
-        assert _play_each(stages, flow, fault, lasting=True) == []
+        assert _play_each(stages, flow, fault, since) == []
 
 
 def _play_each(
-    stages: Stages, flow: Flow, fault: Fault, *, lasting: bool = False
+    stages: Stages, flow: Flow, fault: Fault, when: Callable[[int], When]
 ) -> list[str]:
     """Let each command of a flow fail in turn; return the promises that are broken."""
 
     def act(stage: Stage, at: int) -> None:
-        stage.act(flow, lambda proxy: proxy.disturbed(fault, at=at, lasting=lasting))
+        stage.act(flow, lambda proxy: proxy.disturbed(fault, when(at)))
 
     number, broken = stages.patient.commands(flow), []
     chosen = stages.hasty if fault.is_slow else [stages.patient]
