@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 
 import pytest
@@ -14,7 +14,7 @@ from tests.integration.probes import hanging
 from tests.servers import Server, running_memcached, running_redis
 from tests.sql_servers import SQLServer, running_postgres
 
-from .disturbance import Disturbance, only
+from .disturbance import Disturbance, only, since
 from .flows import (
     BIND,
     CHANGE,
@@ -76,12 +76,16 @@ def server(request: pytest.FixtureRequest) -> AnyServer:
 
 
 @_on({"forgetful_redis": FLOWS})
-def test_scripts_may_be_flushed_before_any_command(server: Server, flow: Flow) -> None:
+def test_scripts_may_be_flushed_before_each_command(server: Server, flow: Flow) -> None:
     client = redis.Redis(port=server.port)
 
+    def flushing(proxy: Proxy) -> AbstractContextManager[Disturbance]:
+        return proxy.disturbed(None, since(1), before=client.script_flush)
+
     with closing(client), closing(Stage(server)) as stage:
-        for outcome in _at_each_command(stage, flow, lambda _: client.script_flush()):
-            assert [outcome.status, *broken_promises(flow, outcome)] == [200]
+        outcome = stage.play(flow, flushing)
+
+    assert [outcome.status, *broken_promises(flow, outcome)] == [200]
 
 
 @_on(
