@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, closing, contextmanager
 import pytest
 import redis
 
+from flask_srvsession import session
+from tests.integration.probes import Browser
 from tests.servers import Server, running_redis
 
 from .disturbance import Disturbance
@@ -20,8 +22,10 @@ from .flows import (
     READ,
     RENEWAL,
     REVOKE,
+    REVOKE_ALL,
     ROTATION,
     Flow,
+    sessions,
 )
 from .proxy import Proxy
 from .replicas import AT_ONCE, replicate, running_replica
@@ -31,7 +35,7 @@ Refusal = Callable[[Proxy], AbstractContextManager[Disturbance]]
 
 READING = [READ, FIRST_READ, RENEWAL, ROTATION]
 """What needs no write: where a renewal or a rotation fails, it is done later."""
-ENDING = [DESTROY, EMPTIED, REVOKE]
+ENDING = [DESTROY, EMPTIED, REVOKE, REVOKE_ALL]
 """What needs no memory."""
 
 
@@ -102,6 +106,19 @@ def test_a_full_one_takes_no_changes_but_logouts(
     stage: Stage, full: Refusal, flow: Flow
 ) -> None:
     _check(stage, flow, full, works=flow in (*READING, *ENDING))
+
+
+def test_who_logs_in_while_a_full_one_ends_all_sessions_is_refused(
+    stage: Stage, full: Refusal
+) -> None:
+    browser, epochs = Browser(stage.app), []
+    browser.does(lambda: epochs.append(sessions.epoch(user_id=42)))
+
+    with full(stage.proxy):
+        browser.does(lambda: sessions.revoke_all(user_id=42))
+
+    login = browser.visit(lambda: session.bind(user_id=42, epoch=epochs[0]))
+    assert login.status_code == 409
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=str)
