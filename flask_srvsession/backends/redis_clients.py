@@ -32,8 +32,10 @@ from .redis_deadline import (
 from .redis_lean import LeanRedis
 
 TIMEOUT = 1.0
-CLUSTER_SINCE = (7, 4)
-"""The first redis-py that survives the failure of a cluster's server."""
+TOO_OLD_FOR_CLUSTER = (
+    f"A cluster needs redis-py 7.4 or newer, and this is {redis.__version__}: when a"
+    " server fails, its threads close the connections that others are using."
+)
 _ALIASES = {"valkey": "redis", "valkeys": "rediss"}
 _PORT, _SENTINEL_PORT = 6379, 26379
 _CONNECTIONS = {
@@ -54,6 +56,8 @@ def client_from_url(url: str) -> Any:
     build, example = _TOPOLOGIES[topology]
     try:
         return build(f"{_ALIASES.get(protocol, protocol)}://{rest}")
+    except ConfigurationError:
+        raise
     except (ValueError, TypeError, KeyError):
         # The reason may repeat a piece of the URL, and so of the password.
         raise ConfigurationError(
@@ -66,6 +70,11 @@ def client_from_url(url: str) -> Any:
 
 def is_cluster(client: Any) -> bool:
     return isinstance(client, (RedisCluster, LazyCluster))
+
+
+def too_old_for_cluster() -> bool:
+    """Return whether this redis-py makes bare errors of a server's failure."""
+    return tuple(map(int, redis.__version__.split(".")[:2])) < (7, 4)
 
 
 def refuse_text(client: Any) -> None:
@@ -196,12 +205,8 @@ def _for_sentinel(url: str) -> Any:
 
 
 def _for_cluster(url: str) -> Any:
-    if _version() < CLUSTER_SINCE:
-        raise ConfigurationError(
-            f"A cluster needs redis-py {'.'.join(map(str, CLUSTER_SINCE))} or newer,"
-            f" and this is {redis.__version__}: its threads close each other's"
-            " connections when a server fails."
-        )
+    if too_old_for_cluster():
+        raise ConfigurationError(TOO_OLD_FOR_CLUSTER)
     parts = urlsplit(url)
     connection_class, _ = _CONNECTIONS[parts.scheme]
     account, at, hosts = parts.netloc.rpartition("@")
@@ -238,10 +243,6 @@ def _ours() -> dict[str, Any]:
         "socket_connect_timeout": TIMEOUT,
         "retry": Retry(NoBackoff(), 0),
     }
-
-
-def _version() -> tuple[int, ...]:
-    return tuple(int(number) for number in redis.__version__.split(".")[:2])
 
 
 def _parse(url: str) -> tuple[tuple[str, int | None], dict[str, Any]]:

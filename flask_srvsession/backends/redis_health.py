@@ -10,7 +10,12 @@ import redis
 from redis.sentinel import SentinelConnectionPool
 
 from .health import Finding, unencrypted
-from .redis_clients import is_cluster, primaries
+from .redis_clients import (
+    TOO_OLD_FOR_CLUSTER,
+    is_cluster,
+    primaries,
+    too_old_for_cluster,
+)
 
 _COUNTERS = ("used_memory", "maxmemory", "expired_keys", "evicted_keys")
 
@@ -55,6 +60,13 @@ def any_evicts(client: Any) -> bool:
 
 def of_client(client: Any) -> Iterator[Finding]:
     """Yield what is wrong with the client itself, without asking a server."""
+    if is_cluster(client) and too_old_for_cluster():
+        yield Finding(
+            "warning",
+            "redis client: version",
+            TOO_OLD_FOR_CLUSTER,
+            'Install a newer one: pip install "redis>=7.4".',
+        )
     if (retries := _retries(client)) > 0:
         yield Finding(
             "warning",

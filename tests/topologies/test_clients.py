@@ -288,6 +288,21 @@ def test_a_cluster_client_that_repeats_commands_is_warned_about(
     assert caplog.text == ""
 
 
+def test_a_redis_py_that_is_too_old_for_a_cluster_is_said_to_be(
+    redis_cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    node = redis_cluster.members[0]
+    monkeypatch.setattr(redis, "__version__", "7.3.1")
+
+    with pytest.raises(ConfigurationError, match=r"redis-py 7\.4 or newer"):
+        RedisBackend.from_url(redis_cluster.url)
+    RedisBackend(RedisCluster(node.host, node.port)).close()
+
+    assert "redis-py 7.4 or newer" in caplog.text
+
+
 def test_a_cluster_client_that_asks_replicas_is_refused(redis_cluster: Cluster) -> None:
     node = redis_cluster.members[0]
     client = RedisCluster(
