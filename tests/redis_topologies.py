@@ -14,7 +14,7 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from .servers import HOST, Server, binary, free_port
+from .servers import HOST, REDIS, Server, binary, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -360,7 +360,7 @@ def bus_port(server: Server) -> int:
 def _server(directory: Path, port: int, *options: str) -> Server:
     home = directory / f"{port}"
     home.mkdir()
-    command = [binary("redis-server"), *_REDIS, "--port", str(port)]
+    command = [binary(REDIS), *_REDIS, "--port", str(port)]
     return Server("redis", port, [*command, "--dir", str(home), *options])
 
 
@@ -393,4 +393,4 @@ def _sentinels(directory: Path, primary: Server, replica: Server) -> list[Server
 def _sentinel(directory: Path, port: int, lines: list[str]) -> Server:
     path = directory / f"sentinel-{port}.conf"
     path.write_text("\n".join([f"bind {HOST}", f"port {port}", *lines, ""]))
-    return Server("redis", port, [binary("redis-server"), str(path), "--sentinel"])
+    return Server("redis", port, [binary(REDIS), str(path), "--sentinel"])

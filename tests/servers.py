@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 REQUIRED = "SRVSESSION_TEST_REQUIRE"
 _START = 10.0
-_PROGRAMS = ("redis-server", "memcached")
+REDIS = os.environ.get("SRVSESSION_TEST_REDIS", "redis-server")
+"""The program that all tests with Redis run; ``valkey-server`` will do as well."""
+_PROGRAMS = (REDIS, "memcached")
 
 
 @dataclass
@@ -72,10 +74,12 @@ class Server:
 
 
 @contextmanager
-def running_redis(directory: Path, *options: str) -> Iterator[Server]:
+def running_redis(
+    directory: Path, *options: str, program: str = REDIS
+) -> Iterator[Server]:
     """Run a redis-server that keeps nothing on disk; `options` are its own."""
     port = free_port()
-    command = [binary("redis-server"), "--bind", HOST, "--port", str(port)]
+    command = [binary(program), "--bind", HOST, "--port", str(port)]
     command += ["--dir", str(directory), "--save", "", "--appendonly", "no", *options]
     yield from _running(Server("redis", port, command))
 

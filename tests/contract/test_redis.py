@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from redis.retry import Retry
 
 from flask_srvsession.backends.redis import RedisBackend
 from flask_srvsession.testing import BackendContract
+from tests.servers import running_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +40,23 @@ class TestRedis(BackendContract):
 
         assert after_add > sixty_days - 60
         assert after_fence > sixty_days - 60
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if shutil.which("valkey-server") is None:
+        pytest.skip("valkey-server is not installed")
+    directory = tmp_path_factory.mktemp("valkey")
+    with running_redis(directory, program="valkey-server") as server:
+        yield server
+
+
+class TestValkey(BackendContract):
+    @pytest.fixture
+    def backend(self, valkey: Server) -> Iterator[RedisBackend]:
+        backend = RedisBackend.from_url(f"valkey://{valkey.host}:{valkey.port}")
+        yield backend
+        backend.close()
 
 
 class TestRedisCluster(BackendContract):
