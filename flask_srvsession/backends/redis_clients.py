@@ -137,19 +137,22 @@ class LazyCluster:
         return getattr(self._client(), name)
 
     def close(self) -> None:
-        if self._made:
-            self._made.close()
+        """Close the connections; what comes later makes another client."""
+        made, self._made = self._made, None
+        if made:
+            made.close()
 
     def _client(self) -> RedisCluster:
-        if self._made is None:
-            with deadline(self._timeout):
-                if not self._making.acquire(timeout=left()):
-                    raise redis.TimeoutError("The cluster does not answer")
-                try:
-                    self._made = self._made or self._make()
-                finally:
-                    self._making.release()
-        return self._made
+        if made := self._made:
+            return made
+        with deadline(self._timeout):
+            if not self._making.acquire(timeout=left()):
+                raise redis.TimeoutError("The cluster does not answer in time")
+            try:
+                made = self._made = self._made or self._make()
+            finally:
+                self._making.release()
+        return made
 
 
 class SafeSentinel(Sentinel):

@@ -218,6 +218,34 @@ def test_each_call_touches_one_slot(
 
 
 @ON_CLUSTER
+@pytest.mark.parametrize("prefix", ["app:", "{app}:", "{app:"])
+def test_replicas_confirm_what_the_server_of_a_key_has_done(
+    servers: Cluster, backend: RedisBackend, prefix: str
+) -> None:
+    key, name = f"{prefix}{uuid.uuid4().hex}", f"{prefix}index:{uuid.uuid4().hex}"
+    backend.add(key, b"data", MINUTE)
+    epoch = backend.index.epoch(name)
+    backend.index.add(name, "member", epoch, MINUTE)
+
+    assert backend.confirmed([key], 1) == 1
+    assert backend.confirmed([name], 1) == 1
+    with hanging(servers.replica_of(servers.owner(key))):
+        assert backend.confirmed([key, name], 1) == 0
+
+
+@ON_CLUSTER
+def test_a_backend_that_was_closed_connects_again(servers: Cluster) -> None:
+    backend = RedisBackend.from_url(servers.url)
+    key = uuid.uuid4().hex
+    token = backend.add(key, b"data", MINUTE)
+
+    backend.close()
+
+    assert backend.get(key) == Cell(b"data", token)
+    backend.close()
+
+
+@ON_CLUSTER
 def test_an_unknown_script_is_taken_to_its_own_server_only(
     servers: Cluster, backend: RedisBackend
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from flask_srvsession import session
+from flask_srvsession import ServerSession, session
 from flask_srvsession.backends.redis import RedisBackend
 from tests.integration.apps import Browser, together
 from tests.integration.probes import hanging
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import MakeApp
     from tests.servers import Server
+
+sessions = ServerSession()
 
 TIMEOUT = 0.5
 PUNCTUAL = TIMEOUT + 0.9
@@ -102,14 +104,21 @@ def test_where_everything_hangs_nobody_waits_for_more_than_one_timeout(
     fresh.close()
 
 
+@pytest.mark.parametrize("everywhere", [False, True], ids=["here", "everywhere"])
 def test_a_durable_logout_survives_the_primary(
-    servers: Cluster | Watched, users: list[User]
+    servers: Cluster | Watched, users: list[User], everywhere: bool
 ) -> None:
+    def log_out() -> None:
+        if everywhere:
+            sessions.revoke_all(user_id=leaving.name, durable=1)
+        else:
+            session.destroy(durable=1)
+
     leaving, staying = users[0], users[1]
     copied = leaving.browser.copy()
     victim = primary_of(servers, leaving.session_key)
 
-    response = leaving.browser.do(lambda: session.destroy(durable=1))
+    response = leaving.browser.do(log_out)
     victim.stop()
 
     assert response.status_code == 200
