@@ -58,7 +58,7 @@ def client_from_url(url: str) -> Any:
         return build(f"{_ALIASES.get(protocol, protocol)}://{rest}")
     except ConfigurationError:
         raise
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, redis.RedisError):
         # The reason may repeat a piece of the URL, and so of the password.
         raise ConfigurationError(
             f"This {scheme.lower()}:// URL cannot be understood. It looks like"
@@ -104,6 +104,10 @@ class PunctualRedis(redis.Redis):
 class PunctualCluster(RedisCluster):
     """The same for a cluster, and one that follows ASK to a node without slots."""
 
+    def __init__(self, **options: Any) -> None:
+        self._newcomers: dict[str, ClusterNode] = {}
+        super().__init__(**options)
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
         with deadline(self.get_connection_kwargs()["socket_timeout"]):
             return super().execute_command(*args, **options)
@@ -120,8 +124,8 @@ class PunctualCluster(RedisCluster):
         if known or not node_name:
             return known
         name, _, number = node_name.rpartition(":")
-        node = ClusterNode(name, int(number), "primary")
-        return self.nodes_manager.nodes_cache.setdefault(node_name, node)
+        newcomer = ClusterNode(name, int(number), "primary")
+        return self._newcomers.setdefault(node_name, newcomer)
 
 
 class LazyCluster:

@@ -141,7 +141,7 @@ def tls(tmp_path: Path) -> tuple[list[str], str]:
     options = ["--tls-auth-clients", "no", "--tls-key-file", str(key)]
     options += ["--tls-cert-file", str(certificate)]
     options += ["--tls-ca-cert-file", str(certificate)]
-    return options, f"ssl_ca_certs={certificate}"
+    return options, f"socket_timeout=5&ssl_ca_certs={certificate}"
 
 
 def test_a_cluster_is_reached_by_tls(

@@ -147,6 +147,8 @@ def test_sentinel_and_cluster_urls_need_no_server_to_be_built(
         f"redis+cluster://:{SECRET}@host/1",
         f"redis+cluster://:{SECRET}@host,",
         f"redis+cluster://host?{SECRET}=1",
+        f"rediss+cluster://host?ssl_cert_reqs={SECRET}",
+        f"rediss://host?ssl_cert_reqs={SECRET}",
         f"redis://host?{SECRET}=1",
     ],
 )
