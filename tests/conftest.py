@@ -52,10 +52,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give what is marked ``every_database`` more storages, if it names none itself."""
-    test = metafunc.definition
+    """Give what is marked ``every_database`` more storages, if it names none itself.
+
+    What has `servers` has a `backend` of its own directory, on these.
+    """
+    test, fixtures = metafunc.definition, metafunc.fixturenames
     named = [mark.args[0] for mark in test.iter_markers("parametrize")]
-    if "backend" not in metafunc.fixturenames or "backend" in named:
+    if "backend" not in fixtures or "servers" in fixtures or "backend" in named:
         return
     if test.get_closest_marker("every_database"):
         every = [*STORAGES, *DATABASES]
