@@ -40,7 +40,8 @@ def test_each_can_still_be_compiled() -> None:
 
 
 def test_each_names_a_test_that_exists() -> None:
-    inherited = text(f"{PACKAGE}/testing/contract.py")
+    parts = ("cells", "index")
+    inherited = "".join(text(f"{PACKAGE}/testing/contract_{p}.py") for p in parts)
     for mutant in MUTANTS:
         file, *path = mutant.found_by.partition("[")[0].split("::")
         code = text(f"tests/{file}") + inherited

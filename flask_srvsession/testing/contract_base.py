@@ -1,0 +1,108 @@
+"""What the parts of the contract share.
+
+Keys are new in each test, so that a real server need not be emptied.
+"""
+
+# ruff: noqa: S101 (this module is tests)
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from ..backends.base import Backend, Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_T = TypeVar("_T")
+MINUTE = 60
+DAY = 24 * 60 * 60
+THREADS = 8
+PATIENCE = 30.0
+
+
+class ContractBase:
+    """What every backend must do; subclass it and provide the fixture `backend`."""
+
+    shortest_ttl: int = 1
+    """The shortest time to live that surely lasts until the next command.
+
+    Give 2 where the storage counts whole seconds.
+    """
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        """Return the backend under test."""
+        raise NotImplementedError("Provide a fixture `backend` in your subclass.")
+
+    def elapse(self, seconds: float) -> None:
+        """Let `seconds` pass for the backend; override it for an injected clock."""
+        time.sleep(seconds)
+
+    @pytest.fixture
+    def key(self) -> str:
+        return f"contract:{uuid.uuid4().hex}"
+
+    @pytest.fixture
+    def name(self) -> str:
+        return f"contract:user_id:{uuid.uuid4().hex}"
+
+    def _outlive(self) -> None:
+        self.elapse(self.shortest_ttl + 0.15)
+
+
+def holds(backend: Backend, key: str, data: bytes, when: str) -> Cell:
+    cell = backend.get(key)
+    assert cell is not None, f"{when} the data must be there, but get returned None"
+    assert isinstance(cell, Cell), (
+        f"get must return a Cell, not a {type(cell).__name__}"
+    )
+    assert cell.data == data, f"{when} get returned other data than were stored"
+    return cell
+
+
+def is_token(reply: object, when: str) -> None:
+    assert reply is not None, f"swap {when} said that nothing is there"
+    assert not isinstance(reply, Cell), f"swap {when} was refused"
+
+
+def lists(backend: Backend, name: str, expected: set[str]) -> None:
+    members = backend.index.members(name)
+    assert len(members) == len(set(members)), "a member must be listed once"
+    assert set(members) == expected, "members must return exactly who is listed"
+
+
+def bind(function: Callable[..., _T], *args: Any) -> Callable[[], _T]:
+    return lambda: function(*args)
+
+
+def at_once(functions: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Run each function in a thread, all starting together; return their results."""
+    start = threading.Barrier(len(functions))
+    results: list[Any] = [None] * len(functions)
+    failures: list[BaseException] = []
+
+    def run(number: int) -> None:
+        try:
+            start.wait(PATIENCE)
+            results[number] = functions[number]()
+        except BaseException as error:  # raised again by the caller
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=run, args=(number,), daemon=True)
+        for number in range(len(functions))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not any(thread.is_alive() for thread in threads), "a call does not return"
+    if failures:
+        raise failures[0]
+    return results
