@@ -36,7 +36,7 @@ from tests.sql_servers import SQLServer
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = int(os.environ.get("SRVSESSION_TEST_OPERATIONS", "16000"))
-SECONDS = 3 if OPERATIONS <= 16_000 else 600
+SECONDS = 4 if OPERATIONS <= 16_000 else 900
 PROMISES = {
     "I1",
     "I2",
@@ -60,7 +60,7 @@ def stress(url: str, *options: str) -> dict[str, Any]:
     command += ["--url", url, "--operations", str(OPERATIONS)]
     command += ["--seconds", str(SECONDS), *options]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False
     )
     assert done.returncode in (0, 1), done.stderr
     figures: dict[str, Any] = json.loads(done.stdout)
@@ -84,7 +84,7 @@ def test_many_processes_at_once_break_no_promise(url: str) -> None:
     TRIED[f"operations on {url.partition(':')[0]}"] += figures["operations"]
 
     assert figures["violations"] == 0, "\n".join(figures["examples"])
-    assert figures["operations"] > OPERATIONS / 20
+    assert figures["operations"] > OPERATIONS / 40
     kinds = {"create", "load", "save", "compute", "destroy", "regenerate", "find"}
     assert {*kinds, "renew", "revoke_all"} <= figures["kinds"].keys()
     assert {"ok", "gone", "moved", "crash"} <= figures["outcomes"].keys()
