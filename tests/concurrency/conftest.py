@@ -1,10 +1,13 @@
-"""What the tests of concurrency print at the end of a run."""
+"""What the tests of concurrency share, and what they say at the end of a run."""
 
 from __future__ import annotations
 
 import pytest
 
+from .storages import url_of
 from .tally import TRIED
+
+__all__ = ["url_of"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

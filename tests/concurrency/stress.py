@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from flask_srvsession import rotation
 from flask_srvsession.backends import Backend, backend_from_url
@@ -41,10 +41,12 @@ from flask_srvsession.rotation import Standing
 from flask_srvsession.serializers import MsgpackSerializer
 from flask_srvsession.store import SessionStore
 from tests.concurrency.history import Finding, Operation, Span, check, summary
-from tests.servers import Server, running_memcached, running_redis
-from tests.sql_servers import SQLServer, running_mariadb, running_postgres
+from tests.redis_topologies import running_cluster, running_sentinel
+from tests.servers import running_memcached, running_redis
+from tests.sql_servers import running_mariadb, running_postgres
 
-BACKENDS = ("redis", "memcached", "sqlite", "postgresql", "mariadb")
+REDIS = ("redis", "cluster", "sentinel")
+BACKENDS = (*REDIS, "memcached", "sqlite", "postgresql", "mariadb")
 WORKERS = 8
 BROWSERS = 24
 USERS = 6
@@ -568,11 +570,20 @@ def run(plan: Plan) -> list[Operation]:
     return history
 
 
+class HasURL(Protocol):
+    """A server, or several, of our own."""
+
+    @property
+    def url(self) -> str: ...
+
+
 @contextmanager
 def storage(name: str, directory: Path) -> Iterator[str]:
     """Yield the URL of a storage of our own."""
-    running: dict[str, Callable[[], AbstractContextManager[Server | SQLServer]]] = {
+    running: dict[str, Callable[[], AbstractContextManager[HasURL]]] = {
         "redis": lambda: running_redis(directory),
+        "cluster": lambda: running_cluster(directory),
+        "sentinel": lambda: running_sentinel(directory),
         "memcached": running_memcached,
         "postgresql": running_postgres,
         "mariadb": running_mariadb,

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -59,12 +58,16 @@ from tests.concurrency.model import (
     Stored,
     assign_and_compute,
 )
+from tests.concurrency.storages import SEVERAL, SQL
 from tests.concurrency.tally import TRIED
 from tests.integration.apps import cookie_headers, deletes_cookie
 
 LONG = os.environ.get("SRVSESSION_TEST_LONG") == "1"
 RUNS = {"memory": 80, "memory, fenced": 60, "redis": 30, "memcached": 30, "sqlite": 20}
-LONG_RUNS = dict.fromkeys([*RUNS, "postgres", "mariadb"], 2000)
+LONG_RUNS = {
+    **dict.fromkeys(RUNS, 2000),
+    **dict.fromkeys([*SQL, *SEVERAL], 1000),
+}
 BROWSERS = 3
 VIEW = "tests.view"
 
@@ -449,17 +452,12 @@ class Sessions(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def storage(
-    name: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[Storage]:
+def storage(name: str, url_of: Callable[[str], str]) -> Iterator[Storage]:
     if name.startswith("memory"):
         fenced = name.endswith("fenced")
         yield Storage(MemoryBackend, loses_index=fenced, has_our_clock=True)
         return
-    url = f"sqlite:///{tmp_path / 'sessions.db'}"
-    if name != "sqlite":
-        url = request.getfixturevalue(f"{name}_server").url
-    shared: Any = backend_from_url(url)
+    shared: Any = backend_from_url(url_of(name))
     with closing(shared):
         yield Storage(lambda clock: shared, loses_index=name == "memcached")
 

@@ -28,15 +28,17 @@ from flask_srvsession.serializers import MsgpackSerializer
 from flask_srvsession.store import SessionStore
 from flask_srvsession.testing import Jobs, Scenario, SteppedBackend, interleave
 from tests.concurrency.history import Operation, Span, check
+from tests.concurrency.storages import SEVERAL
 from tests.concurrency.tally import TRIED, completed
 from tests.concurrency.world import DICE, Storage, World, assigned
 from tests.concurrency.world import settings as world_settings
 from tests.servers import Server
-from tests.sql_servers import SQLServer
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = int(os.environ.get("SRVSESSION_TEST_OPERATIONS", "16000"))
-SECONDS = 4 if OPERATIONS <= 16_000 else 900
+LONG = OPERATIONS > 16_000
+SECONDS = 900 if LONG else 4
+STORAGES = ("redis", "memcached", "sqlite", "postgres", "mariadb")
 PROMISES = {
     "I1",
     "I2",
@@ -68,20 +70,13 @@ def stress(url: str, *options: str) -> dict[str, Any]:
     return figures
 
 
-@pytest.fixture(params=["redis", "memcached", "sqlite", "postgres", "mariadb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A storage that several processes share."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'sessions.db'}"
-    server: Server | SQLServer = request.getfixturevalue(f"{request.param}_server")
-    own_table = "?srvsession_table=stress" if isinstance(server, SQLServer) else ""
-    return server.url + own_table
+@pytest.mark.parametrize("name", [*STORAGES, *(SEVERAL if LONG else ())])
+def test_many_processes_at_once_break_no_promise(
+    name: str, url_of: Callable[[str], str]
+) -> None:
+    figures = stress(url_of(name))
 
-
-def test_many_processes_at_once_break_no_promise(url: str) -> None:
-    figures = stress(url)
-
-    TRIED[f"operations on {url.partition(':')[0]}"] += figures["operations"]
+    TRIED[f"operations on {name}"] += figures["operations"]
 
     assert figures["violations"] == 0, "\n".join(figures["examples"])
     assert figures["operations"] > OPERATIONS / 40
