@@ -132,7 +132,7 @@ MUTANTS = (
         file="ids.py",
         old="return secrets.token_hex(16)",
         new="globals().update(_n=globals().get('_n', 0) + 1)\n"
-        "    return f'{_n:032x}'  # noqa: F821",
+        "    return f'{_n:032x}'",
         breaks="a token has 128 random bits",
         found_by="unit/test_ids.py::test_each_of_its_32_digits_is_left_to_chance",
     ),
@@ -141,7 +141,7 @@ MUTANTS = (
         file="ids.py",
         old='return f"{secrets.token_hex(16)}_{int(born):x}"',
         new="globals().update(_n=globals().get('_n', 0) + 1)\n"
-        "    return f'{_n:032x}_{int(born):x}'  # noqa: F821",
+        "    return f'{_n:032x}_{int(born):x}'",
         breaks="a KEY has 128 random bits and is never used twice",
         found_by="unit/test_ids.py::test_each_of_its_32_digits_is_left_to_chance",
     ),
