@@ -70,8 +70,8 @@ def arrive(opening: Opening) -> Arrival:
         if isinstance(result, Held) and result.standing is Standing.REPLAYED:
             replayed[result.id] = result
         elif result:
-            known = found.get(credential.id, result)
-            found[credential.id] = max(known, result, key=_worth)
+            known = found.get(credential.id)
+            found[credential.id] = max(known, result, key=_worth) if known else result
     for session_id, held in replayed.items():
         if session_id not in found and session_id not in verdicts:
             verdicts[session_id] = Standing.REPLAYED

@@ -46,3 +46,6 @@ class Changes:
         for key, compute in self.computed.items():
             result[key] = compute(result.get(key))
         return result
+
+
+NO_CHANGES = Changes()

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from .changes import Changes
+from .changes import NO_CHANGES, Changes
 from .serializers import Serializer, encode
 
 T = TypeVar("T")
@@ -152,6 +152,8 @@ class Draft(MutableMapping[str, Any]):
             data = self._encoded_change(key)
             if data is not None:
                 assigned[key] = data
+        if not (assigned or self._cleared or self._removed or self._computed):
+            return NO_CHANGES
         return Changes(
             cleared=self._cleared,
             assigned=assigned,

@@ -437,8 +437,7 @@ class SessionStore:
         mark: str,
         epochs: Mapping[Binding, Epoch],
     ) -> Record:
-        """Return the record with `changes` made, last seen now, its token moved on if
-        that is due."""
+        """Return the record with `changes` made and its token moved on, if due."""
         record = self._advanced(held)
         values = changes.apply(record.values)
         self._cells.check_size(values)
@@ -469,6 +468,8 @@ class SessionStore:
 
     def _unlist_former(self, found: Held, *former: Mapping[Binding, str]) -> None:
         """Remove the entries that the session had, or was given in vain."""
+        if not any(former):
+            return
         kept = {entry(found.id, stamp) for stamp in found.record.bindings.values()}
         for bindings in former:
             gone = {b: s for b, s in bindings.items() if entry(found.id, s) not in kept}

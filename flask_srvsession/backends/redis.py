@@ -225,12 +225,13 @@ class _Script:
     def __init__(self, client: Any, name: str) -> None:
         self._client = client
         self._text = Path(__file__).with_name(f"{name}.lua").read_text(encoding="ascii")
-        self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False)
+        digest = hashlib.sha1(self._text.encode(), usedforsecurity=False)
+        self._digest = digest.hexdigest()
 
     def __call__(self, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
         given = (len(keys), *keys, *args)
         try:
-            return self._client.evalsha(self._digest.hexdigest(), *given)
+            return self._client.evalsha(self._digest, *given)
         except NoScriptError:
             return self._client.eval(self._text, *given)
 
