@@ -19,12 +19,18 @@ class Fault(enum.Enum):
     REFUSED = "refused"  # the connection is closed before the server sees anything
     CUT = "cut"  # the server gets it, and the connection is closed
     REPLY_LOST = "reply lost"  # the server has answered, and the connection is closed
+    DELAYED = "delayed"  # the connection is closed, and the server gets it later
     SWALLOWED = "swallowed"  # the server never sees it, and nothing is closed
     REPLY_LATE = "reply late"  # the server has answered; the client hears it too late
     LATE = "late"  # the server gets it when the client has given up
 
     def __str__(self) -> str:
         return self.value
+
+    @property
+    def keeps_connections(self) -> bool:
+        """Whether something still happens on a connection that it hit."""
+        return self.is_slow or self is Fault.DELAYED
 
     @property
     def is_slow(self) -> bool:
@@ -93,6 +99,9 @@ class Disturbance:
                 server.sendall(data)
             case Fault.REPLY_LOST:
                 _answered(server, data)
+            case Fault.DELAYED:
+                client.close()
+                self._park(client, server, lambda: _answered(server, data))
             case Fault.SWALLOWED:
                 self._park(client, server, lambda: None)
             case Fault.REPLY_LATE:

@@ -103,4 +103,5 @@ class Proxy:
                 if not (begins and disturbance.meets()):
                     server.sendall(data)
                 elif not disturbance.strike(data, client, server):
-                    return bool(disturbance.fault and disturbance.fault.is_slow)
+                    fault = disturbance.fault
+                    return fault is not None and fault.keeps_connections

@@ -24,7 +24,7 @@ from .proxy import Proxy
 
 SHORT, LONG = 0.15, 1.0
 """Seconds for which clients wait for an answer."""
-_ALLOWANCE = 0.8
+_ALLOWANCE = 2.5
 """Seconds that a busy computer may take beside."""
 _ATTEMPTS = 10
 

@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from flask_srvsession import session
+from tests.integration.probes import Browser
+
 from .conftest import Stages
 from .disturbance import Fault, When, only, since
 from .flows import (
@@ -15,17 +18,16 @@ from .flows import (
     DESTROY,
     FIRST_READ,
     FLOWS,
+    GONE,
     LOGIN,
     REVOKE_ALL,
     ROTATION,
     Flow,
 )
-from .stage import Stage, broken_promises
+from .stage import Stage, broken_promises, values
 
 once = pytest.mark.parametrize(
-    "fault",
-    [Fault.REFUSED, Fault.CUT, Fault.REPLY_LOST, Fault.REPLY_LATE, Fault.LATE],
-    ids=str,
+    "fault", [fault for fault in Fault if fault is not Fault.SWALLOWED], ids=str
 )
 lasting = pytest.mark.parametrize(
     "fault", [Fault.REFUSED, Fault.REPLY_LOST, Fault.SWALLOWED], ids=str
@@ -51,6 +53,22 @@ def test_all_commands_may_fail_from_one_on(
     stages: Stages, flow: Flow, fault: Fault
 ) -> None:
     assert _play_each(stages, flow, fault, since) == []
+
+
+def test_a_session_does_not_come_back_when_its_creation_arrives_late(
+    stages: Stages,
+) -> None:
+    stage = stages.patient
+    browser = Browser(stage.app)
+    Browser(stage.app).does(lambda: session.update(n=1))  # the connection is open
+
+    with stage.proxy.disturbed(Fault.DELAYED, only(1)):
+        browser.does(lambda: session.update(n=1))
+        cookie = browser.cookie
+        browser.does(lambda: session.destroy())
+
+    assert cookie is not None
+    assert values(stage.app, cookie) == GONE
 
 
 @pytest.mark.parametrize(
