@@ -14,14 +14,12 @@ from .conftest import Stages
 from .disturbance import Fault, When, only, since
 from .flows import (
     CHANGE,
-    CREATE,
     DESTROY,
     FIRST_READ,
     FLOWS,
     GONE,
     LOGIN,
     REVOKE_ALL,
-    ROTATION,
     Flow,
 )
 from .stage import Stage, broken_promises, values
@@ -72,9 +70,7 @@ def test_a_session_does_not_come_back_when_its_creation_arrives_late(
 
 
 @pytest.mark.parametrize(
-    "flow",
-    [FIRST_READ, CHANGE, CREATE, LOGIN, DESTROY, REVOKE_ALL, ROTATION],
-    ids=str,
+    "flow", [FIRST_READ, CHANGE, LOGIN, DESTROY, REVOKE_ALL], ids=str
 )
 class TestPostgreSQL:
     """A transaction has many commands, and its last one decides."""
