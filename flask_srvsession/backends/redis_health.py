@@ -22,10 +22,10 @@ _COUNTERS = ("used_memory", "maxmemory", "expired_keys", "evicted_keys")
 
 def check(client: Any) -> list[Finding]:
     """Return what is to be mended, and where, if not at all primaries of a cluster."""
-    nodes = primaries(client)
+    nodes, has_failover = primaries(client), _has_failover(client)
     places: dict[Finding, list[str]] = {}
     for node in nodes:
-        for finding in (*_of_transport(node), *_of_server(node)):
+        for finding in (*_of_transport(node), *_of_server(node, has_failover)):
             places.setdefault(finding, []).append(":".join(_address(node)))
     return [*of_client(client)] + [
         finding
@@ -91,12 +91,19 @@ def _of_transport(node: Any) -> Iterator[Finding]:
         yield from unencrypted("redis client: host", [host])
 
 
-def _of_server(node: Any) -> Iterator[Finding]:
+def _of_server(node: Any, has_failover: bool) -> Iterator[Finding]:
     info = _info(node)
     if not info:
         yield _refused("INFO", "eviction, persistence and replication")
         return
     yield from _of_memory(info)
+    if has_failover and info.get("connected_slaves") == 0:
+        yield Finding(
+            "warning",
+            "redis: replicas",
+            "The primary has no replica: if it fails, nothing takes over.",
+            "Start one, or two: then there is still one after a failover.",
+        )
     settings = {name: _setting(node, name) for name in ("save", "appendfsync")}
     if None in settings.values():
         yield _refused("CONFIG GET", "persistence and replication")
@@ -183,6 +190,13 @@ def _address(node: Any) -> tuple[str, str]:
         options = pool.connection_kwargs
         host, port = options.get("host", ""), options.get("port", "")
     return str(host), str(port)
+
+
+def _has_failover(client: Any) -> bool:
+    """Return whether somebody puts a replica in the place of a primary that fails."""
+    return is_cluster(client) or isinstance(
+        client.connection_pool, SentinelConnectionPool
+    )
 
 
 def _retries(client: Any) -> int:

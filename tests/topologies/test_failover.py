@@ -168,6 +168,19 @@ def test_replicas_are_not_asked(servers: Cluster | Watched, users: list[User]) -
     assert_nothing_is_wrong(users)
 
 
+def test_check_finds_a_primary_that_nobody_could_replace(
+    servers: Cluster | Watched, backend: RedisBackend
+) -> None:
+    alone = servers.primaries()[-1]
+    before = {finding.key for finding in backend.check()}
+
+    servers.replica_of(alone).stop()
+    eventually(lambda: servers.ask(alone).info()["connected_slaves"] == 0)
+
+    assert "redis: replicas" not in before
+    assert "redis: replicas" in {finding.key for finding in backend.check()}
+
+
 def primary_of(servers: Cluster | Watched, key: str) -> Server:
     return servers.owner(key) if isinstance(servers, Cluster) else servers.primary
 

@@ -131,8 +131,7 @@ MUTANTS = (
         name="a-token-counts-up",
         file="ids.py",
         old="return secrets.token_hex(16)",
-        new="globals().update(_n=globals().get('_n', 0) + 1)\n"
-        "    return f'{_n:032x}'",
+        new="globals().update(_n=globals().get('_n', 0) + 1)\n    return f'{_n:032x}'",
         breaks="a token has 128 random bits",
         found_by="unit/test_ids.py::test_each_of_its_32_digits_is_left_to_chance",
     ),
