@@ -18,17 +18,17 @@ from . import redis_health
 from .base import EPOCH_ALONE, Added, Cell, Epoch, Token, new_epoch
 from .health import Finding
 from .redis_clients import (
-    TIMEOUT,
     LazyCluster,
     client_from_url,
     is_cluster,
     refuse_text,
+    timeout,
 )
 from .redis_deadline import deadline, left
 
 _TOKEN = 8
 _TAG = re.compile(r"[^{]*\{[^}]+\}")
-_WAIT_SHARE = 0.6  # of the timeout, so that the answer of WAIT comes before it
+_WAIT_SHARE = 0.7  # of the timeout, so that the answer of WAIT comes before it
 _log = logging.getLogger("flask_srvsession")
 
 
@@ -109,7 +109,7 @@ class RedisBackend:
         how many have reached the last write of its own connection. So one more write
         to each primary vouches for all before it.
         """
-        with deadline(_timeout(self._client)):
+        with deadline(timeout(self._client)):
             return min(
                 _confirmed(primary, key, replicas)
                 for primary, key in _primaries(self._client, keys)
@@ -193,10 +193,6 @@ def _confirmed(primary: Any, key: str, replicas: int) -> int:
         pipeline.set(f"{_tagged(key)}:w", b"", px=1000)
         pipeline.wait(replicas, int(left() * _WAIT_SHARE * 1000))
         return cast(int, pipeline.execute()[1])
-
-
-def _timeout(client: Any) -> float:
-    return client.get_connection_kwargs().get("socket_timeout") or TIMEOUT
 
 
 def _cell(value: bytes) -> Cell:

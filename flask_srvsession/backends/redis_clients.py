@@ -77,6 +77,11 @@ def too_old_for_cluster() -> bool:
     return tuple(map(int, redis.__version__.split(".")[:2])) < (7, 4)
 
 
+def timeout(client: Any) -> float:
+    """Return how many seconds a command may take, a second where nothing is said."""
+    return client.get_connection_kwargs().get("socket_timeout") or TIMEOUT
+
+
 def refuse_text(client: Any) -> None:
     """Raise ConfigurationError if a client, or its pool, decodes what it reads."""
     if client.get_encoder().decode_responses:
@@ -87,9 +92,11 @@ def refuse_text(client: Any) -> None:
 
 
 def primaries(client: Any) -> list[Any]:
-    """Return a client for each server that sessions may be on."""
+    """Return a client for each server that sessions may be on now."""
     if not is_cluster(client):
         return [client]
+    with deadline(timeout(client)):
+        client.nodes_manager.initialize()  # it may remember those before a failover
     return [client.get_redis_connection(node) for node in client.get_primaries()]
 
 
