@@ -110,7 +110,10 @@ def test_where_everything_hangs_nobody_waits_for_more_than_one_timeout(
 
 @pytest.mark.parametrize("everywhere", [False, True], ids=["here", "everywhere"])
 def test_a_durable_logout_survives_the_primary(
-    servers: Cluster | Watched, make_app: MakeApp, everywhere: bool
+    servers: Cluster | Watched,
+    make_app: MakeApp,
+    backend: RedisBackend,
+    everywhere: bool,
 ) -> None:
     def log_out() -> None:
         if everywhere:
@@ -121,6 +124,8 @@ def test_a_durable_logout_survives_the_primary(
     leaving = User.logged_in(make_app(TESTING=False), "leaving")
     copied = leaving.browser.copy()
     victim = primary_of(servers, leaving.session_key)
+    keys = [leaving.session_key, leaving.index_name]
+    eventually(lambda: backend.confirmed(keys, 1) == 1)
 
     response = leaving.browser.do(log_out)
     victim.stop()
