@@ -49,7 +49,8 @@ class Desk:
         try:
             yield
         except outages as error:
-            why = reason(error.__cause__ or error)
+            found = error.__cause__ if isinstance(error, BackendError) else error
+            why = reason(found or error)
             raise StorageUnreachable(
                 f"The storage could not be reached, or refused ({escaped(why)})."
             ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, cast
@@ -81,8 +82,10 @@ def _built_in(scheme: str) -> Any:
 def _entry_point(scheme: str) -> Any:
     found = tuple(entry_points(group=ENTRY_POINT_GROUP, name=scheme))
     if not found:
+        close = get_close_matches(scheme, _BUILT_IN, n=1)
+        hint = f" Did you mean {close[0]}://?" if close else ""
         raise ConfigurationError(
-            f"There is no backend for {scheme}://. {_known_schemes()}"
+            f"There is no backend for {scheme}://.{hint} {_known_schemes()}"
         )
     try:
         return found[0].load()

@@ -45,6 +45,7 @@ _ROLLED_BACK = (
     *("1205", "1213"),  # MySQL
     *("database is locked", "database table is locked"),  # SQLite
 )
+_NO_FILE = ("unable to open database file", "attempt to write a readonly database")
 _NO_TABLE = ("42P01", "1146", "no such table")
 
 _T = TypeVar("_T")
@@ -311,6 +312,7 @@ class Database:
         sa.event.listen(engine, "connect", prepare)
         if self._is_sqlite and not self.in_memory:
             _leave_replaced_files(engine)
+            _explain_files_that_cannot_be_used(engine)
         if engine.dialect.driver == "psycopg":
             punctual = _punctual_psycopg(timeout * 1.25)
 
@@ -377,6 +379,19 @@ def _leave_replaced_files(engine: Engine) -> None:
 
     sa.event.listen(engine, "connect", remember)
     sa.event.listen(engine, "checkout", compare)
+
+
+def _explain_files_that_cannot_be_used(engine: Engine) -> None:
+    """Say which file it is, and what to look for; the driver says neither."""
+
+    def explain(context: Any) -> None:
+        if str(context.original_exception).startswith(_NO_FILE):
+            raise ConfigurationError(
+                f"The SQLite file {engine.url.database} cannot be opened, or not be"
+                " changed: is its directory there, and may this user write to both?"
+            )
+
+    sa.event.listen(engine, "handle_error", explain)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

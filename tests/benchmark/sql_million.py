@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,13 +29,15 @@ FEW, MANY, EXPIRED = 1_000, 1_000_000, 100_000
 REQUESTS = 5_000
 CHUNK = 5_000
 HOUR = 3600
+TIMEOUT = 60
+"""Seconds; here, a machine that is busy is to be seen in the figures."""
 
 
 class Site:
     """An app with `FEW` sessions that are used, among `number` that are stored."""
 
     def __init__(self, url: str, table: str, number: int) -> None:
-        self.backend = SQLBackend(url, table=table)
+        self.backend = SQLBackend(url, table=table, timeout=TIMEOUT)
         self.app = Flask("benchmark")
         self.app.config["SECRET_KEY"] = "only for measuring"
         self.app.config["SRVSESSION_ROTATE_EVERY"] = None
@@ -44,7 +46,7 @@ class Site:
         self.app.add_url_rule("/read", "read", lambda: str(session["visits"]))
         self.app.add_url_rule("/change", "change", _change)
         self.cookies = [self._begin_session() for _ in range(FEW)]
-        fill(self.backend, number - FEW, ends_in=24 * HOUR)
+        fill(url, table, number - FEW, ends_in=24 * HOUR)
 
     def cost(self, path: str) -> float:
         """Return the seconds of a request with any of the sessions in use."""
@@ -74,10 +76,11 @@ def _start_response(status: str, headers: object, error: object = None) -> Any:
     assert status == "200 OK", status
 
 
-def fill(backend: SQLBackend, number: int, *, ends_in: int) -> None:
+def fill(url: str, table: str, number: int, *, ends_in: int) -> None:
     """Store copies of a session under other ids, which end within an hour of then."""
+    backend = SQLBackend(url, table=table, timeout=TIMEOUT)
     cells, database = backend._tables.cells, backend._database
-    with database.engine.connect() as connection:
+    with closing(backend), database.engine.connect() as connection:
         template = connection.execute(sa.select(cells).limit(1)).one()._asdict()
         born = template["id"].rpartition("_")[2]
         for at in range(0, number, CHUNK):
@@ -94,8 +97,9 @@ def fill(backend: SQLBackend, number: int, *, ends_in: int) -> None:
             connection.exec_driver_sql("COMMIT")
 
 
-def list_expired(backend: SQLBackend, number: int, *, each: int = 5) -> None:
+def list_expired(url: str, table: str, number: int, *, each: int = 5) -> None:
     """Add indexes with `each` members, all of whom expired a day ago."""
+    backend = SQLBackend(url, table=table, timeout=TIMEOUT)
     tables, ended = backend._tables, int((time.time() - 24 * HOUR) * 1000)
     names = [f"user:{n}" for n in range(number // each)]
     epoch = {"epoch": "e", "spared": "", "expires": ended}
@@ -105,11 +109,12 @@ def list_expired(backend: SQLBackend, number: int, *, each: int = 5) -> None:
         for name in names
         for n in range(each)
     ]
-    with backend._database.engine.connect() as connection:
-        for table, rows in ((tables.epochs, epochs), (tables.members, members)):
-            connection.exec_driver_sql(backend._database._begin)
-            connection.execute(sa.insert(table), rows)
-            connection.exec_driver_sql("COMMIT")
+    with closing(backend), backend._database.engine.connect() as connection:
+        for into, rows in ((tables.epochs, epochs), (tables.members, members)):
+            for at in range(0, len(rows), CHUNK):
+                connection.exec_driver_sql(backend._database._begin)
+                connection.execute(sa.insert(into), rows[at : at + CHUNK])
+                connection.exec_driver_sql("COMMIT")
 
 
 def requests(few: Site, many: Site) -> None:
@@ -126,8 +131,8 @@ def requests(few: Site, many: Site) -> None:
 
 def sweep(url: str, backend: SQLBackend) -> None:
     """Sweep while another process changes sessions all the time."""
-    fill(backend, EXPIRED, ends_in=-HOUR)
-    list_expired(backend, EXPIRED)
+    fill(url, "many", EXPIRED, ends_in=-HOUR)
+    list_expired(url, "many", EXPIRED)
     context = multiprocessing.get_context("spawn")
     end, waits = context.Event(), context.Queue()
     other = context.Process(target=change_until, args=(url, end, waits))
@@ -153,7 +158,7 @@ def sweep(url: str, backend: SQLBackend) -> None:
 
 def change_until(url: str, end: Any, waits: Any) -> None:
     """Change sessions for three seconds, and then until `end` is set."""
-    backend = SQLBackend(url, table="many")
+    backend = SQLBackend(url, table="many", timeout=TIMEOUT)
     leave_the_log(backend)
     keys = [f"busy:{number}" for number in range(100)]
     tokens = {key: backend.add(key, b"x" * 300, HOUR) for key in keys}

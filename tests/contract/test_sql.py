@@ -380,6 +380,14 @@ class TestMariaDB(Served, Sweeping):
         return mariadb_server
 
 
+class TestMySQLDialect(SQLContract):
+    """The dialect for MySQL, which MariaDB understands."""
+
+    @pytest.fixture
+    def url(self, mariadb_server: SQLServer) -> str:
+        return mariadb_server.url.replace("mariadb+pymysql", "mysql+pymysql")
+
+
 def insert(backend: SQLBackend, table: sa.Table, rows: list[dict[str, Any]]) -> None:
     backend.create_tables()
     with backend._database.engine.connect() as connection:

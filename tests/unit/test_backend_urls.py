@@ -224,6 +224,20 @@ def test_an_unknown_scheme_names_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
+    ("scheme", "meant"),
+    [
+        ("postgres", "postgresql"),
+        ("sqlite3", "sqlite"),
+        ("memcache", "memcached"),
+        ("reddis", "redis"),
+    ],
+)
+def test_a_scheme_that_is_nearly_right_is_guessed(scheme: str, meant: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"Did you mean {meant}://"):
+        backend_from_url(f"{scheme}://user:{SECRET}@host/")
+
+
+@pytest.mark.parametrize(
     ("url", "module", "remedy"),
     [
         ("redis://localhost", "redis", r'pip install "flask_srvsession\[redis\]"'),
