@@ -65,6 +65,17 @@ class SQLContract(BackendContract):
     def elapse(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
+    def test_any_number_of_members_is_removed_at_once(
+        self, backend: SQLBackend, name: str
+    ) -> None:
+        """A statement takes only so many values: 32 766 in SQLite, 65 535 elsewhere."""
+        epoch = backend.index.epoch(name)
+        backend.index.add(name, "last", epoch, MINUTE)
+
+        backend.index.remove(name, [*map(str, range(70_000)), "last"])
+
+        assert backend.index.members(name) == []
+
 
 class TestInMemory(SQLContract):
     @pytest.fixture
