@@ -9,9 +9,11 @@ from __future__ import annotations
 import multiprocessing
 import random
 import secrets
+import sqlite3
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -138,10 +140,10 @@ def sweep(url: str, backend: SQLBackend) -> None:
     other = context.Process(target=change_until, args=(url, end, waits))
     other.start()
     alone = waits.get()
-    leave_the_log(backend)
     transactions = watch(backend)
     began = time.perf_counter()
-    removed = backend.sweep()
+    with housekeeping(backend):
+        removed = backend.sweep()
     took = time.perf_counter() - began
     end.set()
     beside = waits.get()
@@ -171,6 +173,7 @@ def change_until(url: str, end: Any, waits: Any) -> None:
             tokens[key] = backend.swap(key, b"y" * 300, tokens[key], HOUR)
             taken.append(time.perf_counter() - began)
             assert isinstance(tokens[key], int)
+            time.sleep(0.005)
         return taken
 
     until = time.monotonic() + 3
@@ -178,12 +181,36 @@ def change_until(url: str, end: Any, waits: Any) -> None:
     waits.put(times(lambda: not end.is_set()))
 
 
+@contextmanager
+def housekeeping(backend: SQLBackend) -> Iterator[None]:
+    """Let another connection move what is in SQLite's log to the file, not that which
+    commits: it takes time, but nobody waits for it."""
+    leave_the_log(backend)
+    stop = threading.Event()
+
+    def keep_house() -> None:
+        file = backend._database.url.database
+        with closing(sqlite3.connect(str(file), timeout=TIMEOUT)) as connection:
+            while not stop.wait(0.1):
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    thread = threading.Thread(target=keep_house)
+    if is_sqlite(backend):
+        thread.start()
+    yield
+    stop.set()
+    if is_sqlite(backend):
+        thread.join()
+
+
 def leave_the_log(backend: SQLBackend) -> None:
-    """Let SQLite not move what was written from its log to the file after a commit:
-    that takes time, but nobody waits for it."""
-    if backend._database.engine.dialect.name == "sqlite":
+    if is_sqlite(backend):
         with backend._database.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_autocheckpoint = 0")
+
+
+def is_sqlite(backend: SQLBackend) -> bool:
+    return backend._database.engine.dialect.name == "sqlite"
 
 
 def watch(backend: SQLBackend) -> list[float]:
