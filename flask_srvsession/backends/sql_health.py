@@ -66,7 +66,8 @@ def _leftovers(connection: Connection, tables: Tables, now: int) -> Iterator[Fin
         "sweep",
         f"{_count(connection, expires <= now)} expired records are still stored, the"
         f" oldest since {age}: nothing removes them.",
-        "Run flask sessions sweep every hour, by cron for example.",
+        "Run flask sessions sweep every hour, by cron for example, or set"
+        " SRVSESSION_SWEEP_EVERY.",
     )
 
 
