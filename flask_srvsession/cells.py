@@ -131,6 +131,8 @@ class RecordCells:
         return max(1, self.expires_at(session_id, record) - int(self._clock()))
 
     def _swap(self, held: Held, content: Record | Tombstone, ttl: int) -> Found:
+        if self._is_over(held.id, held.record):
+            return self.reread(held)  # the storage may still have it, or a newer one
         key = self.key(held.id)
         data = self._codec.seal(key, content)
         outcome = self._backend.swap(key, data, held.version, ttl)

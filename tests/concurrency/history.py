@@ -47,6 +47,8 @@ class Operation:
     key: str = ""
     value: int = 0
     """What was written, and under which key."""
+    used: float = 0.0
+    """When the session, as it was returned, had been used last."""
     seen: Mapping[str, int] | None = None
     """The numbers in the session as they were returned."""
     epoch: str = ""
@@ -231,22 +233,22 @@ class _Checker:
         """Note when a session, or one of its chain, may have been used last, and when
         it surely was."""
         self._used: dict[str, _Latest] = defaultdict(_Latest)
-        self._written: dict[int, _Latest] = defaultdict(_Latest)
+        self._seen: dict[int, _Latest] = defaultdict(_Latest)
         for op in self._history:
             about = op.successor if op.kind == "revoke_all" else op.session
             if session := self._sessions.get(about):
                 self._used[session.root].add(op.start, op.over)
         for session in self._sessions.values():
-            self._written[id(session)].add(session.made.end, session.made.start)
+            self._seen[id(session)].add(session.made.end, session.made.used)
         for op in sorted(self._history, key=lambda op: op.end):
             session = self._sessions.get(op.session)
-            is_write = op.kind in ("save", "compute", "renew") and op.acknowledged
-            if session and is_write:
-                self._written[id(session)].add(op.end, op.start)
+            served = op.kind in ("load", "save", "compute", "renew")
+            if session and served and op.acknowledged:
+                self._seen[id(session)].add(op.end, op.used)
 
     def _may_have_ended(self, session: _Session, op: Operation) -> bool:
         """Whether somebody, or the time, may have ended it by the end of `op`."""
-        unused = op.end - self._written[id(session)].before(op.start)
+        unused = op.end - self._seen[id(session)].before(op.start)
         age = op.end - session.born.start
         if unused >= self._idle.least or age >= self._lifetime.least:
             return True
@@ -441,11 +443,7 @@ class _Checker:
     # -- I6: time -------------------------------------------------------------------
 
     def _time(self) -> Iterator[Finding]:
-        """What was loaded in time may still be saved: until the storage's own clock,
-        which is not that of the stores here, has removed it."""
         for op, session in self._observations():
-            if op.kind != "load":
-                continue
             if op.start - self._used[session.root].before(op.start) > self._idle.most:
                 yield Finding("I6", op, "it serves, but was not used for too long")
             if op.start - session.born.end > self._lifetime.most:

@@ -53,6 +53,7 @@ USERS = 6
 EVERY, GRACE = 2, 1
 TOUCH, IDLE, LIFETIME = 4, 40, 200
 """Seconds of the stores, as those before."""
+BEGINNING = 1_750_000_000
 SPEED = 200
 """How much faster the clock of the stores runs: so rotation happens all the time."""
 
@@ -65,7 +66,7 @@ SERIALIZER = MsgpackSerializer()
 
 def store_clock() -> float:
     """Return unix time of a world that is fast, alike in all processes."""
-    return 1_750_000_000 + time.monotonic() * SPEED
+    return BEGINNING + time.monotonic() * SPEED
 
 
 class Died(BaseException):
@@ -496,6 +497,7 @@ def _note(op: Operation, found: Found) -> None:
             }
             op.standing = found.standing.value
             op.reached = found.record.generation
+            op.used = (found.record.last_seen - BEGINNING) / SPEED
             for stamp in found.record.bindings.values():
                 op.epoch = stamp.partition(".")[0]
             if op.kind == "regenerate":

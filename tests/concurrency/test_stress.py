@@ -26,7 +26,13 @@ from flask_srvsession.errors import StaleLogin
 from flask_srvsession.record import Binding, RecordCodec
 from flask_srvsession.serializers import MsgpackSerializer
 from flask_srvsession.store import SessionStore
-from flask_srvsession.testing import Jobs, Scenario, SteppedBackend, interleave
+from flask_srvsession.testing import (
+    FakeClock,
+    Jobs,
+    Scenario,
+    SteppedBackend,
+    interleave,
+)
 from tests.concurrency.history import Operation, Span, check
 from tests.concurrency.storages import SEVERAL
 from tests.concurrency.tally import TRIED, completed
@@ -107,7 +113,8 @@ def op(kind: str, start: float, end: float, **more: Any) -> Operation:
         if more.get("outcome", "ok") == "ok":
             more = {"seen": {}, **more}
     session = "" if kind in ("find", "revoke_all") else "a"
-    return Operation(kind, start, end, **{"session": session, "opened": start, **more})
+    known = {"session": session, "opened": start, "used": start}
+    return Operation(kind, start, end, **{**known, **more})
 
 
 IDLE, LIFETIME = Span(39, 41), Span(99, 101)
@@ -325,6 +332,37 @@ class Device:
     def load(self) -> Held | None:
         found = self.store.load(self.cookie, opened=self.store.clock())
         return found if isinstance(found, Held) else None
+
+
+def store_with_another_clock(clock: FakeClock) -> SessionStore:
+    """Return a store whose sessions end when its storage still has them."""
+    settings = Settings(key_prefix="t:", idle_timeout=60).resolved(timedelta(days=31))
+    codec = RecordCodec(["a secret key"], "t:", "msgpack")
+    return SessionStore(MemoryBackend(), codec, SERIALIZER, settings, clock=clock)
+
+
+def test_what_is_over_is_not_saved_even_if_the_storage_still_has_it() -> None:
+    clock = FakeClock()
+    store = store_with_another_clock(clock)
+    held = store.create(assigned(note="early"))
+    clock.advance(60)
+
+    assert store.save(held, assigned(note="late")) is None
+    assert store.peek(held.id) is None
+
+
+def test_what_others_have_used_meanwhile_is_saved_by_who_did_not_know() -> None:
+    clock = FakeClock()
+    store = store_with_another_clock(clock)
+    held = store.create(assigned(note="early"))
+    clock.advance(59)
+    store.save(held, assigned(other="in time"))
+    clock.advance(1)
+
+    saved = store.save(held, assigned(note="late"))
+
+    assert isinstance(saved, Held)
+    assert saved.record.values.keys() == {"note", "other"}
 
 
 @pytest.mark.parametrize("fenced_load", [False, True])

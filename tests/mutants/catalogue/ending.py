@@ -89,6 +89,15 @@ MUTANTS = (
         "test_a_logout_deletes_both_cookies_and_nobody_comes_back",
     ),
     Mutant(
+        name="what-is-over-can-be-saved",
+        file="cells.py",
+        old="if self._is_over(held.id, held.record):",
+        new="if False:",
+        breaks="an expired session is absent for a save, too",
+        found_by="concurrency/test_stress.py::"
+        "test_what_is_over_is_not_saved_even_if_the_storage_still_has_it",
+    ),
+    Mutant(
         name="dropped-changes-begin-a-session",
         file="session.py",
         old="anonymous = not held.record.bindings and all(",
