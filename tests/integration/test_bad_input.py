@@ -1009,6 +1009,8 @@ WRONG: list[tuple[str, Any]] = [
     ("METADATA", None),
     ("METADATA", "yes"),
     ("METADATA", 1),
+    ("SWEEP_EVERY", 0),
+    ("SWEEP_EVERY", "hourly"),
     ("FENCED_LOAD", "no"),
     ("FENCED_LOAD", 1),
 ]

@@ -34,6 +34,7 @@ def request(header: str) -> Request:
 @example("session=1; other=2; session=3")
 @example('other="a; session=1"; session=2')
 @example('session="1"')
+@example('session=" "')
 @example(" session = 1 ;")
 @example("session")
 def test_they_are_those_that_werkzeug_finds(header: str) -> None:
@@ -41,5 +42,7 @@ def test_they_are_those_that_werkzeug_finds(header: str) -> None:
 
     found = cookies(request(header), "session")
 
-    # Werkzeug skips what has a space inside, which no signature fits anyway.
-    assert [value for value in found if not set(value) & set(" \t")] == expected
+    if '"' not in header:
+        # Werkzeug skips what has a space inside, which no signature fits anyway.
+        found = [value for value in found if not set(value) & set(" \t")]
+    assert found == expected
