@@ -126,7 +126,7 @@ class ServerSessionInterface(SessionInterface):
         change = session._cookie(
             repeat=self._runtime.settings.rotate_every is None
             and app.config["SESSION_REFRESH_EACH_REQUEST"],
-            is_public=lambda: "public" in response.headers.get("Cache-Control", ""),
+            is_public=lambda: _is_public(response),
         )
         if change is Cookie.KEEP:
             return
@@ -155,6 +155,11 @@ class ServerSessionInterface(SessionInterface):
         now = datetime.fromtimestamp(self._runtime.clock(), timezone.utc)
         expires = now + app.permanent_session_lifetime
         return min(expires, session.ends_at or expires)
+
+
+def _is_public(response: Response) -> bool:
+    directives = response.headers.getlist("Cache-Control")
+    return "public" in ",".join(directives).lower()
 
 
 def _vary_by_cookie(response: Response) -> None:

@@ -234,17 +234,15 @@ class TestRotation:
         assert not alarms.infos
         assert not set_cookies(response)
 
+    @pytest.mark.parametrize("says", [["max-age=60, public"], ["max-age=60", "Public"]])
     def test_the_successor_is_withheld_from_a_response_that_is_public(
-        self, stage: Stage
+        self, stage: Stage, says: list[str]
     ) -> None:
         """A shared cache would give it to everybody."""
         before = stage.first
 
         def public() -> Response:
-            response = Response(look())
-            response.cache_control.public = True
-            response.cache_control.max_age = 60
-            return response
+            return Response(look(), headers=[("Cache-Control", each) for each in says])
 
         stage.clock.advance(EVERY)
         responses = [stage.owner.visit(public), stage.owner.visit(public)]
