@@ -32,6 +32,8 @@ from .redis_deadline import (
 from .redis_lean import LeanRedis
 
 TIMEOUT = 1.0
+UNLIMITED = 2**31
+"""Connections: each thread needs one. redis-py 8 would fail from the 101st on."""
 TOO_OLD_FOR_CLUSTER = (
     f"A cluster needs redis-py 7.4 or newer, and this is {redis.__version__}: when a"
     " server fails, its threads close the connections that others are using."
@@ -256,6 +258,7 @@ def _ours() -> dict[str, Any]:
         "socket_timeout": TIMEOUT,
         "socket_connect_timeout": TIMEOUT,
         "retry": Retry(NoBackoff(), 0),
+        "max_connections": UNLIMITED,
     }
 
 

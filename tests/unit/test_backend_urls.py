@@ -158,6 +158,15 @@ def test_a_bad_redis_url_is_refused_before_it_is_used(rest: str) -> None:
     assert SECRET not in str(raised.value)
 
 
+@pytest.mark.parametrize("url", ["redis://host", "redis+sentinel://host/service"])
+def test_there_are_as_many_connections_as_threads_unless_the_url_says(url: str) -> None:
+    ours: Any = backend_from_url(url)
+    theirs: Any = backend_from_url(f"{url}?max_connections=3")
+
+    assert ours._client.connection_pool.max_connections > 10_000
+    assert theirs._client.connection_pool.max_connections == 3
+
+
 @pytest.mark.parametrize("rest", ["://host", "+cluster://host", "+sentinel://host/s"])
 def test_a_redis_url_cannot_ask_for_text(rest: str) -> None:
     with pytest.raises(ConfigurationError, match="decode_responses"):
