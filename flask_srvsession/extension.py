@@ -129,13 +129,17 @@ class ServerSession:
         """
         store, binding = _store_and_binding(owner) if owner else (_store(), None)
         store.replicas.need(durable)
-        current, held = _current_id(), _peek(session_id, moved=True)
-        if held is None or (binding and binding not in held.record.bindings):
+        if not ids.is_id(session_id):
             return False
-        ended = store.destroy(held.id, held)
+        current, held = _current_id(), store.trace(session_id)
+        if held and binding and binding not in held.record.bindings:
+            return False
+        ended = store.destroy(held.id, held) if held else None
         if ended:
             _tell(store, [ended], current)
-            store.await_replicas(durable, {held.id, ended.id})
+        # What is not there any more may still be on the replicas.
+        gone = {session_id, *(each.id for each in (held, ended) if each)}
+        store.await_replicas(durable, gone)
         return ended is not None
 
     @_latching
@@ -198,11 +202,8 @@ def _store_and_binding(index: dict[str, Any]) -> tuple[SessionStore, Binding]:
     return store, binding
 
 
-def _peek(session_id: str, *, moved: bool = False) -> Held | None:
-    """Return the session, or with `moved` what it was regenerated to just now."""
-    if not ids.is_id(session_id):
-        return None
-    return _store().trace(session_id) if moved else _store().peek(session_id)
+def _peek(session_id: str) -> Held | None:
+    return _store().peek(session_id) if ids.is_id(session_id) else None
 
 
 def _current() -> ServerSideSession:

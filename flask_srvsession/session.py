@@ -231,7 +231,9 @@ class ServerSideSession(SessionMixin):
             self._local["_remember"] = "clear"  # Flask-Login deletes its own cookie
             if held:
                 self._send(signals.session_destroyed, held)
-            self._store.await_replicas(durable, self._ended)
+            if durable:  # what is not there any more may still be on the replicas
+                presented = {each.id for each in self._opening.credentials()}
+                self._store.await_replicas(durable, self._ended | presented)
 
     def rotate(self) -> None:
         """Give this session a new id now; the old one is dead at once.

@@ -129,6 +129,25 @@ def test_without_enough_replicas_it_is_a_503_and_the_session_is_ended(
     assert Browser(app, copied).do(who).text == "nobody"
 
 
+@pytest.mark.parametrize("logout", ["destroy", "revoke", "revoke_all"])
+@pytest.mark.parametrize("backend", ["memory"], indirect=True)
+def test_what_was_not_replicated_is_not_taken_for_it_when_it_is_tried_again(
+    app: Flask, logout: str
+) -> None:
+    browser = Browser(app)
+    browser.do(log_in)
+    again = {
+        "destroy": destroy,
+        "revoke": lambda: sessions.revoke(browser.id, durable=1),
+        "revoke_all": revoke_all,
+    }[logout]
+
+    first = browser.copy().do(again)
+    second = browser.copy().do(again)
+
+    assert (first.status_code, second.status_code) == (503, 503)
+
+
 @pytest.mark.parametrize("backend", ["memory"], indirect=True)
 def test_the_error_says_how_many_replicas_have_it(app: Flask, replica: Server) -> None:
     def destroy_twice() -> None:

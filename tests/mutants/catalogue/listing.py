@@ -139,8 +139,8 @@ MUTANTS = (
     Mutant(
         name="revoke-ignores-the-owner",
         file="extension.py",
-        old="if held is None or (binding and binding not in held.record.bindings):",
-        new="if held is None:",
+        old="if held and binding and binding not in held.record.bindings:",
+        new="if False:",
         breaks="revoke with a wrong owner ends nothing",
         found_by="integration/test_revocation.py::TestRevoke::"
         "test_with_a_wrong_owner_ends_nothing",

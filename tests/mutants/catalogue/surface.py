@@ -70,9 +70,9 @@ MUTANTS = (
     Mutant(
         name="revocations-are-told-before-they-are-done",
         file="extension.py",
-        old="        ended = store.destroy(held.id, held)\n",
+        old="        ended = store.destroy(held.id, held) if held else None\n",
         new="        _tell(store, [held], current)\n"
-        "        ended = store.destroy(held.id, held)\n",
+        "        ended = store.destroy(held.id, held) if held else None\n",
         breaks="revocations are told once, after they are done",
         found_by="integration/test_signals.py::"
         "test_revocations_are_told_once_for_each_session",
