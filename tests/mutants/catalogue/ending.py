@@ -176,7 +176,7 @@ MUTANTS = (
         new="content = content.former",
         breaks="a tombstone is never loaded as a session",
         found_by="integration/test_login.py::"
-        "test_the_cookie_from_before_a_login_is_worth_nothing_after_it",
+        "test_a_write_with_the_cookie_from_before_creates_nothing",
     ),
     Mutant(
         name="a-tombstone-keeps-the-content",
@@ -229,7 +229,7 @@ MUTANTS = (
         new="pass\n            if has_app_context",
         breaks="a CSRF token that was known before a login does not work after it",
         found_by="integration/test_login.py::"
-        "test_the_csrf_token_from_before_is_dropped",
+        "test_a_form_token_made_after_the_login_in_the_same_request_works",
     ),
     Mutant(
         name="flask-wtfs-copy-of-the-csrf-token-survives-a-login",
@@ -274,7 +274,7 @@ MUTANTS = (
         new="return record.last_seen + idle",
         breaks="a session ends at its absolute lifetime whatever its use",
         found_by="integration/test_lifetimes.py::TestAbsoluteLifetime::"
-        "test_ends_a_session_whatever_its_use",
+        "test_limits_the_ttl_in_the_store",
     ),
     Mutant(
         name="an-expired-record-is-served",

@@ -37,9 +37,9 @@ MUTANTS = (
         file="record.py",
         old="return (*kept, operation)[-REMEMBERED_OPERATIONS:]",
         new="return (operation,)",
-        breaks="a change of which the answer is lost is not made twice",
-        found_by="concurrency/test_interleavings.py::"
-        "test_two_requests_keep_the_promises_with_a_fault",
+        breaks="a lost answer is told from the writes of others",
+        found_by="integration/test_updates.py::"
+        "test_a_change_that_may_have_been_forgotten_is_not_made_again",
     ),
     Mutant(
         name="a-write-that-was-pushed-out-is-made-again",
