@@ -108,7 +108,7 @@ class RecordCells:
 
     def check_size(self, values: Mapping[str, bytes]) -> None:
         """Raise SessionTooLarge if the storage or the configuration forbids this."""
-        size = sum(len(key) + len(value) for key, value in values.items())
+        size = sum(map(len, values)) + sum(map(len, values.values()))
         if size > self._max_payload:
             raise SessionTooLarge(size, self._max_payload)
 

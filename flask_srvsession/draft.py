@@ -99,8 +99,8 @@ class Draft(MutableMapping[str, Any]):
         return iter([*stored, *(key for key in self._values if key not in self._base)])
 
     def __len__(self) -> int:
-        added = sum(key not in self._base for key in self._values)
-        return len(self._base) - len(self._removed) + added
+        added = self._values.keys() - self._base.keys()
+        return len(self._base) - len(self._removed) + len(added)
 
     def clear(self) -> None:
         """Remove everything, also what others store until this is saved."""
@@ -132,6 +132,10 @@ class Draft(MutableMapping[str, Any]):
         """Return the value that is stored, None if there is none."""
         data = self._stored.get(key)
         return None if data is None else self._decode(key, data)
+
+    def touched(self, keys: Iterable[str]) -> list[str]:
+        """Return those of `keys` that this request has set or removed by name."""
+        return [key for key in keys if key in self._assigned or key in self._removed]
 
     def before(self, key: str) -> Any:
         """Return the value that this request began with, None if there was none, or

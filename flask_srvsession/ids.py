@@ -37,7 +37,7 @@ def is_id(text: str) -> bool:
 
 def born(session_id: str) -> int:
     """Return when the session was born, as unix time."""
-    return int(session_id.partition("_")[2], 16)
+    return int(session_id[33:], 16)
 
 
 def pack(session_id: str) -> str:

@@ -58,8 +58,10 @@ class ServerSideSession(SessionMixin):
     _ended: frozenset[str] = frozenset()
     _failure: BackendError | None = None
     """The outage that this request has met, if any: it does not wait twice."""
+    # There from when the session is loaded:
+    _store: SessionStore
+    _settings: Settings
     _draft: Draft
-    """There from when the session is loaded."""
 
     def __init__(self, opening: Opening) -> None:
         self._opening = opening
@@ -262,9 +264,10 @@ class ServerSideSession(SessionMixin):
         RuntimeError where the response has left, else as :meth:`commit`. A refusal
         leaves the stored session as it was and discards what this request had changed.
         """
-        binding, value = parse_index(self._settings.indexes, index)
+        indexes = self._opening.store.settings.indexes
+        binding, value = parse_index(indexes, index)
         epochs = {binding: epoch} if epoch else {}
-        keys = self._settings.indexes[binding.index]
+        keys = indexes[binding.index]
         with self._acting():
             naming = [k for k in keys if _names(self._draft.get(k), binding.value)]
             if not naming:
@@ -397,7 +400,7 @@ class ServerSideSession(SessionMixin):
         if self._forced_login:
             return Login.IN
         login = Login.SAME
-        for key in self._settings.login_keys:
+        for key in self._draft.touched(self._settings.login_keys):
             before, after = self._draft.before(key), self._draft.get(key)
             if _is_login(before, after):
                 return Login.IN
@@ -532,14 +535,6 @@ class ServerSideSession(SessionMixin):
 
     # -- pieces -----------------------------------------------------------------------
 
-    @property
-    def _store(self) -> SessionStore:
-        return self._opening.store
-
-    @property
-    def _settings(self) -> Settings:
-        return self._store.settings
-
     @contextmanager
     def _opened(self) -> Iterator[Draft]:
         """Have the session loaded; a value that does not decode is no session."""
@@ -581,6 +576,8 @@ class ServerSideSession(SessionMixin):
             self._accessed = True
             if self._failure:
                 raise self._failure
+            self._store = self._opening.store
+            self._settings = self._store.settings
             try:
                 self._find()
             except BackendError as error:
