@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any, cast
 
 import redis
@@ -53,9 +54,9 @@ class LeanRedis(redis.Redis):
             return self.connection_pool.make_connection()
 
     def _disconnect_idle(self) -> None:
-        taken = []
-        while self._idle:  # nobody else may use one while it is being closed
-            taken.append(self._idle.pop())
-        for connection in taken:
-            connection.disconnect()
-        self._idle += taken
+        """Renewed ones come to the end, where the next one is taken from."""
+        with suppress(IndexError):  # somebody else has taken the rest
+            for _ in range(len(self._idle)):
+                oldest = self._idle.pop(0)  # nobody may use it while it is closed
+                oldest.disconnect()
+                self._idle.append(oldest)

@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Any]:
-    client = LeanRedis.from_url(server.url, socket_timeout=0.2)
+    client = LeanRedis.from_url(server.url, socket_timeout=0.5)
     client.flushdb()
     yield client
     client.close()
@@ -160,6 +160,20 @@ def test_after_close_it_connects_anew(client: Any) -> None:
     client.close()
 
     assert client.client_id() != before
+
+
+class Contested(list[Any]):
+    """Seems to have one, but somebody else has always just taken it."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_a_failure_is_told_also_where_others_take_the_connections(client: Any) -> None:
+    client._idle = Contested()
+
+    with pytest.raises(redis.DataError):
+        client.get(object())
 
 
 def test_a_limit_of_connections_outlives_failures(server: Server) -> None:
