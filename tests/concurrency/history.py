@@ -248,11 +248,13 @@ class _Checker:
 
     def _may_have_ended(self, session: _Session, op: Operation) -> bool:
         """Whether somebody, or the time, may have ended it by the end of `op`."""
+        is_ended = any(ender.start < op.end for ender in session.enders)
+        return is_ended or self._may_be_over(session, op)
+
+    def _may_be_over(self, session: _Session, op: Operation) -> bool:
         unused = op.end - self._seen[id(session)].before(op.start)
         age = op.end - session.born.start
-        if unused >= self._idle.least or age >= self._lifetime.least:
-            return True
-        return any(ender.start < op.end for ender in session.enders)
+        return unused >= self._idle.least or age >= self._lifetime.least
 
     def _is_spared_at_this_moment(self, op: Operation, session: _Session) -> bool:
         """Whether all others are ended in the name of what this session was before.
@@ -281,8 +283,12 @@ class _Checker:
                 yield Finding("I1", op, "it was ended before, and yet it serves")
 
     def _life_after_being_gone(self) -> Iterator[Finding]:
+        """What is over is gone, too; who had loaded it in time may yet renew it."""
         gone: dict[str, float] = {}
         for op in self._history:
+            session = self._sessions.get(op.session)
+            if session is None or self._may_be_over(session, op):
+                continue
             if op.kind in ("save", "compute", "renew") and op.outcome == "gone":
                 gone[op.session] = min(op.end, gone.get(op.session, math.inf))
         for op, _ in self._observations():

@@ -235,6 +235,12 @@ KEPT: dict[str, list[Operation]] = {
         op("load", 11.5, 12, standing="grace"),
     ],
     "gone after it was idle": [CREATED, op("load", 50, 51, outcome="gone")],
+    "idle for one, renewed by another": [
+        CREATED,
+        op("renew", 38, 50),
+        op("save", 41, 45, outcome="gone"),
+        op("load", 51, 52),
+    ],
     "perhaps used by who was not told": [
         CREATED,
         op("renew", 30, 31, outcome="error"),
