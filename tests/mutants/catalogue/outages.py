@@ -70,8 +70,8 @@ MUTANTS = (
         "        except BackendError:\n"
         "            return True",
         breaks="a logout that could not be done raises",
-        found_by="integration/test_outages.py::TestDestroy::"
-        "test_that_cannot_be_confirmed_raises_and_leaves_the_cookie",
+        found_by="integration/test_logout.py::"
+        "test_a_logout_that_the_storage_cannot_confirm_is_a_503_and_no_logout",
     ),
     Mutant(
         name="a-create-is-repeated",

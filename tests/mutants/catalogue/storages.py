@@ -48,7 +48,7 @@ MUTANTS = (
         new="return item",
         breaks="what has expired is absent for every method",
         found_by="contract/test_memory.py::TestMemory::"
-        "test_what_has_expired_is_absent_for_every_method",
+        "test_the_expired_are_absent_and_then_removed",
     ),
     Mutant(
         name="memory-tokens-come-back",
