@@ -16,6 +16,7 @@ from .errors import (
     TooManySessions,
 )
 from .extension import ServerSession
+from .info import SessionInfo
 from .session import ServerSideSession
 from .signals import (
     session_changes_dropped,
@@ -25,7 +26,6 @@ from .signals import (
     session_revoked,
     session_rotated,
 )
-from .store import SessionInfo
 
 session = cast("ServerSideSession", flask.session)
 """Flask's own ``session``, with the type that it has under this extension."""

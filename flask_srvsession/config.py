@@ -18,7 +18,7 @@ from .serializers import SERIALIZERS, Serializer
 if TYPE_CHECKING:
     from flask import Request
 
-    from .store import SessionInfo
+    from .info import SessionInfo
 
 PREFIX = "SRVSESSION_"
 RESERVED_INDEX_NAMES = frozenset(

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from .backends.health import Finding
-from .store import SessionInfo
+from .info import SessionInfo
 
 CELL_WIDTH = 80
 """Characters of a cell of a table; what clients say of themselves can be long."""

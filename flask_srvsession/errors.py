@@ -44,10 +44,11 @@ class NotReplicated(SessionError, ServiceUnavailable):
     """What was to be ended is ended, but too few replicas are known to have that.
 
     An HTTP 503. If the primary fails now, a replica that takes over may bring the
-    session back: try again, or tell somebody.
+    session back. What asked for it may ask again, as long as the request lasts; the
+    response has deleted the cookie, so a new request has nothing to wait for.
     """
 
-    description = "Your sign-out is not yet safe from an outage. Please try again."
+    description = "That is ended, but a failure of the storage might undo it."
 
     def __init__(self, wanted: int, confirmed: int) -> None:
         super().__init__()

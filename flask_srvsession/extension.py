@@ -18,6 +18,7 @@ from .cli import sessions_group
 from .config import Settings
 from .errors import BackendError
 from .guard import Guarded
+from .info import SessionInfo
 from .interface import ServerSessionInterface
 from .listing import parse_index
 from .outages import AnswerOutages
@@ -25,7 +26,7 @@ from .record import Binding
 from .runtime import Runtime
 from .session import ServerSideSession
 from .signals import session_revoked
-from .store import SessionInfo, SessionStore
+from .store import SessionStore
 from .sweeper import Sweeper
 
 P = ParamSpec("P")
@@ -162,7 +163,7 @@ class ServerSession:
         if revocation.spared:
             _current()._note_spared(revocation.spared)
         _tell(store, revocation.ended, current)
-        store.await_replicas(durable, {h.id for h in revocation.ended}, binding)
+        store.await_replicas(durable, revocation.gone, binding)
         return len(revocation.ended)
 
     @_latching

@@ -16,7 +16,10 @@ class Replicas:
         self._guarded = guarded
 
     def need(self, count: int) -> None:
-        """Raise ConfigurationError where nobody knows what replicas have."""
+        """Raise ConfigurationError where nobody knows what replicas have, and
+        ValueError for a number that is none of replicas."""
+        if count < 0:
+            raise ValueError(f"durable={count} is no number of replicas.")
         if count:
             self._known()
 

@@ -23,11 +23,12 @@ from .config import Settings
 from .draft import Draft, Undecodable
 from .errors import BackendError, StaleCredential, StaleLogin
 from .ids import Credential
+from .info import SessionInfo, utc
 from .listing import parse_index
 from .record import Binding
 from .rotation import Standing
 from .states import Cookie, Login, State
-from .store import SessionInfo, SessionStore, utc
+from .store import SessionStore
 
 log = logging.getLogger("flask_srvsession")
 

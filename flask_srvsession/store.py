@@ -16,8 +16,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from dataclasses import dataclass
 from typing import Any
 
 from . import ids, rotation
@@ -28,6 +27,7 @@ from .config import Settings
 from .errors import BackendError, StaleLogin, TooManySessions
 from .guard import Guarded, changing
 from .ids import Credential
+from .info import SessionInfo, utc
 from .listing import Listing, entry, new_mark
 from .record import (
     OPERATION_LENGTH,
@@ -53,24 +53,14 @@ MAX_ATTEMPTS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class SessionInfo:
-    """What may be shown of a session, to its owner, an administrator or a log."""
-
-    id: str
-    created_at: datetime
-    last_seen_at: datetime
-    expires_at: datetime
-    is_current: bool = False
-    meta: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Revocation:
     """What :meth:`SessionStore.revoke_all` did."""
 
     epoch: Epoch
     """The epoch that began with it."""
     ended: list[Held]
+    gone: set[str]
+    """The ids of all that are not there any more, whoever ended them."""
     spared: Held | None
     """The session that goes on, with that epoch."""
 
@@ -249,24 +239,20 @@ class SessionStore:
         `still_listed`. Raises BackendError if that could not be confirmed; then it
         may be done again.
         """
-        lived = None
-        for _ in range(MAX_ATTEMPTS):
-            if held and self._cells.delete(session_id, held.version):
-                bindings = dict(held.record.bindings)
-                if still_listed:
-                    bindings.pop(still_listed, None)
-                self._listing.forget(session_id, bindings)
-                return held
-            content, version = self._cells.read(session_id)
-            match content:
-                case Record():
-                    held = Held(session_id, content, version, self.clock())
-                    continue
-                case Tombstone():
-                    lived = self.destroy(content.successor)
-            if not self._cells.delete(session_id):
-                return lived
-        raise BackendError("destroy")
+        passed: list[str] = []
+        ended = self._end(session_id, held)
+        while isinstance(ended, str):
+            passed.append(session_id)
+            session_id = ended
+            ended = self._end(session_id)
+        if ended:
+            bindings = dict(ended.record.bindings)
+            if still_listed and not passed:
+                bindings.pop(still_listed, None)
+            self._listing.forget(session_id, bindings)
+        for former in reversed(passed):
+            self._cells.delete(former)
+        return ended
 
     @changing("regenerate")
     def regenerate(
@@ -333,7 +319,7 @@ class SessionStore:
         """
         epoch, entries, spared = self._fence(binding, spare)
         kept = {held.id for held in (spare, spared) if held}
-        ended = []
+        ended, gone = list[Held](), set[str]()
         for session_id in dict.fromkeys(entries.values()):
             was, held = self._follow(session_id)
             line = [*was, held] if held else was
@@ -344,8 +330,9 @@ class SessionStore:
             ending = held.id if held else session_id
             if lived := self.destroy(ending, held, still_listed=binding):
                 ended.append(lived)
+            gone |= {session_id, ending}
         self._listing.remove(binding, [e for e, i in entries.items() if i not in kept])
-        return Revocation(epoch, ended, spared)
+        return Revocation(epoch, ended, gone, spared)
 
     def _fence(
         self, binding: Binding, spare: Held | None
@@ -399,20 +386,38 @@ class SessionStore:
 
     def _read(self, session_id: str) -> Held | None:
         content, version = self._cells.read(session_id)
-        if not isinstance(content, Record):
-            return None
-        return Held(session_id, content, version, self.clock())
+        if isinstance(content, Record):
+            return Held(session_id, content, version, self.clock())
+        return None
+
+    def _end(self, session_id: str, held: Held | None = None) -> Held | str | None:
+        """Delete what is there; return what lived, or, if a tombstone is there, which
+        is left, the id of the successor."""
+        for _ in range(MAX_ATTEMPTS):
+            if held and self._cells.delete(session_id, held.version):
+                return held
+            content, version = self._cells.read(session_id)
+            match content:
+                case Record():
+                    held = Held(session_id, content, version, self.clock())
+                case Tombstone():
+                    return content.successor
+                case None if not self._cells.delete(session_id):
+                    return None
+        raise BackendError("destroy")
 
     def _follow(self, session_id: str) -> tuple[list[Held], Held | None]:
         """Return what the session was before each time that it was regenerated of
         late, and what it is now."""
+        was: list[Held] = []
         content, version = self._cells.read(session_id)
+        while isinstance(content, Tombstone):
+            was.append(Held(session_id, content.former, version, self.clock()))
+            session_id = content.successor
+            content, version = self._cells.read(session_id)
         if content is None:
-            return [], None
-        if isinstance(content, Record):
-            return [], Held(session_id, content, version, self.clock())
-        was, held = self._follow(content.successor)
-        return [Held(session_id, content.former, version, self.clock()), *was], held
+            return was, None
+        return was, Held(session_id, content, version, self.clock())
 
     def _admitted(self, held: Held | None) -> Held | None:
         """Return the session if its indexes still know it."""
@@ -679,11 +684,6 @@ class SessionStore:
         if not isinstance(content, Record):
             return False
         return content.presented or self.clock() - content.last_seen < DELIVERY
-
-
-def utc(unix_time: int) -> datetime:
-    """Return a unix time as an aware datetime."""
-    return datetime.fromtimestamp(unix_time, timezone.utc)
 
 
 def _oldest(entries: Mapping[str, str]) -> tuple[int, str]:

@@ -43,11 +43,16 @@ class Sweeper:
         if self._stops.setdefault(process, stop) is not stop:
             return
         # The thread knows nothing of the app: when that is gone, or ends, so does it.
-        weakref.finalize(self, stop.set)
+        weakref.finalize(self, stop.set).atexit = False
         args = (stop, *self._work)
-        threading.Thread(
+        thread = threading.Thread(
             target=_go_on, args=args, name=THREAD_NAME, daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads; the next request tries again
+            log.warning("nobody sweeps in this process: %s", error)
+            del self._stops[process]
 
 
 def _go_on(stop: threading.Event, guarded: Guarded, key: str, every: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 Token: TypeAlias = Any
@@ -27,8 +27,8 @@ def new_epoch() -> Epoch:
 class Cell:
     """What is stored under a key now, and the token that a change of it needs."""
 
-    data: bytes
-    token: Token
+    data: bytes = field(repr=False)
+    token: Token = field(repr=False)
 
 
 class Added(enum.Enum):

@@ -28,7 +28,7 @@ from .redis_deadline import deadline, left
 
 _TOKEN = 8
 _TAG = re.compile(r"[^{]*\{[^}]+\}")
-_WAIT_SHARE = 0.7  # of the timeout, so that the answer of WAIT comes before it
+_WAIT_SHARE = 0.5  # of the timeout, so that the answer of WAIT comes before it
 _log = logging.getLogger("flask_srvsession")
 
 
@@ -191,7 +191,8 @@ def _primaries(client: Any, keys: Collection[str]) -> Iterable[tuple[Any, str]]:
 def _confirmed(primary: Any, key: str, replicas: int) -> int:
     with primary.pipeline(transaction=False) as pipeline:
         pipeline.set(f"{_tagged(key)}:w", b"", px=1000)
-        pipeline.wait(replicas, int(left() * _WAIT_SHARE * 1000))
+        patience = max(1, int(left() * _WAIT_SHARE * 1000))  # 0 would be for ever
+        pipeline.wait(replicas, patience)
         return cast(int, pipeline.execute()[1])
 
 

@@ -16,7 +16,6 @@ import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import parse_url
-from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -40,6 +39,10 @@ TOO_OLD_FOR_CLUSTER = (
 )
 _ALIASES = {"valkey": "redis", "valkeys": "rediss"}
 _PORT, _SENTINEL_PORT = 6379, 26379
+_PUNCTUAL: dict[type, type] = {
+    redis.Connection: PunctualConnection,
+    redis.SSLConnection: PunctualSSLConnection,
+}
 _CONNECTIONS = {
     "redis": (PunctualConnection, PunctualSentinelConnection),
     "rediss": (PunctualSSLConnection, PunctualSentinelSSLConnection),
@@ -183,7 +186,9 @@ class SafeSentinel(Sentinel):
 
 def _for_server(url: str) -> Any:
     client = LeanRedis.from_url(url, **_ours())
-    _try_options(client.connection_pool)
+    pool = client.connection_pool
+    pool.connection_class = _PUNCTUAL.get(pool.connection_class, pool.connection_class)
+    _try_options(pool)
     return client
 
 
@@ -294,7 +299,7 @@ def _demand_primary(connection: Any) -> None:
     connection.send_command("ROLE")
     try:
         role, *_ = connection.read_response()
-    except NoPermissionError:
-        return
+    except redis.ResponseError:
+        return  # it does not say
     if role not in (b"master", "master"):
         raise redis.ConnectionError("The sentinels have named a replica")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, cast
 
 import redis
+
+from .redis_deadline import deadline
+
+_OPEN = nullcontext()
+"""A connection that is open waits for the answer alone; a new one is also greeted."""
 
 
 class LeanRedis(redis.Redis):
@@ -23,12 +29,14 @@ class LeanRedis(redis.Redis):
         self._idle: list[Any] = []
         self._pid = os.getpid()
         super().__init__(*args, **options)
+        self._timeout = self.get_connection_kwargs().get("socket_timeout") or math.inf
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         connection, parse = self._take(), cast(Any, self.parse_response)
         try:
-            connection.send_command(*args)
-            return parse(connection, args[0], **options)
+            with _OPEN if connection._sock else deadline(self._timeout):
+                connection.send_command(*args)
+                return parse(connection, args[0], **options)
         except redis.ResponseError:
             raise  # an answer like any other
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,7 +16,11 @@ import redis
 from flask_srvsession.backends.redis import RedisBackend
 from flask_srvsession.backends.redis_lean import LeanRedis
 from flask_srvsession.guard import Guarded
+from tests.faults.disturbance import every
+from tests.faults.proxy import Proxy
 from tests.servers import Server, running_redis
+
+from .probes import within
 
 THREADS = 8
 
@@ -184,3 +189,24 @@ def test_a_limit_of_connections_outlives_failures(server: Server) -> None:
 
     assert limited.get("key") is None
     limited.close()
+
+
+@pytest.mark.parametrize("path", ["", "?protocol=3"])
+def test_all_that_greets_a_server_and_the_command_end_within_one_timeout(
+    server: Server, path: str
+) -> None:
+    proxy = Proxy(server)
+    url = f"{proxy.url}{path}{'&' if path else '?'}socket_timeout=0.4"
+    client = RedisBackend.from_url(url)._client
+
+    with (
+        proxy.disturbed(when=every(1), before=lambda: time.sleep(0.25)) as slowness,
+        within(0.4 + 0.2),
+        pytest.raises(redis.TimeoutError),
+    ):
+        client.get("key")
+
+    assert slowness.commands > 1, "it was not greeted"
+    assert client.get("key") is None
+    client.close()
+    proxy.close()

@@ -18,6 +18,10 @@ from flask_srvsession.backends import backend_from_url
 from flask_srvsession.backends.memcached import ItemTooLarge, MemcachedBackend
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.backends.redis import RedisBackend
+from flask_srvsession.backends.redis_deadline import (
+    PunctualConnection,
+    PunctualSSLConnection,
+)
 from flask_srvsession.errors import ConfigurationError
 
 SECRET = "hunter2"
@@ -54,12 +58,12 @@ def test_memory_is_built_in() -> None:
 @pytest.mark.parametrize(
     ("url", "connection"),
     [
-        ("redis://localhost:7000/2", redis.Connection),
-        ("rediss://localhost", redis.SSLConnection),
+        ("redis://localhost:7000/2", PunctualConnection),
+        ("rediss://localhost", PunctualSSLConnection),
         ("unix:///run/redis.sock?db=2", redis.UnixDomainSocketConnection),
-        ("valkey://localhost", redis.Connection),
-        ("valkeys://localhost", redis.SSLConnection),
-        ("REDIS://localhost", redis.Connection),
+        ("valkey://localhost", PunctualConnection),
+        ("valkeys://localhost", PunctualSSLConnection),
+        ("REDIS://localhost", PunctualConnection),
     ],
 )
 def test_redis_urls_choose_the_connection(url: str, connection: type) -> None:

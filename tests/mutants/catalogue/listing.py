@@ -148,8 +148,8 @@ MUTANTS = (
     Mutant(
         name="revoke-by-a-former-id-finds-nothing",
         file="store.py",
-        old="was, held = self._follow(content.successor)",
-        new="was, held = [], None",
+        old="session_id = content.successor",
+        new="return was, None",
         breaks="a session is revoked by its former id just after a rotation",
         found_by="integration/test_regressions.py::TestSessionsThatEnd::"
         "test_one_is_revoked_by_its_former_id_just_after_a_rotation",

@@ -1,0 +1,25 @@
+"""What may be shown of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """What may be shown of a session, to its owner, an administrator or a log."""
+
+    id: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    is_current: bool = False
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+def utc(unix_time: int) -> datetime:
+    """Return a unix time as an aware datetime."""
+    return datetime.fromtimestamp(unix_time, timezone.utc)
