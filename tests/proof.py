@@ -103,6 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hours", type=float, help="at most so long")
     parser.add_argument("--only", choices=PARTS, action="append", help="not all parts")
     given = parser.parse_args(arguments)
+    # In the background it may be ignored, and so by the tests that are to be stopped.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began = time.monotonic()
     good = True
     for name in given.only or PARTS:
