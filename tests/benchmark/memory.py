@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import redis
+from flask import Flask
 
 from .contenders import OURS, PEER, SIZES, SMALL, Contender, Stores
 from .runner import PRESENTED
@@ -26,7 +27,7 @@ def memory(
         for name in (PEER, OURS):
             app = makers[name](size)
 
-            def measured(*paths: str, app: object = app) -> float:
+            def measured(*paths: str, app: Flask = app) -> float:
                 return _per_session(app, stores, paths)
 
             fill = f"/fill/{size}"
@@ -39,11 +40,11 @@ def memory(
     return used
 
 
-def _per_session(app: object, stores: Stores, paths: Iterable[str]) -> float:
+def _per_session(app: Flask, stores: Stores, paths: Iterable[str]) -> float:
     with redis.Redis.from_url(stores.redis.url) as server:
         server.flushdb()
         for number in range(SESSIONS):
-            browser = app.test_client()  # type: ignore[attr-defined]
+            browser = app.test_client()
             for path in paths:
                 answer = browser.get(path.format(number=number))
                 assert answer.status_code == 200, path
@@ -51,4 +52,5 @@ def _per_session(app: object, stores: Stores, paths: Iterable[str]) -> float:
         if tombstones:
             server.delete(*tombstones)  # they are gone in ten seconds
         keys = server.scan_iter(count=1000)
-        return sum(server.memory_usage(key, samples=0) for key in keys) / SESSIONS
+        used: int = sum(server.memory_usage(key, samples=0) for key in keys)
+        return used / SESSIONS

@@ -25,7 +25,7 @@ from .contenders import (
     SMALL,
 )
 from .runner import Results
-from .scale import Scale
+from .scale import DEVICES, Scale
 from .serving import CART, FACTORIES, HOME, STATIC
 from .store_cost import Cost
 from .targets import Target
@@ -66,7 +66,7 @@ def targets(found: Iterable[Target]) -> str:
         (
             target.what,
             f"{target.limit:g}{target.unit}",
-            f"{target.measured:.2f}{target.unit}",
+            f"{target.measured:.3g}{target.unit}",
             "yes" if target.met else "**no**",
         )
         for target in found
@@ -158,15 +158,16 @@ def scale(found: Sequence[Scale]) -> str:
     rows = [
         (
             f"{each.total:,}",
-            f"{each.raw:.0f}",
-            f"{each.read:.0f}",
-            f"{each.change:.0f}",
-            f"{each.find:.0f}",
+            f"{each.raw:.0f} us",
+            f"{each.read:.2f}",
+            f"{each.change:.2f}",
+            f"{each.find:.0f} us",
         )
         for each in found
     ]
-    head = ("sessions in Redis", "floor, read", "read", "change", "list a user's three")
-    return _table(head, rows) + "\nMicroseconds, medians.\n"
+    of_user = f"list of a user's {DEVICES}"
+    head = ("sessions in Redis", "floor, read", "read / that", "change / that", of_user)
+    return _table(head, rows)
 
 
 def chart(results: Results) -> str:

@@ -103,7 +103,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 def _pages(port: int) -> dict[str, Page]:
     """Sign in, and return the requests of who is."""
-    cookies = SimpleCookie[str]()
+    cookies = SimpleCookie()
 
     def get(path: str) -> bytes:
         connection = http.client.HTTPConnection(HOST, port, timeout=10)
@@ -136,7 +136,7 @@ def _pages(port: int) -> dict[str, Page]:
     }
 
 
-def _header(cookies: SimpleCookie[str]) -> str:
+def _header(cookies: SimpleCookie) -> str:
     return "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import redis
 from pymemcache.client.base import Client
 
 from tests.integration.probes import MemcachedStats, RedisMonitor
+from tests.servers import Server
 
 from .contenders import Stores
 from .runner import Case, Results
@@ -34,22 +34,22 @@ def costs(results: Results, stores: Stores) -> dict[tuple[str, str, str], Cost]:
     in_redis = redis.Redis.from_url(stores.redis.url)
     in_memcached = Client((stores.memcached.host, stores.memcached.port))
 
-    def of_redis() -> tuple[int, int]:
+    def through_redis() -> tuple[int, int]:
         info = in_redis.info("stats")
         return info["total_net_input_bytes"], info["total_net_output_bytes"]
 
-    def of_memcached() -> tuple[int, int]:
+    def through_memcached() -> tuple[int, int]:
         stats = in_memcached.stats()
         return stats[b"bytes_read"], stats[b"bytes_written"]
 
     found = {}
     for key, case in results.cases.items():
         if ", Redis" in case.contender:
-            sent, received = _bytes(case, of_redis)
-            commands = _commands(case, RedisMonitor(stores.redis))
+            sent, received = _bytes(case, through_redis)
+            commands = _of_redis(case, stores.redis)
         elif ", memcached" in case.contender:
-            sent, received = _bytes(case, of_memcached)
-            commands = _commands(case, MemcachedStats(stores.memcached))
+            sent, received = _bytes(case, through_memcached)
+            commands = _of_memcached(case, stores.memcached)
         else:
             continue
         found[key] = Cost(commands, sent, received)
@@ -71,9 +71,18 @@ def _between(before: tuple[int, int], after: tuple[int, int]) -> tuple[int, int]
     return after[0] - before[0], after[1] - before[1]
 
 
-def _commands(case: Case, meter: Any) -> tuple[str, ...]:
-    meter.taken()
+def _of_redis(case: Case, server: Server) -> tuple[str, ...]:
+    monitor = RedisMonitor(server)
     case.run(1)
-    taken = meter.taken()
-    meter.close()
-    return tuple(taken)
+    commands = monitor.taken()
+    monitor.close()
+    return tuple(commands)
+
+
+def _of_memcached(case: Case, server: Server) -> tuple[str, ...]:
+    stats = MemcachedStats(server)
+    case.run(1)
+    counted = {**stats.taken()}
+    if "add" in counted:  # what sets in any way, without cas
+        counted["set"] = counted.pop("add")
+    return tuple(name for name, count in counted.items() for _ in range(count))
