@@ -148,14 +148,16 @@ def sweep(url: str, backend: SQLBackend) -> None:
     end.set()
     beside = waits.get()
     other.join()
-    print(f"sweep: {removed} in {took:.1f} s; {len(transactions)} transactions", end="")
-    print(f", the longest {max(transactions) * 1000:.0f} ms")
-    for name, times in (("alone", alone), ("beside it", beside)):
+    print(f"sweep: {removed} in {took:.1f} s, {len(transactions)} transactions")
+    for name, times in (
+        ("has its locks", transactions),
+        ("a change without it", alone),
+        ("a change beside it", beside),
+    ):
         ordered = sorted(times)
-        middle, last = ordered[len(times) // 2], ordered[-1]
-        most = ordered[int(len(times) * 0.99)]
-        print(f"  a change {name}: median {middle * 1000:.1f} ms", end="")
-        print(f", 99 % {most * 1000:.1f}, longest {last * 1000:.1f}")
+        middle, most = (ordered[int(len(times) * part)] * 1000 for part in (0.5, 0.99))
+        print(f"  {name}: median {middle:.1f} ms, 99 % {most:.1f}", end="")
+        print(f", longest {ordered[-1] * 1000:.1f}")
 
 
 def change_until(url: str, end: Any, waits: Any) -> None:
