@@ -297,6 +297,19 @@ class TestRevokeAll:
 
         assert browser.values() == {"user_id": 42, "theme": "dark", "size": 12}
 
+    def test_a_request_that_began_before_keep_current_may_rotate(
+        self, app: Flask
+    ) -> None:
+        kept, other = signed_in(app, 42, 2)
+
+        with kept.in_flight(lambda: session.rotate()) as late:
+            kept.do(lambda: str(sessions.revoke_all(user_id=42, keep_current=True)))
+
+        assert late.response.status_code == 200
+        assert sets_cookie(late.response)
+        assert alive([other]) == [False]
+        assert len(found(app)) == 1
+
     def test_a_flash_after_signing_out_everywhere_arrives(self, app: Flask) -> None:
         browser, other = signed_in(app, count=2)
         old = browser.id

@@ -124,8 +124,8 @@ MUTANTS = (
         old="spared = self._listing.spared(held.id, record.bindings)",
         new="spared = {}",
         breaks="a spared session survives its own rotation",
-        found_by="concurrency/test_stress.py::"
-        "test_a_spared_session_is_alive_whoever_uses_it_while_it_moves",
+        found_by="integration/test_revocation.py::TestRevokeAll::"
+        "test_a_request_that_began_before_keep_current_may_rotate",
     ),
     Mutant(
         name="a-session-that-moved-twice-is-not-spared",
