@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -23,7 +24,15 @@ class Serializer(Protocol):
         """Return a new object equal to the one that was dumped."""
 
 
-_TUPLE, _MARKUP, _UUID, _DATETIME, _INT = range(5)
+class _Type(enum.IntEnum):
+    """MessagePack's numbers of the types that it does not know; never changed."""
+
+    TUPLE = 0
+    MARKUP = 1
+    UUID = 2
+    DATETIME = 3
+    INT = 4
+
 
 MAX_NESTED_TUPLES = 16
 """Tuples within tuples; each of them is packed by itself."""
@@ -72,16 +81,16 @@ class MsgpackSerializer:
         match value:
             case tuple():
                 inside = self._pack(list(value), depth=depth + 1)
-                return msgpack.ExtType(_TUPLE, inside)
+                return msgpack.ExtType(_Type.TUPLE, inside)
             case UUID():
-                return msgpack.ExtType(_UUID, value.bytes)
+                return msgpack.ExtType(_Type.UUID, value.bytes)
             case datetime():
                 text = datetime.isoformat(value)
-                return msgpack.ExtType(_DATETIME, text.encode("ascii"))
+                return msgpack.ExtType(_Type.DATETIME, text.encode("ascii"))
             case int() if not -(2**63) <= value < 2**64:
-                return msgpack.ExtType(_INT, b"%d" % value)
+                return msgpack.ExtType(_Type.INT, b"%d" % value)
             case _ if callable(getattr(value, "__html__", None)):
-                return msgpack.ExtType(_MARKUP, self.dumps(str(value.__html__())))
+                return msgpack.ExtType(_Type.MARKUP, self.dumps(str(value.__html__())))
         for base, convert in _BASES.items():
             if isinstance(value, base):
                 return convert(value)
@@ -89,15 +98,15 @@ class MsgpackSerializer:
 
     def _restore(self, code: int, data: bytes) -> Any:
         match code:
-            case 0:
+            case _Type.TUPLE:
                 return tuple(self.loads(data))
-            case 1:
+            case _Type.MARKUP:
                 return Markup(self.loads(data))  # noqa: S704 - it was Markup before
-            case 2:
+            case _Type.UUID:
                 return UUID(bytes=data)
-            case 3:
+            case _Type.DATETIME:
                 return datetime.fromisoformat(data.decode("ascii"))
-            case 4:
+            case _Type.INT:
                 return int(data)
         raise ValueError(f"unknown extension type {code}")
 
