@@ -152,19 +152,19 @@ class MemcachedBackend:
 
     def _facts(self, *about: str) -> list[dict[str, Any]]:
         """Return what each server answers to ``stats``."""
-        if self._pid != os.getpid():
-            self._connect()
-        answers = [client.stats(*about) for client in self._clients]
+        answers = [client.stats(*about) for client in self._own_clients()]
         return [{name.decode(): _text(v) for name, v in a.items()} for a in answers]
 
-    def _client(self, key: str) -> Any:
+    def _own_clients(self) -> Sequence[Any]:
+        """Return a client for each server, made in this process."""
         if self._pid != os.getpid():
             # Two processes on one socket would read each other's replies.
             self._connect()
-        return self._clients[zlib.crc32(key.encode()) % len(self._clients)]
+        return self._clients
 
     def _call(self, command: str, key: str, *args: Any, **options: Any) -> Any:
-        client = self._client(key)
+        clients = self._own_clients()
+        client = clients[zlib.crc32(key.encode()) % len(clients)]
         try:
             return getattr(client, command)(key, *args, **options)
         except _CLOSED:
