@@ -114,10 +114,11 @@ class ServerSession:
     @_latching
     def get(self, session_id: str) -> SessionInfo | None:
         """Return what may be shown of a session; None if there is none."""
-        held = _peek(session_id)
+        store = _store()
+        held = store.peek(session_id) if ids.is_id(session_id) else None
         if held is None:
             return None
-        return _store().info(held, is_current=held.id == _current_id())
+        return store.info(held, is_current=held.id == _current_id())
 
     @_latching
     def revoke(self, session_id: str, *, durable: int = 0, **owner: Any) -> bool:
@@ -201,10 +202,6 @@ def _store_and_binding(index: dict[str, Any]) -> tuple[SessionStore, Binding]:
     store = _store()
     binding, _ = parse_index(store.settings.indexes, index)
     return store, binding
-
-
-def _peek(session_id: str) -> Held | None:
-    return _store().peek(session_id) if ids.is_id(session_id) else None
 
 
 def _current() -> ServerSideSession:

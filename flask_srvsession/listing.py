@@ -18,7 +18,6 @@ from .serializers import Serializer
 
 log = logging.getLogger("flask_srvsession")
 
-
 Bindings = Mapping[Binding, str]
 """Where a session is listed, each place with a *stamp*: the epoch that it was listed
 under and, after a dot, a random mark. The mark is handed on to what the session is
