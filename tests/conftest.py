@@ -16,12 +16,20 @@ from flask_srvsession.backends.sql import SQLBackend
 from flask_srvsession.testing import FakeClock
 
 from .redis_topologies import redis_cluster, redis_sentinel
-from .servers import memcached_server, pytest_report_header, redis_server
+from .servers import (
+    memcached_server,
+    own_memcached,
+    own_redis,
+    pytest_report_header,
+    redis_server,
+)
 from .sql_servers import mariadb_server, postgres_server, sqlite_server
 
 __all__ = [
     "mariadb_server",
     "memcached_server",
+    "own_memcached",
+    "own_redis",
     "postgres_server",
     "pytest_report_header",
     "redis_cluster",

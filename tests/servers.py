@@ -108,6 +108,20 @@ def memcached_server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A redis-server for the tests of one module, which may stop it."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def own_memcached() -> Iterator[Server]:
+    """A memcached for the tests of one module, which may stop it."""
+    with running_memcached() as server:
+        yield server
+
+
 def pytest_report_header() -> list[str]:
     """Say which servers the tests of this run have."""
     return [f"{name}: {_version(name)}" for name in _PROGRAMS]

@@ -15,7 +15,6 @@ from flask_srvsession import session
 from flask_srvsession.backends import backend_from_url
 from flask_srvsession.backends.memory import MemoryBackend
 from tests.faults.proxy import Proxy
-from tests.servers import running_memcached, running_redis
 
 from .probes import (
     Browser,
@@ -30,18 +29,6 @@ if TYPE_CHECKING:
     from flask_srvsession.testing import FakeClock
     from tests.conftest import MakeApp
     from tests.servers import Server
-
-
-@pytest.fixture(scope="module")
-def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def own_memcached() -> Iterator[Server]:
-    with running_memcached() as server:
-        yield server
 
 
 class _AtServer:

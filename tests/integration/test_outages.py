@@ -16,7 +16,6 @@ from werkzeug.exceptions import HTTPException
 
 from flask_srvsession import BackendError, session
 from flask_srvsession.backends import backend_from_url
-from tests.servers import running_memcached, running_redis
 
 from .probes import (
     Browser,
@@ -59,18 +58,6 @@ def killed(server: Server) -> Generator[None]:
         yield
     finally:
         server.start()
-
-
-@pytest.fixture(scope="module")
-def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def own_memcached() -> Iterator[Server]:
-    with running_memcached() as server:
-        yield server
 
 
 @pytest.fixture(params=["own_redis", "own_memcached"])
