@@ -947,7 +947,7 @@ def _moved_to(
 WRONG: list[tuple[str, Any]] = [
     ("BACKEND", 5),
     ("BACKEND", None),
-    ("BACKEND", object()),
+    ("BACKEND", NotImplemented),
     ("BACKEND", b"redis://localhost"),
     ("KEY_PREFIX", 5),
     ("KEY_PREFIX", ""),
@@ -1002,7 +1002,7 @@ WRONG: list[tuple[str, Any]] = [
     ("MAX_PER_KEY_POLICY", "evict"),
     ("SERIALIZER", None),
     ("SERIALIZER", "pickle"),
-    ("SERIALIZER", object()),
+    ("SERIALIZER", NotImplemented),
     ("MAX_PAYLOAD", None),
     ("MAX_PAYLOAD", 0),
     ("MAX_PAYLOAD", "1 MB"),
