@@ -28,6 +28,9 @@ RESERVED_INDEX_NAMES = frozenset(
 MAX_LIFETIME = 400 * 86400
 """Seconds; browsers cut a cookie's life there (RFC 6265bis, section 5.5)."""
 
+_Check = Callable[[str, Any], Any]
+"""Takes a key and what it is set to; returns the setting, or raises."""
+
 
 def _key(default: Any, doc: str) -> Any:
     """Declare a key; `doc` is its line in the documentation."""
@@ -137,7 +140,7 @@ class Settings:
         """Return the settings in `config`; ConfigurationError says what to mend."""
         _reject_unknown(config)
         given = {
-            name: _checked(PREFIX + name.upper(), config[PREFIX + name.upper()], check)
+            name: check(PREFIX + name.upper(), config[PREFIX + name.upper()])
             for name, check in _CHECKS.items()
             if PREFIX + name.upper() in config
         }
@@ -154,14 +157,6 @@ class Settings:
         default = min(max(1, idle // 10), 300)
         touch = min(self.touch_interval or default, max(1, idle // 2))
         return dataclasses.replace(self, idle_timeout=idle, touch_interval=touch)
-
-
-def _checked(key: str, value: Any, check: Callable[[str, Any], Any]) -> Any:
-    if value is not None:
-        return check(key, value)
-    if key in _NOT_NONE:
-        raise _wrong(key, value, "set, or left out for the default")
-    return None
 
 
 def _reject_unknown(config: Mapping[str, Any]) -> None:
@@ -185,6 +180,10 @@ def _wrong(key: str, value: object, remedy: str) -> ConfigurationError:
     return ConfigurationError(f"{key} is {value!r}, but must be {remedy}.")
 
 
+def _or_none(check: _Check) -> _Check:
+    return lambda key, value: None if value is None else check(key, value)
+
+
 def _seconds(key: str, value: Any) -> int:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
@@ -200,7 +199,7 @@ def _positive(key: str, value: Any) -> int:
     return value
 
 
-def _one_of(*choices: str, or_callable: bool = False) -> Callable[[str, Any], Any]:
+def _one_of(*choices: str, or_callable: bool = False) -> _Check:
     def check(key: str, value: Any) -> Any:
         if value in choices or (or_callable and callable(value)):
             return value
@@ -270,40 +269,23 @@ def _has_methods(value: Any, *names: str) -> bool:
     return all(callable(getattr(value, name, None)) for name in names)
 
 
-_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+_CHECKS: Mapping[str, _Check] = {
     "backend": _backend,
-    "key_prefix": _key_prefix,
-    "idle_timeout": _seconds,
+    "key_prefix": _or_none(_key_prefix),
+    "idle_timeout": _or_none(_seconds),
     "absolute_lifetime": _seconds,
-    "touch_interval": _seconds,
+    "touch_interval": _or_none(_seconds),
     "indexes": _indexes,
     "login_keys": _names,
     "drop_at_login": _names,
-    "rotate_every": _seconds,
+    "rotate_every": _or_none(_seconds),
     "rotate_grace": _seconds,
     "on_replay": _one_of("revoke", "reject", or_callable=True),
-    "max_per_key": _positive,
+    "max_per_key": _or_none(_positive),
     "max_per_key_policy": _one_of("evict-oldest", "reject"),
     "serializer": _serializer,
     "max_payload": _positive,
     "metadata": _metadata,
-    "sweep_every": _seconds,
-    "fenced_load": _boolean,
+    "sweep_every": _or_none(_seconds),
+    "fenced_load": _or_none(_boolean),
 }
-
-_NOT_NONE = frozenset(
-    PREFIX + name.upper()
-    for name in (
-        "absolute_lifetime",
-        "backend",
-        "drop_at_login",
-        "indexes",
-        "login_keys",
-        "max_payload",
-        "max_per_key_policy",
-        "metadata",
-        "on_replay",
-        "rotate_grace",
-        "serializer",
-    )
-)
