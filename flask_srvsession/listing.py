@@ -203,7 +203,10 @@ def parse_index(
     would leave sessions alive that somebody wanted to end.
     """
     if len(given) != 1:
-        raise TypeError(f"exactly one index is to be given, one of {sorted(indexes)}.")
+        raise TypeError(
+            f"Give exactly one index as a keyword, not {len(given)};"
+            f" SRVSESSION_INDEXES has {sorted(indexes)}."
+        )
     [(index, value)] = given.items()
     if index not in indexes:
         raise TypeError(

@@ -26,10 +26,11 @@ from .redis_clients import (
 )
 from .redis_deadline import deadline, left
 
+log = logging.getLogger("flask_srvsession")
+
 _TOKEN = 8
 _TAG = re.compile(r"[^{]*\{[^}]+\}")
 _WAIT_SHARE = 0.5  # of the timeout, so that the answer of WAIT comes before it
-_log = logging.getLogger("flask_srvsession")
 
 
 class RedisBackend:
@@ -243,7 +244,7 @@ def _check_client(client: Any) -> None:
             " master_for."
         )
     for finding in redis_health.of_client(client):
-        _log.warning("%s %s", finding.problem, finding.remedy)
+        log.warning("%s %s", finding.problem, finding.remedy)
 
 
 def _asks_replicas(client: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Small things at the edge of the public calls that once went wrong."""
+"""Small things at the edge of the public calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small and once broken: who is listed, late requests, logouts, timeouts."""
+"""Small and easily broken: who is listed, late requests, logouts, timeouts."""
 
 from __future__ import annotations
 
