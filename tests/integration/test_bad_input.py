@@ -26,6 +26,7 @@ from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.config import Settings
 from flask_srvsession.record import RecordCodec
 
+from .marks import ON_MEMORY
 from .probes import KEY, Browser, CountingBackend, login, set_cookies
 from .probes import signed as signed_for
 
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 PREFIX = "app:"
 MEBIBYTE = 1024 * 1024
 BASE64 = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
-HEX = "0123456789abcdef"
-
-on_memory = pytest.mark.parametrize("backend", ["memory"], indirect=True)
 
 
 @pytest.fixture
@@ -170,7 +168,7 @@ class TestCookie:
     """What is no cookie of ours is no session, and costs no store command."""
 
     @pytest.mark.parametrize("kind", UNSIGNED)
-    @on_memory
+    @ON_MEMORY
     def test_that_is_not_ours_is_ignored(
         self, browser: Browser, counted: CountingBackend, kind: str
     ) -> None:
@@ -178,7 +176,7 @@ class TestCookie:
         assert counted.taken() == []
 
     @pytest.mark.parametrize("kind", TAMPERED)
-    @on_memory
+    @ON_MEMORY
     def test_that_was_tampered_with_is_ignored(
         self, make_app: MakeApp, counted: CountingBackend, kind: str
     ) -> None:
@@ -189,7 +187,7 @@ class TestCookie:
         assert counted.taken() == []
 
     @pytest.mark.parametrize("kind", MISSHAPEN)
-    @on_memory
+    @ON_MEMORY
     def test_that_is_signed_but_spelled_otherwise_is_ignored(
         self, make_app: MakeApp, counted: CountingBackend, kind: str
     ) -> None:
@@ -199,7 +197,7 @@ class TestCookie:
         assert is_anonymous(browser, signed(MISSHAPEN[kind](browser.cookie)))
         assert counted.taken() == []
 
-    @on_memory
+    @ON_MEMORY
     def test_is_signed_in_the_way_that_these_tests_use(
         self, make_app: MakeApp, counted: CountingBackend
     ) -> None:
@@ -210,7 +208,7 @@ class TestCookie:
         assert signed(_payload(browser.cookie)) == browser.cookie
         assert not is_anonymous(browser, browser.cookie)
 
-    @on_memory
+    @ON_MEMORY
     def test_has_a_signature_with_one_spelling_only(
         self, make_app: MakeApp, counted: CountingBackend
     ) -> None:
@@ -229,7 +227,7 @@ class TestCookie:
         assert all(is_anonymous(browser, other) for other in others)
         assert counted.taken() == []
 
-    @on_memory
+    @ON_MEMORY
     def test_with_any_other_character_is_ignored(
         self, make_app: MakeApp, counted: CountingBackend
     ) -> None:
@@ -241,7 +239,7 @@ class TestCookie:
             assert is_anonymous(browser, cookie[:at] + other + cookie[at + 1 :])
         assert counted.taken() == []
 
-    @on_memory
+    @ON_MEMORY
     def test_of_any_other_length_is_ignored(
         self, make_app: MakeApp, counted: CountingBackend
     ) -> None:
@@ -257,7 +255,7 @@ class TestCookie:
         ("seconds", "asked"),
         [(-1000, []), (-999, ["get"]), (60, ["get"]), (61, []), (10**9, [])],
     )
-    @on_memory
+    @ON_MEMORY
     def test_of_another_time_is_ignored(
         self,
         make_app: MakeApp,
@@ -315,7 +313,7 @@ class TestCookie:
         assert browser.session_id != chosen
         assert counted.get(prefix + chosen) is None
 
-    @on_memory
+    @ON_MEMORY
     def test_next_to_a_bad_one_still_works(self, browser: Browser) -> None:
         browser.does(lambda: session.update(a=1))
         assert browser.cookie is not None
@@ -693,13 +691,13 @@ class TestUnserialisableValue:
         with pytest.raises(TypeError, match="it is a _Thing that does not survive"):
             browser.visit(lambda: session.update(cart=_nested()))
 
-    @on_memory
+    @ON_MEMORY
     def test_is_refused_where_msgpack_would_lose_it(self, browser: Browser) -> None:
         for value in (Decimal("1.5"), timedelta(1), frozenset({1}), 1j, range(3)):
             with pytest.raises(TypeError, match="cannot be stored"):
                 browser.visit(lambda value=value: session.update(x=value))
 
-    @on_memory
+    @ON_MEMORY
     def test_that_contains_itself_is_a_type_error(self, browser: Browser) -> None:
         def view() -> None:
             loop: list[Any] = []
@@ -736,7 +734,7 @@ class TestUnserialisableValue:
         assert browser.does(lambda: dict(session)) == "{'a': 1}"
 
     @pytest.mark.parametrize("key", [1, None, b"a", ("a",)])
-    @on_memory
+    @ON_MEMORY
     def test_a_key_that_is_no_str_is_refused_at_once(
         self, browser: Browser, key: Any
     ) -> None:
@@ -836,7 +834,7 @@ class TestTooLargeSession:
 
 
 class TestSecretKey:
-    @on_memory
+    @ON_MEMORY
     def test_that_is_missing_is_said_in_flasks_own_words(
         self, make_app: MakeApp, counted: CountingBackend
     ) -> None:
@@ -848,7 +846,7 @@ class TestSecretKey:
             browser.visit(lambda: session.update(a=1))
         assert counted.taken() == []
 
-    @on_memory
+    @ON_MEMORY
     def test_may_be_set_after_the_extension(self, make_app: MakeApp) -> None:
         app = make_app(SECRET_KEY=None)
         app.secret_key = "set later"
@@ -890,7 +888,7 @@ class TestSecretKey:
         assert rotated.does(read) == "None"
         assert counted.taken() == []
 
-    @on_memory
+    @ON_MEMORY
     def test_of_now_is_the_only_one_that_signs(self, make_app: MakeApp) -> None:
         prefix = f"{uuid.uuid4().hex}:"
         app = make_app(
@@ -919,7 +917,7 @@ class TestSecretKey:
 
         assert new.does(read) == "1"
 
-    @on_memory
+    @ON_MEMORY
     def test_that_changes_while_the_app_runs_takes_effect_at_once(
         self, make_app: MakeApp
     ) -> None:

@@ -18,6 +18,7 @@ from tests.servers import running_memcached, running_redis
 
 from .apps import Browser, use_flask_login
 from .devices import alive, found, signed_in
+from .marks import ON_MEMORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.every_database
 
-ON_MEMORY = pytest.mark.parametrize("backend", ["memory"], indirect=True)
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\nID  \x9b31m\u202egnp.exe\x7f"
 SAFE: dict[str, Any] = {
     "SESSION_COOKIE_SECURE": True,

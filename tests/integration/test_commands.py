@@ -16,6 +16,7 @@ from flask_srvsession.backends import backend_from_url
 from flask_srvsession.backends.memory import MemoryBackend
 from tests.faults.proxy import Proxy
 
+from .marks import ON_MEMORY
 from .probes import (
     Browser,
     CountingBackend,
@@ -90,7 +91,7 @@ def on_memcached(own_memcached: Server, make_app: MakeApp) -> Iterator[_AtServer
     at_server.close()
 
 
-only_once = pytest.mark.parametrize("backend", ["memory"], indirect=True)
+only_once = ON_MEMORY
 """For tests that have a storage of their own: the fixture is not asked."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flask
 import pytest
@@ -35,7 +35,9 @@ from .apps import (
     stored,
 )
 
-MakeApp = Callable[..., Flask]
+if TYPE_CHECKING:
+    from tests.conftest import MakeApp
+
 
 KEY = "a secret key that is only used by these tests"
 

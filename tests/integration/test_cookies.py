@@ -18,6 +18,7 @@ from flask_login import LoginManager, UserMixin
 from flask_srvsession import session
 from flask_srvsession.testing import FakeClock
 
+from .marks import ON_MEMORY
 from .probes import (
     KEY,
     Browser,
@@ -97,9 +98,6 @@ def counted(backend: Backend) -> CountingBackend:
 @pytest.fixture
 def browser(make_app: MakeApp, counted: CountingBackend) -> Browser:
     return Browser(make_app(counted))
-
-
-on_memory = pytest.mark.parametrize("backend", ["memory"], indirect=True)
 
 
 class TestNothingIsStored:
@@ -391,7 +389,7 @@ class TestTheCookieIsDeleted:
             "all",
         ],
     )
-    @on_memory
+    @ON_MEMORY
     def test_with_all_attributes_that_it_was_set_with(
         self, make_app: MakeApp, how: dict[str, Any]
     ) -> None:
@@ -427,7 +425,7 @@ def _expected_attributes(app: Flask) -> dict[str, str]:
 class TestVary:
     @pytest.mark.parametrize("how", ACCESSES)
     @pytest.mark.parametrize("live", [True, False], ids=["live", "new"])
-    @on_memory
+    @ON_MEMORY
     def test_names_the_cookie_for_each_kind_of_access(
         self, browser: Browser, how: str, live: bool
     ) -> None:
@@ -442,7 +440,7 @@ class TestVary:
 
     @pytest.mark.parametrize("how", NO_ACCESSES)
     @pytest.mark.parametrize("live", [True, False], ids=["live", "new"])
-    @on_memory
+    @ON_MEMORY
     def test_does_not_name_the_cookie_where_nobody_looked(
         self, browser: Browser, counted: CountingBackend, how: str, live: bool
     ) -> None:
@@ -467,7 +465,7 @@ class TestVary:
 
         assert [varies_by_cookie(response) for response in responses] == [True] * 4
 
-    @on_memory
+    @ON_MEMORY
     def test_keeps_what_the_view_has_put_there(self, browser: Browser) -> None:
         def read() -> Response:
             response = make_response(str(session.get("a")))
@@ -478,7 +476,7 @@ class TestVary:
 
         assert set(response.vary) == {"Accept-Language", "Cookie"}
 
-    @on_memory
+    @ON_MEMORY
     def test_does_not_name_the_cookie_under_flask_login(
         self, make_app: MakeApp
     ) -> None:
@@ -501,7 +499,7 @@ def _ignoring_key_error(do: Callable[[], Any]) -> Any:
         return None
 
 
-@on_memory
+@ON_MEMORY
 class TestCacheControl:
     @pytest.mark.parametrize(
         "do",
@@ -546,7 +544,7 @@ class TestCacheControl:
         assert response.headers["Cache-Control"] == "private, max-age=60"
 
 
-@on_memory
+@ON_MEMORY
 class TestExpiry:
     def test_is_not_there_for_a_session_of_the_browser(self, browser: Browser) -> None:
         [cookie] = set_cookies(browser.visit(lambda: session.update(a=1)))
@@ -644,7 +642,7 @@ def _expires(cookie: str) -> float:
     return parsedate_to_datetime(attributes(cookie)["expires"]).timestamp()
 
 
-@on_memory
+@ON_MEMORY
 class TestRefreshEachRequest:
     """SESSION_REFRESH_EACH_REQUEST, which is True by default."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
@@ -24,9 +24,12 @@ from flask_srvsession.backends.redis import RedisBackend
 from tests.servers import Server, running_redis
 
 from .apps import Browser, deletes_cookie
+from .marks import ON_MEMORY
 from .probes import hanging, within
 
-MakeApp = Callable[..., Flask]
+if TYPE_CHECKING:
+    from tests.conftest import MakeApp
+
 LINKED = 10.0
 TIMEOUT = 0.5
 
@@ -98,7 +101,7 @@ def promoted(app: Flask, replica: Server) -> Flask:
 
 
 @pytest.mark.parametrize("logout", LOGOUTS)
-@pytest.mark.parametrize("backend", ["memory"], indirect=True)
+@ON_MEMORY
 def test_a_durable_logout_survives_a_failover(
     app: Flask, replica: Server, logout: Callable[[], None]
 ) -> None:
@@ -113,7 +116,7 @@ def test_a_durable_logout_survives_a_failover(
 
 
 @pytest.mark.parametrize("logout", LOGOUTS)
-@pytest.mark.parametrize("backend", ["memory"], indirect=True)
+@ON_MEMORY
 def test_without_enough_replicas_it_is_a_503_and_the_session_is_ended(
     app: Flask, replica: Server, logout: Callable[[], None]
 ) -> None:
@@ -130,7 +133,7 @@ def test_without_enough_replicas_it_is_a_503_and_the_session_is_ended(
 
 
 @pytest.mark.parametrize("logout", ["destroy", "revoke", "revoke_all"])
-@pytest.mark.parametrize("backend", ["memory"], indirect=True)
+@ON_MEMORY
 def test_what_was_not_replicated_is_not_taken_for_it_when_it_is_tried_again(
     app: Flask, logout: str
 ) -> None:
@@ -148,7 +151,7 @@ def test_what_was_not_replicated_is_not_taken_for_it_when_it_is_tried_again(
     assert (first.status_code, second.status_code) == (503, 503)
 
 
-@pytest.mark.parametrize("backend", ["memory"], indirect=True)
+@ON_MEMORY
 def test_the_error_says_how_many_replicas_have_it(app: Flask, replica: Server) -> None:
     def destroy_twice() -> None:
         for _ in range(2):  # what is not confirmed once is not confirmed by asking
@@ -165,7 +168,7 @@ def test_the_error_says_how_many_replicas_have_it(app: Flask, replica: Server) -
     assert browser.do(lambda: session["left"]).text == "works"
 
 
-@pytest.mark.parametrize("backend", ["memory"], indirect=True)
+@ON_MEMORY
 def test_those_who_listen_hear_of_a_logout_that_is_not_replicated(app: Flask) -> None:
     ended: list[Any] = []
     browser = Browser(app)
@@ -183,7 +186,7 @@ def test_those_who_listen_hear_of_a_logout_that_is_not_replicated(app: Flask) ->
     assert len(ended) == 2
 
 
-@pytest.mark.parametrize("backend", ["memory"], indirect=True)
+@ON_MEMORY
 def test_a_primary_that_hangs_is_an_outage(app: Flask, primary: Server) -> None:
     browser = Browser(app)
     browser.do(log_in)

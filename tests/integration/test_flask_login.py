@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flask
 import pytest
@@ -34,15 +33,16 @@ from .apps import (
     stored,
     use_flask_login,
 )
+from .marks import WITH_FLASK_LOGIN
 
-MakeApp = Callable[..., Flask]
+if TYPE_CHECKING:
+    from tests.conftest import MakeApp
+
 
 REMEMBER = "remember_token"
 OTHER_AGENT = {"User-Agent": "somebody else's browser"}
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:datetime.datetime.utcnow:DeprecationWarning"  # in Flask-Login 0.6
-)
+pytestmark = WITH_FLASK_LOGIN
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from flask_srvsession import StaleLogin, session
 
 from .apps import Browser, User, cookie_headers, listed, sets_cookie, use_flask_login
 from .devices import found, result_of, revoke_all, sessions
+from .marks import WITH_FLASK_LOGIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import MakeApp
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:datetime.datetime.utcnow:DeprecationWarning"  # in Flask-Login 0.6
-)
+pytestmark = WITH_FLASK_LOGIN
 
 REMEMBER = "remember_token"
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask, flash, g, render_template_string
@@ -45,8 +44,11 @@ from .apps import (
     together,
     use_flask_login,
 )
+from .marks import WITH_FLASK_LOGIN
 
-MakeApp = Callable[..., Flask]
+if TYPE_CHECKING:
+    from tests.conftest import MakeApp
+
 
 CART = {"cart": {"items": ["apple"]}}
 
@@ -701,9 +703,7 @@ def test_the_oldest_session_makes_room_where_the_policy_says_so(
     assert listed(app, 42) == {browsers[1].id, browsers[2].id}
 
 
-@pytest.mark.filterwarnings(
-    "ignore:datetime.datetime.utcnow:DeprecationWarning"  # in Flask-Login 0.6
-)
+@WITH_FLASK_LOGIN
 def test_a_refused_login_of_flask_login_sets_no_remember_cookie(
     make_app: MakeApp,
 ) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask, flash, get_flashed_messages, session
@@ -29,9 +28,10 @@ from .apps import (
     use_flask_login,
 )
 
-pytestmark = pytest.mark.every_database
+if TYPE_CHECKING:
+    from tests.conftest import MakeApp
 
-MakeApp = Callable[..., Flask]
+pytestmark = pytest.mark.every_database
 
 
 def destroy() -> None:

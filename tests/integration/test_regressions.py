@@ -37,6 +37,7 @@ from .devices import (
     sessions,
     signed_in,
 )
+from .marks import WITH_FLASK_LOGIN
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -47,9 +48,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.every_database,
-    pytest.mark.filterwarnings(
-        "ignore:datetime.datetime.utcnow:DeprecationWarning"  # in Flask-Login 0.6
-    ),
+    WITH_FLASK_LOGIN,
 ]
 
 TIMEOUT = 0.3

@@ -31,6 +31,7 @@ from .devices import (
     signed_in,
     store_of,
 )
+from .marks import ON_MEMORY
 from .probes import RedisMonitor
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ def app(make_app: MakeApp) -> Flask:
 
 
 ON_REDIS = pytest.mark.parametrize("backend", ["redis"], indirect=True)
-ON_MEMORY = pytest.mark.parametrize("backend", ["memory"], indirect=True)
 ON_CELLS = pytest.mark.parametrize("backend", ["memory", "memcached"], indirect=True)
 ON_MEMCACHED = pytest.mark.parametrize("backend", ["memcached"], indirect=True)
 

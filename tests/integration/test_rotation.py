@@ -6,9 +6,8 @@ On every backend, through Flask, with a clock that is wound.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask, Response
@@ -37,9 +36,11 @@ from .probes import (
     set_cookies,
 )
 
+if TYPE_CHECKING:
+    from tests.conftest import MakeApp
+
 pytestmark = pytest.mark.every_database
 
-MakeApp = Callable[..., Flask]
 
 GRACE = 120
 EVERY = 900

@@ -24,6 +24,7 @@ from flask_srvsession.sweeper import THREAD_NAME, Sweeper, sweep_if_due
 from tests.sql_servers import executed
 
 from .apps import Browser
+from .marks import ON_MEMORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from flask_srvsession.testing import FakeClock
     from tests.conftest import MakeApp
 
-ON_MEMORY = pytest.mark.parametrize("backend", ["memory"], indirect=True)
 HOUR = 3600
 PATIENCE = 10.0
 REMOVED = "expired records were removed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask, Response, copy_current_request_context, stream_with_context
@@ -25,9 +25,10 @@ from .apps import (
     together,
 )
 
-pytestmark = pytest.mark.every_database
+if TYPE_CHECKING:
+    from tests.conftest import MakeApp
 
-MakeApp = Callable[..., Flask]
+pytestmark = pytest.mark.every_database
 
 
 def shopper(app: Flask, **values: Any) -> Browser:
