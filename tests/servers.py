@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -50,11 +50,7 @@ class Server:
         self.process = subprocess.Popen(
             self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + _START
-        while not self._answers():
-            assert self.process.poll() is None, f"{self.command[0]} ended at once"
-            assert time.monotonic() < deadline, f"{self.command[0]} does not answer"
-            time.sleep(0.02)
+        until_it_answers(self.process, self._answers, _START)
 
     def stop(self) -> None:
         """End the process; what it kept is lost."""
@@ -71,6 +67,18 @@ class Server:
                 return sock.recv(64).startswith((b"+PONG", b"VERSION"))
         except OSError:
             return False
+
+
+def until_it_answers(
+    process: subprocess.Popen[bytes], answers: Callable[[], bool], seconds: float
+) -> None:
+    """Return when a server that was just started `answers`; fail if it does not."""
+    [program, *_] = process.args
+    deadline = time.monotonic() + seconds
+    while not answers():
+        assert process.poll() is None, f"{program} ended at once"
+        assert time.monotonic() < deadline, f"{program} does not answer"
+        time.sleep(0.02)
 
 
 @contextmanager
@@ -135,15 +143,18 @@ def _running(server: Server) -> Iterator[Server]:
         server.stop()
 
 
-def binary(name: str, package: str = "") -> str:
-    """Return the path of a program; without it, the test is skipped, or fails."""
-    path = shutil.which(name)
-    if path is None:
+def binary(name: str, package: str = "", *, path: str | None = None) -> str:
+    """Return where a program is; without it, the test is skipped, or fails.
+
+    It is looked for on `path`, in place of PATH.
+    """
+    found = shutil.which(name, path=path)
+    if found is None:
         reason = f"{name} is missing: sudo apt-get install {package or name}"
         if os.environ.get(REQUIRED) == "1":
             pytest.fail(reason)
         pytest.skip(reason)
-    return path
+    return found
 
 
 def _version(name: str) -> str:

@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .servers import HOST, REQUIRED
+from .servers import HOST, binary, free_port, until_it_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,11 +66,7 @@ class SQLServer:
             stderr=subprocess.DEVNULL,
             **self.account,
         )
-        deadline = time.monotonic() + _START
-        while not self._answers():
-            assert self.process.poll() is None, f"{self.command[0]} ended at once"
-            assert time.monotonic() < deadline, f"{self.command[0]} does not answer"
-            time.sleep(0.02)
+        until_it_answers(self.process, self._answers, _START)
 
     def stop(self) -> None:
         """End the process; what was committed is kept."""
@@ -109,7 +104,7 @@ class SQLServer:
 def running_postgres(*options: str) -> Iterator[SQLServer]:
     """Run a PostgreSQL server with a cluster of its own; `options` are its own."""
     initdb, postgres = _postgres_binary("initdb"), _postgres_binary("postgres")
-    port = _free_port()
+    port = free_port()
     with _data_directory("postgres") as (directory, account):
         password = directory / "password"
         password.write_text(PASSWORD)
@@ -136,9 +131,10 @@ def running_postgres(*options: str) -> Iterator[SQLServer]:
 def running_mariadb(*options: str) -> Iterator[SQLServer]:
     """Run a MariaDB server with data of its own; `options` are its own."""
     install, mariadbd = (
-        _binary(name, "mariadb-server") for name in ("mariadb-install-db", "mariadbd")
+        binary(name, "mariadb-server", path=_PROGRAMS)
+        for name in ("mariadb-install-db", "mariadbd")
     )
-    port = _free_port()
+    port = free_port()
     with _data_directory("mysql") as (directory, account):
         data = directory / "data"
         make = [install, "--no-defaults", f"--datadir={data}", "--skip-test-db"]
@@ -153,7 +149,8 @@ def running_mariadb(*options: str) -> Iterator[SQLServer]:
         command += [f"--bind-address={HOST}", f"--socket={directory / 'socket'}"]
         command += [f"--pid-file={directory / 'pid'}", f"--init-file={begin}"]
         command += ["--skip-name-resolve", "--innodb-flush-log-at-trx-commit=2"]
-        ping = [_binary("mariadb-admin", "mariadb-client"), "--no-defaults", "ping"]
+        admin = binary("mariadb-admin", "mariadb-client", path=_PROGRAMS)
+        ping = [admin, "--no-defaults", "ping"]
         ping += ["-s", f"-u{USER}", f"-p{PASSWORD}", f"-h{HOST}", f"-P{port}"]
         server = SQLServer("mariadb+pymysql", port, [*command, *options], account, ping)
         yield from _running(server)
@@ -259,21 +256,4 @@ def _run(command: list[str], account: dict[str, Any], text: str = "") -> None:
 
 def _postgres_binary(name: str) -> str:
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return _binary(name, "postgresql", *map(str, versions))
-
-
-def _binary(name: str, package: str, *directories: str) -> str:
-    path = shutil.which(name, path=":".join([*directories, _PROGRAMS]))
-    if path is None:
-        reason = f"{name} is missing: sudo apt-get install {package}"
-        if os.environ.get(REQUIRED) == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        port: int = sock.getsockname()[1]
-        return port
+    return binary(name, "postgresql", path=":".join([*map(str, versions), _PROGRAMS]))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.concurrency.tally import TRIED
+from tests.servers import binary
 
 MODELS = Path(__file__).parent / "models"
-REQUIRED = "SRVSESSION_TEST_REQUIRE"
 LONG = "SRVSESSION_TEST_LONG"
-PACKAGES = {"spin": "spin", "gcc": "gcc"}
 PATIENCE = 900
 """Seconds; the longest model takes some 30."""
 
@@ -62,12 +60,8 @@ MUTANTS = [
 @pytest.fixture(autouse=True)
 def _tools() -> None:
     """Skip, or fail where everything is to be run, without spin and a compiler."""
-    for tool, package in PACKAGES.items():
-        if shutil.which(tool) is None:
-            reason = f"{tool} is missing: sudo apt-get install {package}"
-            if os.environ.get(REQUIRED) == "1":
-                pytest.fail(reason)
-            pytest.skip(reason)
+    for tool in ("spin", "gcc"):
+        binary(tool)
 
 
 def test_the_flags_are_those_that_the_models_know() -> None:
