@@ -19,7 +19,7 @@ class Replicas:
         """Raise ConfigurationError where nobody knows what replicas have, and
         ValueError for a number that is none of replicas."""
         if count < 0:
-            raise ValueError(f"durable={count} is no number of replicas.")
+            raise ValueError(f"durable is {count}, but must be 0 or more.")
         if count:
             self._known()
 
