@@ -37,6 +37,9 @@ class LeanRedis(redis.Redis):
             with _OPEN if connection._sock else deadline(self._timeout):
                 connection.send_command(*args)
                 return parse(connection, args[0], **options)
+        except redis.ReadOnlyError:
+            connection.disconnect()  # a replica by now; the name may lead elsewhere
+            raise
         except redis.ResponseError:
             raise  # an answer like any other
         except BaseException:

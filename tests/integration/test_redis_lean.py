@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,3 +211,18 @@ def test_all_that_greets_a_server_and_the_command_end_within_one_timeout(
     assert client.get("key") is None
     client.close()
     proxy.close()
+
+
+def test_a_connection_to_what_became_a_replica_is_not_kept(
+    tmp_path: Path, server: Server
+) -> None:
+    with running_redis(tmp_path) as demoted:
+        client: Any = LeanRedis.from_url(demoted.url)
+        before = client.client_id()
+        client.replicaof(server.host, server.port)
+
+        with pytest.raises(redis.ReadOnlyError):
+            client.set("key", "1")
+
+        assert client.client_id() != before
+        client.close()
