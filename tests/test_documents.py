@@ -111,7 +111,10 @@ def test_the_first_two_shell_blocks_serve_the_example_and_run_the_tests() -> Non
     serve, test = blocks(README, "sh")[:2]
 
     assert serve == "bash .ci/setup example && .venv/bin/flask --app example_app run\n"
-    assert test == "bash .ci/setup test && .venv/bin/python -m pytest\n"
+    assert (
+        test
+        == "bash .ci/setup test && .venv/bin/python -m pytest -n auto --dist loadfile\n"
+    )
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

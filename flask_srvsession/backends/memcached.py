@@ -162,9 +162,13 @@ class MemcachedBackend:
             self._connect()
         return self._clients
 
-    def _call(self, command: str, key: str, *args: Any, **options: Any) -> Any:
+    def _client(self, key: str) -> Any:
+        """Return the client for the one server that `key` may be on."""
         clients = self._own_clients()
-        client = clients[zlib.crc32(key.encode()) % len(clients)]
+        return clients[zlib.crc32(key.encode()) % len(clients)]
+
+    def _call(self, command: str, key: str, *args: Any, **options: Any) -> Any:
+        client = self._client(key)
         try:
             return getattr(client, command)(key, *args, **options)
         except _CLOSED:

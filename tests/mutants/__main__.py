@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -37,6 +38,8 @@ def main() -> int:
         return 0
     if not _all_apply(mutants):
         return 1
+    # In the background it may be ignored, and so by the tests that are to be stopped.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with copied(CHECKOUT) as sound:
         return 0 if _is_green(sound, mutants) and _run(sound, mutants, arguments) else 1
 
