@@ -263,6 +263,17 @@ def test_a_move_makes_the_same_changes_to_another_base(
         assert dict(draft) == expected
 
 
+def test_what_was_only_read_shows_what_others_have_stored() -> None:
+    draft = begun({"cart": [1]})
+    assert draft["cart"] == [1]
+    draft["own"] = True
+
+    changes = draft.changes()
+    draft.saved_as(changes.apply(stored({"cart": [2]})), changes)
+
+    assert dict(draft) == {"cart": [2], "own": True}
+
+
 def test_objects_in_the_callers_hands_stay_the_same_after_a_rebase() -> None:
     draft = begun({"cart": [1]})
     cart = draft["cart"]

@@ -125,7 +125,8 @@ MUTANTS = (
         old="for k, v in self._values.items() if mine.get(k) == base.get(k)}",
         new="for k, v in self._values.items()}",
         breaks="after a commit the session shows what others have stored",
-        found_by="unit/test_draft.py::test_a_rebase_shows_what_others_had_stored",
+        found_by="unit/test_draft.py::"
+        "test_what_was_only_read_shows_what_others_have_stored",
     ),
     Mutant(
         name="objects-in-hand-are-forgotten-by-a-commit",
