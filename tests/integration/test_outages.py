@@ -537,9 +537,13 @@ class TestWriteAtTheEnd:
             ),
         }
 
+        told = []
+
         def view() -> Response:
             _write()
-            return make[kind]()
+            response = make[kind]()
+            response.call_on_close(lambda: told.append("closed"))
+            return response
 
         with outage_after_the_view(outage, server) as work, within(ONE_TIMEOUT):
             response = browser.visit(lambda: work(view))
@@ -548,6 +552,8 @@ class TestWriteAtTheEnd:
         assert response.text == "out of order: /"
         assert response.headers["Content-Length"] == str(len(response.data))
         assert closed or kind == "static"
+        response.close()
+        assert told == ["closed"]
 
     def test_is_a_503_also_where_error_pages_use_the_session(
         self, make_browser: MakeBrowser, server: Server, error_page: list[SetUp]
