@@ -181,8 +181,12 @@ class SlowIndex(CellIndex):
 
     def fence(self, name: str, spare: Collection[str] = ()) -> tuple[str, list[str]]:
         members = self.members(name)
-        time.sleep(0.003)
+        time.sleep(0.01)
         return super().fence(name, spare)[0], members
+
+    def add(self, *args: Any, **limited: int | None) -> Added:
+        time.sleep(0.003)  # so that a fence meets some, whoever begins first
+        return super().add(*args, **limited)
 
 
 class CountingIndex(CellIndex):
@@ -194,7 +198,7 @@ class CountingIndex(CellIndex):
         limit, listed = limited.get("limit"), self.members(name)
         if limit and member not in listed and len(listed) >= limit:
             return Added.FULL
-        time.sleep(0.001)
+        time.sleep(0.01)
         return super().add(name, member, expect, ttl)
 
 
