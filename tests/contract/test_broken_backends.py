@@ -48,7 +48,7 @@ class CheckingBefore(Sound):
         cell = self.get(key)
         if cell is None or cell.token != token:
             return cell
-        time.sleep(0.001)
+        time.sleep(0.005)
         while isinstance(cell, Cell):
             cell = super().swap(key, data, cell.token, ttl)
         return cell
