@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.conftest import MakeApp
 
 LINKED = 10.0
-TIMEOUT = 0.5
+TIMEOUT = 1.0
 
 sessions = ServerSession()
 
