@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from tests.integration.probes import hanging
-from tests.servers import Server, running_memcached, running_redis
+from tests.servers import Server, running_redis
 from tests.sql_servers import SQLServer, running_postgres
 
 from .disturbance import Disturbance, only, since
@@ -32,18 +32,6 @@ from .stage import SHORT, Outcome, Stage, broken_promises
 
 Directories = pytest.TempPathFactory
 AnyServer = Server | SQLServer
-
-
-@pytest.fixture(scope="module")
-def forgetful_redis(tmp_path_factory: Directories) -> Iterator[Server]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def forgetful_memcached() -> Iterator[Server]:
-    with running_memcached() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +63,7 @@ def server(request: pytest.FixtureRequest) -> AnyServer:
     return found
 
 
-@_on({"forgetful_redis": FLOWS})
+@_on({"own_redis": FLOWS})
 def test_scripts_may_be_flushed_before_each_command(server: Server, flow: Flow) -> None:
     client = redis.Redis(port=server.port)
 
@@ -90,8 +78,8 @@ def test_scripts_may_be_flushed_before_each_command(server: Server, flow: Flow) 
 
 @_on(
     {
-        "forgetful_redis": [CHANGE, LOGIN, DESTROY],
-        "forgetful_memcached": [CHANGE, DESTROY],
+        "own_redis": [CHANGE, LOGIN, DESTROY],
+        "own_memcached": [CHANGE, DESTROY],
         "lasting_postgres": [CHANGE, DESTROY],
     }
 )
@@ -126,7 +114,7 @@ def test_it_may_crash_before_any_command_and_come_back_with_all_it_had(
 WRITING = [CHANGE, LOGIN, BIND, DESTROY, REMOVAL, ROTATE, REVOKE_ALL]
 
 
-@_on({"forgetful_redis": WRITING, "forgetful_memcached": WRITING})
+@_on({"own_redis": WRITING, "own_memcached": WRITING})
 def test_it_may_forget_all_before_any_command(server: Server, flow: Flow) -> None:
     """Nothing of that comes back, and nobody is signed in who does not sign in now."""
     with closing(Stage(server)) as stage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,10 +20,11 @@ from flask_srvsession import (
 from flask_srvsession import session as typed_session
 from flask_srvsession.backends import Backend, backend_from_url
 from flask_srvsession.backends.base import Replicated
+from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.backends.redis import RedisBackend
 from tests.servers import Server, running_redis
 
-from .apps import Browser, deletes_cookie
+from .apps import Browser, deletes_cookie, remove_stored
 from .marks import ON_MEMORY
 from .probes import hanging, within
 
@@ -235,3 +236,46 @@ def test_what_another_connection_wrote_counts_as_well(
     assert other.confirmed(["written-by-one"], 1) == 1
     one.close()
     other.close()
+
+
+@pytest.mark.parametrize("backend", ["memory"], indirect=True)
+def test_less_than_no_replica_is_refused_before_anything_is_done(
+    make_app: MakeApp,
+) -> None:
+    def attempt() -> None:
+        with pytest.raises(ValueError, match="durable is -1"):
+            typed_session.destroy(durable=-1)
+
+    browser = Browser(make_app())
+    browser.do(log_in)
+
+    browser.do(attempt)
+
+    assert browser.do(who).text == "42"
+
+
+class Recording(MemoryBackend):
+    """Notes the keys that replicas are asked about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: set[str] = set()
+
+    def confirmed(self, keys: Collection[str], replicas: int) -> int:
+        self.asked.update(keys)
+        return replicas
+
+
+@pytest.mark.parametrize("backend", ["memory"], indirect=True)
+def test_who_was_listed_is_waited_for_whoever_ended_it(make_app: MakeApp) -> None:
+    backend = Recording()
+    app = make_app(backend=backend)
+    gone, browser = Browser(app), Browser(app)
+    for each in (gone, browser):
+        each.do(log_in)
+    remove_stored(app, gone.id)  # as where the answer to its end was lost
+
+    browser.do(revoke_all)
+
+    prefix = app.config["SRVSESSION_KEY_PREFIX"]
+    assert f"{prefix}{gone.id}" in backend.asked

@@ -27,6 +27,7 @@ from .apps import (
     together,
     use_flask_login,
 )
+from .marks import ON_MEMORY
 
 if TYPE_CHECKING:
     from tests.conftest import MakeApp
@@ -582,3 +583,18 @@ def test_a_view_of_flask_login_in_flight_leaves_the_session_dead(
     assert cookie_headers(late.response) == []
     assert stored(app, session_id) is None
     assert thief.values() == {}
+
+
+@ON_MEMORY
+def test_a_logout_follows_any_number_of_rotations(make_app: MakeApp) -> None:
+    def rotate_often() -> None:
+        for _ in range(1200):
+            typed_session.rotate()
+
+    browser = Browser(make_app())
+    browser.set(user_id=42)
+    before = browser.copy()
+    browser.do(rotate_often)
+
+    assert before.do(destroy).status_code == 200
+    assert browser.values() == {}

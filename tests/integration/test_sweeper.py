@@ -219,3 +219,21 @@ def test_a_process_with_it_ends_at_once_and_silently(tmp_path: Path) -> None:
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "200\n", "")
+
+
+def test_a_thread_that_cannot_start_fails_no_request_and_is_tried_again(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    sweeper = Sweeper(Swept(clock), "claim", HOUR)
+    before = threading.active_count()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        sweeper.begin()
+    assert "nobody sweeps in this process" in caplog.text
+
+    sweeper.begin()
+    assert threading.active_count() == before + 1
