@@ -18,7 +18,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from tests.example.browser import PASSWORDS
 from tests.servers import binary
 
-_TIMEOUT = 20.0
+_TIMEOUT = 60.0
 _FLAGS = [
     "--headless",
     "--no-sandbox",  # containers have none to give
@@ -28,6 +28,9 @@ _FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-background-timer-throttling",  # tests use tabs that are not in front
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
     "--no-first-run",
     "--no-default-browser-check",
     "--hide-scrollbars",

@@ -232,7 +232,7 @@ def _after_both_have_read(view: View) -> View:
 
     def held_back() -> ResponseReturnValue:
         assert "cart" not in session
-        both.wait(10)
+        both.wait(60)
         return view()
 
     return held_back
