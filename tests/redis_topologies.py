@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,7 @@ class Cluster(Servers):
         for one, other in permutations(self.members, 2):
             self.ask(one).cluster("meet", other.host, other.port, bus_port(other))
         for primary, replica in zip(primaries, replicas, strict=True):
-            eventually(lambda r=replica, p=primary: self._replicates(r, p))
+            eventually(partial(self._replicates, replica, primary))
         eventually(self.is_whole)
 
     def begin_to_move(self, slot: int, source: Server, target: Server) -> None:

@@ -73,11 +73,10 @@ def until_it_answers(
     process: subprocess.Popen[bytes], answers: Callable[[], bool], seconds: float
 ) -> None:
     """Return when a server that was just started `answers`; fail if it does not."""
-    [program, *_] = process.args
     deadline = time.monotonic() + seconds
     while not answers():
-        assert process.poll() is None, f"{program} ended at once"
-        assert time.monotonic() < deadline, f"{program} does not answer"
+        assert process.poll() is None, f"{process.args!r} ended at once"
+        assert time.monotonic() < deadline, f"{process.args!r} does not answer"
         time.sleep(0.02)
 
 

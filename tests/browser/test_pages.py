@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import staleness_of
-from selenium_axe_python import Axe
+from selenium_axe_python.axe import Axe
 
 from flask_srvsession.testing import FakeClock
 from tests.example.browser import CHROME, FIREFOX, PASSWORDS, SAFARI

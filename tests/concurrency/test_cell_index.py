@@ -200,12 +200,12 @@ class HeadReadFirst(CellIndex):
     """Adds to a roll that was read after the head."""
 
     def add(self, name: str, member: str, expect: str, ttl: int, **_: Any) -> Added:
-        _, head = self._read_head(name)
-        roll_cell, roll = self._read_roll(name)
+        head = self._read_head(name)[1]
+        cell, roll = self._read_roll(name)
         if head is None or roll is None or head.epoch != expect:
             return Added.STALE
         members = {**roll.members, member: self._clock() + ttl}
-        done = self._write_roll(name, roll_cell, type(roll)(expect, 9e9, members))
+        done = self._write_roll(name, cell, type(roll)(expect, 9e9, members))
         return Added.DONE if done else Added.STALE
 
 

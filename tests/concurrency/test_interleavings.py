@@ -594,7 +594,7 @@ def test_chance_in_a_job_is_noticed() -> None:
 
 def test_an_unexpected_error_of_a_job_is_a_violation() -> None:
     def make(backend: SteppedBackend) -> Scenario:
-        return Scenario({"a": lambda: {}[backend.get("n")]})
+        return Scenario({"a": lambda: {"m": 1}[str(backend.get("n"))]})
 
     with pytest.raises(Violation, match="KeyError"):
         interleave(MemoryBackend, make)

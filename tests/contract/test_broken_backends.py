@@ -184,7 +184,7 @@ class SlowIndex(CellIndex):
         time.sleep(0.01)
         return super().fence(name, spare)[0], members
 
-    def add(self, *args: Any, **limited: int | None) -> Added:
+    def add(self, *args: Any, **limited: Any) -> Added:
         time.sleep(0.003)  # so that a fence meets some, whoever begins first
         return super().add(*args, **limited)
 

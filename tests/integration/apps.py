@@ -187,7 +187,7 @@ def listed(app: Flask, value: object, index: str = "user_id") -> set[str]:
     return {ids.unpack(entry.partition(".")[0]) for entry in listed}
 
 
-class User(UserMixin):  # type: ignore[misc]  # Flask-Login is not typed
+class User(UserMixin):
     def __init__(self, user_id: str) -> None:
         self.id = user_id
 

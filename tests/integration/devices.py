@@ -129,6 +129,8 @@ class SteppingBackend:
     each step at once. What is done in between is not interrupted itself.
     """
 
+    _do: Callable[[], Any] | None
+
     def __init__(self, backend: Backend, clock: Callable[[], float]) -> None:
         self._backend: Any = backend
         self._disarm()
@@ -203,7 +205,7 @@ class SteppingBackend:
         self._steps += 1
 
     def _disarm(self) -> None:
-        self._do: Callable[[], Any] | None = None
+        self._do = None
         self._steps, self._at = 0, 0
         self._counting = self._was_late = False
 

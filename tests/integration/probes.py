@@ -243,7 +243,7 @@ class RedisMonitor:
         """
         marker = uuid.uuid4().hex.encode()
         ask(self._address, b"ECHO " + marker + b"\r\n")
-        names = []
+        names: list[str] = []
         for line in self._lines:
             if marker in line:
                 return names

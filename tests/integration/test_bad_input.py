@@ -692,10 +692,14 @@ class TestUnserialisableValue:
             browser.visit(lambda: session.update(cart=_nested()))
 
     @ON_MEMORY
-    def test_is_refused_where_msgpack_would_lose_it(self, browser: Browser) -> None:
-        for value in (Decimal("1.5"), timedelta(1), frozenset({1}), 1j, range(3)):
-            with pytest.raises(TypeError, match="cannot be stored"):
-                browser.visit(lambda value=value: session.update(x=value))
+    @pytest.mark.parametrize(
+        "value", [Decimal("1.5"), timedelta(1), frozenset({1}), 1j, range(3)]
+    )
+    def test_is_refused_where_msgpack_would_lose_it(
+        self, browser: Browser, value: object
+    ) -> None:
+        with pytest.raises(TypeError, match="cannot be stored"):
+            browser.visit(lambda: session.update(x=value))
 
     @ON_MEMORY
     def test_that_contains_itself_is_a_type_error(self, browser: Browser) -> None:

@@ -73,7 +73,7 @@ def in_(app: Flask, log_in: View = log_in) -> Browser:
 
 def remembered(browser: Browser) -> str | None:
     cookie = browser.client.get_cookie(REMEMBER)
-    return cookie and cookie.value
+    return cookie.value if cookie else None
 
 
 def forget_session(browser: Browser) -> None:

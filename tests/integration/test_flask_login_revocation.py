@@ -40,7 +40,8 @@ def log_in(browser: Browser, user_id: str = "42", **how: Any) -> None:
 
 def who(browser: Browser) -> str | None:
     """Return the id of the user that a view sees."""
-    return result_of(browser, lambda: getattr(current_user, "id", None))
+    user_id: str | None = result_of(browser, lambda: getattr(current_user, "id", None))
+    return user_id
 
 
 class TestUserSessions:
@@ -166,7 +167,7 @@ class TestPermanentSessionInstead:
         assert who(browser) is None
 
 
-class Account(UserMixin):  # type: ignore[misc]  # Flask-Login is not typed
+class Account(UserMixin):
     """A user whose Flask-Login id ends with the epoch of their sessions."""
 
     def __init__(self, user_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -210,8 +211,8 @@ def test_only_the_new_session_is_listed(app: Flask, log_in: View) -> None:
 def test_a_login_begins_a_new_life_and_a_logout_goes_on_with_it(
     app: Flask, clock: Any
 ) -> None:
-    browser, births = shopper(app), []
-    note: View = lambda: births.append(session.created_at.timestamp())  # noqa: E731
+    browser, births = shopper(app), list[datetime | None]()
+    note: View = lambda: births.append(session.created_at)  # noqa: E731
     browser.do(note)
     clock.advance(100)
     browser.do(log_in_with_user_id)
@@ -221,21 +222,23 @@ def test_a_login_begins_a_new_life_and_a_logout_goes_on_with_it(
 
     browser.do(note)
 
-    assert births[1] == births[0] + 100
-    assert births[2] == births[1]
+    before, at_login, after_logout = births
+    assert before
+    assert at_login == before + timedelta(seconds=100)
+    assert after_logout == at_login
 
 
 def test_logging_in_again_the_tutorials_way_begins_a_new_life(
     app: Flask, clock: Any
 ) -> None:
-    browser, births = Browser(app), []
+    browser, births = Browser(app), list[datetime | None]()
     browser.do(log_in_like_the_tutorial)
     clock.advance(100)
 
     browser.do(log_in_like_the_tutorial)
 
-    browser.do(lambda: births.append(session.created_at.timestamp()))
-    assert births == [clock()]
+    browser.do(lambda: births.append(session.created_at))
+    assert births == [datetime.fromtimestamp(clock(), timezone.utc)]
 
 
 def test_permanent_carries_over(app: Flask) -> None:
@@ -420,11 +423,11 @@ def test_two_logins_in_one_request_leave_the_second(app: Flask) -> None:
 
 def test_a_login_and_a_logout_in_one_request_leave_nothing(app: Flask) -> None:
     browser = shopper(app)
-    before, ids = browser.copy(), []
+    before, ids = browser.copy(), list[str]()
 
     def log_in_and_out() -> None:
         session.bind(user_id=42)
-        ids.append(session.id)
+        ids.append(session.id or "")
         session.destroy()
 
     response = browser.do(log_in_and_out)
@@ -505,7 +508,7 @@ def test_what_is_dropped_is_a_setting(make_app: MakeApp) -> None:
     assert browser.values() == {"csrf_token": "kept", "user_id": 42}
 
 
-class NameForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF is not typed
+class NameForm(FlaskForm):
     name = StringField()
 
 

@@ -470,18 +470,18 @@ class TestWriteAtTheEnd:
     ) -> None:
         browser = make_browser()
         before = browser.cookie
-        do: Callable[[], Any] = {
+        kinds: dict[str, Callable[[], Any]] = {
             "begin": _begin,
             "login": login,
             "emptied": lambda: session.pop("a"),
             "clear": lambda: session.clear(),
-        }[kind]
+        }
         if kind == "begin":
             browser = Browser(browser.app)
             before = None
 
         with outage_after_the_view(outage, server) as work, within(ONE_TIMEOUT):
-            response = browser.visit(lambda: work(do))
+            response = browser.visit(lambda: work(kinds[kind]))
 
         assert response.status_code == 503
         assert set_cookies(response) == []
@@ -765,6 +765,7 @@ class TestDestroy:
         self,
         make_browser: MakeBrowser,
         backend: CountingBackend,
+        monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         """The record is gone, and whoever reads the list finds that out."""
@@ -775,7 +776,7 @@ class TestDestroy:
         def refuse(*_: Any) -> None:
             raise backend.errors[0]
 
-        backend.index.remove = refuse  # type: ignore[method-assign]
+        monkeypatch.setattr(backend.index, "remove", refuse)
         response = browser.visit(_logout)
 
         assert response.status_code == 200

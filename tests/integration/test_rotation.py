@@ -483,7 +483,7 @@ class TestGrace:
     ) -> None:
         app = make_app()
 
-        class User(UserMixin):  # type: ignore[misc]  # Flask-Login is not typed
+        class User(UserMixin):
             id = "42"
 
         LoginManager(app).user_loader(lambda _: User())

@@ -110,7 +110,7 @@ def test_nothing_is_swept_unless_it_is_wanted(swept: Swept, make_app: MakeApp) -
 
     Browser(make_app(swept)).set(a=1)
 
-    assert threads() == before
+    assert threads() <= before
 
 
 @ON_MEMORY
@@ -155,7 +155,7 @@ def test_a_failure_is_logged_and_tried_again_and_no_request_notices(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, logger="flask_srvsession")
-    swept.errors = (OSError,)  # type: ignore[misc]
+    swept.errors = (OSError,)
     swept.failures = [failure]
     browser = Browser(make_app(swept, SRVSESSION_SWEEP_EVERY=1))
 
@@ -169,7 +169,7 @@ def test_a_failure_is_logged_and_tried_again_and_no_request_notices(
 
 
 def test_a_sweep_that_fails_says_so_to_who_calls_it(swept: Swept) -> None:
-    swept.errors = (OSError,)  # type: ignore[misc]
+    swept.errors = (OSError,)
     swept.failures = [OSError("down")]
 
     with pytest.raises(BackendError):

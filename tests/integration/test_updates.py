@@ -120,7 +120,7 @@ def append() -> None:
 
 
 def append_through_get() -> None:
-    session.get("cart")["items"].append("pear")
+    session.get("cart", {})["items"].append("pear")
 
 
 def append_through_setdefault() -> None:

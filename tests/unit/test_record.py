@@ -19,7 +19,7 @@ from flask_srvsession.record import (
 )
 
 KEY = "app:session:0123456789abcdef0123456789abcdef_684ee180"
-SECRETS = ["the oldest key", b"an older key \xff", "the key of now"]
+SECRETS: list[str | bytes] = ["the oldest key", b"an older key \xff", "the key of now"]
 
 RECORD = Record(
     generation=2,

@@ -248,7 +248,7 @@ REFUSED = [
     date(2024, 1, 1),
     time(12, 30),
     UserDict(a=1),
-    (n for n in ()),
+    iter(()),
 ]
 
 
