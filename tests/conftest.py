@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from hypothesis import HealthCheck, settings
 
 from flask_srvsession import ServerSession
 from flask_srvsession.backends import Backend, backend_from_url
@@ -37,6 +38,11 @@ __all__ = [
     "redis_server",
     "sqlite_server",
 ]
+
+settings.register_profile(  # on a busy computer, too
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 MakeApp = Callable[..., Flask]
 

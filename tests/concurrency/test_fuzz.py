@@ -53,7 +53,7 @@ def fuzz(*strategies: st.SearchStrategy[Any]) -> Callable[[Test], Test]:
             test(**drawn)
             TRIED["cases"] += 1
 
-        chosen = settings(max_examples=CASES, deadline=None, database=None)
+        chosen = settings(max_examples=CASES, database=None)
         return chosen(given(*strategies)(counted))
 
     return decorate

@@ -471,7 +471,6 @@ def test_sessions_are_as_promised_in(
     chosen = settings(
         max_examples=(LONG_RUNS if LONG else RUNS)[name],
         stateful_step_count=40,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
         print_blob=True,

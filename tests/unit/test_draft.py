@@ -100,7 +100,7 @@ computing = gentle | st.builds(compute, keys)
 anything = computing | st.just(clear)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(bases, st.lists(anything, max_size=12))
 def test_a_draft_behaves_like_a_dict(base: Values, operations: list[Operation]) -> None:
     draft, model = begun(base), copy.deepcopy(base)
@@ -115,7 +115,7 @@ def test_a_draft_behaves_like_a_dict(base: Values, operations: list[Operation]) 
         assert dict(draft) == model
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(bases, st.lists(anything, max_size=12))
 def test_its_changes_make_the_base_what_the_dict_is(
     base: Values, operations: list[Operation]
@@ -129,7 +129,6 @@ def test_its_changes_make_the_base_what_the_dict_is(
     assert restored(draft.changes().apply(stored(base))) == model
 
 
-@settings(deadline=None)
 @given(bases, st.lists(gentle, max_size=8))
 def test_there_are_changes_only_if_something_is_different(
     base: Values, operations: list[Operation]
@@ -143,7 +142,6 @@ def test_there_are_changes_only_if_something_is_different(
     assert bool(draft.changes()) == (stored(model) != stored(base))
 
 
-@settings(deadline=None)
 @given(bases)
 def test_an_identical_assignment_is_no_change(base: Values) -> None:
     draft = begun(base)
@@ -154,7 +152,6 @@ def test_an_identical_assignment_is_no_change(base: Values) -> None:
     assert not draft.changes()
 
 
-@settings(deadline=None)
 @given(bases)
 def test_reading_is_no_change(base: Values) -> None:
     draft = begun(base)
@@ -163,7 +160,7 @@ def test_reading_is_no_change(base: Values) -> None:
     assert not draft.changes()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(bases, st.lists(gentle, max_size=6), st.lists(gentle, max_size=6), st.booleans())
 def test_two_drafts_over_one_base_keep_both_sides_keys(
     base: Values, ours: list[Operation], theirs: list[Operation], ours_first: bool
@@ -191,7 +188,6 @@ def test_two_drafts_over_one_base_keep_both_sides_keys(
             assert SERIALIZER.loads(merged[key]) == expected[key]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5), st.integers(0, 5))
 def test_computations_over_one_base_add_up(ours: int, theirs: int) -> None:
     drafts = [begun({"n": 7}), begun({"n": 7})]
@@ -206,7 +202,6 @@ def test_computations_over_one_base_add_up(ours: int, theirs: int) -> None:
     assert restored(merged) == {"n": 7 + ours + theirs}
 
 
-@settings(deadline=None)
 @given(bases, st.lists(anything, max_size=8), st.lists(anything, max_size=8))
 def test_after_a_rebase_it_goes_on_from_what_was_stored(
     base: Values, before: list[Operation], after: list[Operation]
@@ -228,7 +223,6 @@ def test_after_a_rebase_it_goes_on_from_what_was_stored(
     assert restored(draft.changes().apply(saved)) == model
 
 
-@settings(deadline=None)
 @given(bases, bases, st.lists(anything, max_size=8))
 def test_a_rebase_shows_what_others_had_stored(
     base: Values, others: Values, operations: list[Operation]
@@ -244,7 +238,6 @@ def test_a_rebase_shows_what_others_had_stored(
     assert dict(draft) == restored(saved)
 
 
-@settings(deadline=None)
 @given(bases, bases, st.lists(anything, max_size=8))
 def test_a_move_makes_the_same_changes_to_another_base(
     base: Values, other: Values, operations: list[Operation]

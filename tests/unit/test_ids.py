@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_srvsession import ids
@@ -93,7 +93,6 @@ def test_what_is_no_id_is_not_taken_for_one(text: str) -> None:
     assert not ids.is_id(text)
 
 
-@settings(deadline=None)
 @given(credentials)
 def test_a_cookie_brings_back_its_credential(credential: Credential) -> None:
     signer = CookieSigner([NEW], PREFIX)
@@ -130,7 +129,6 @@ def test_a_cookie_that_is_cut_or_longer_is_worthless(
     assert signer.loads(cookie + "x" * 100_000) is None
 
 
-@settings(deadline=None)
 @given(st.text() | st.text("0123456789abcdef_.-", max_size=140))
 def test_text_that_was_not_signed_is_nobody(text: str) -> None:
     assert CookieSigner([NEW], PREFIX).loads(text) is None

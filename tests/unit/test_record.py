@@ -83,7 +83,7 @@ records = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(records)
 def test_any_record_comes_back(record: Record) -> None:
     assert codec().open(KEY, codec().seal(KEY, record)) == record
@@ -123,7 +123,6 @@ def test_what_we_did_not_seal_is_unreadable(data: bytes) -> None:
     assert is_unreadable(data)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_chance_seals_nothing(data: bytes) -> None:
     assert is_unreadable(data)

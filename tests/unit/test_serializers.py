@@ -333,7 +333,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(anything)
 def test_msgpack_gives_back_whatever_it_takes(value: Any) -> None:
     assert same(back(value), value)
@@ -350,7 +350,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(json_values)
 def test_json_gives_back_whatever_flask_keeps(value: Any) -> None:
     assert same(back(value, JSON), value)
