@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -78,9 +78,14 @@ class RecordCells:
     def read(self, session_id: str) -> tuple[Record | Tombstone | None, Token]:
         """Return what is stored and which version; None for what has expired, and,
         with a warning, for what we did not seal."""
-        key = self.key(session_id)
-        cell = self._backend.get(key)
-        return (None, None) if cell is None else self._opened(session_id, cell)
+        return self._opened(session_id, self._backend.get(self.key(session_id)))
+
+    def read_many(
+        self, session_ids: Collection[str]
+    ) -> dict[str, tuple[Record | Tombstone | None, Token]]:
+        """The same of several, in as few commands as the storage needs."""
+        cells = self._backend.get_many([*map(self.key, session_ids)])
+        return {i: self._opened(i, cells.get(self.key(i))) for i in session_ids}
 
     def reread(self, held: Held) -> Found:
         """Return what became of what is `held`."""
@@ -141,8 +146,10 @@ class RecordCells:
         return self._as_found(held, content if outcome is not None else None, outcome)
 
     def _opened(
-        self, session_id: str, cell: Cell
+        self, session_id: str, cell: Cell | None
     ) -> tuple[Record | Tombstone | None, Token]:
+        if cell is None:
+            return None, None
         try:
             content = self._codec.open(self.key(session_id), cell.data)
         except Unreadable as reason:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from .backends.base import Backend, Cell, Token
+from .backends.base import MOST_AT_ONCE, Backend, Cell, ReadsMany, Token
 from .errors import BackendError, ConfigurationError
 
 log = logging.getLogger("flask_srvsession")
@@ -86,6 +86,17 @@ class Guarded:
 
     def get(self, key: str) -> Cell | None:
         return self.twice("load", self.backend.get, key)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
+        """Return what is under `keys`, read one by one if the backend knows no better
+        way; where nothing is, None or no entry."""
+        if not isinstance(self.backend, ReadsMany):
+            return {key: self.get(key) for key in keys}
+        found: dict[str, Cell | None] = {}
+        for start in range(0, len(keys), MOST_AT_ONCE):
+            batch = keys[start : start + MOST_AT_ONCE]
+            found.update(self.twice("load", self.backend.get_many, batch))
+        return found
 
     def add(self, key: str, data: bytes, ttl: int) -> Token | None:
         return self.once("create", self.backend.add, key, data, ttl)

@@ -296,7 +296,7 @@ class SessionStore:
     def find(self, binding: Binding) -> list[Held]:
         """Return the live sessions of `binding`, oldest first."""
         entries = self._listing.entries(binding)
-        found = {i: self._cells.read(i) for i in dict.fromkeys(entries.values())}
+        found = self._cells.read_many(dict.fromkeys(entries.values()))
         absent = (None, None)  # what is there, but cannot be read, stays listed
         gone = [e for e, session_id in entries.items() if found[session_id] == absent]
         self._listing.remove(binding, gone)

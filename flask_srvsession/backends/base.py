@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -16,6 +16,9 @@ Epoch: TypeAlias = str
 
 EPOCH_ALONE = 24 * 60 * 60
 """Seconds for which an epoch is kept at least, also without members."""
+
+MOST_AT_ONCE = 100
+"""Keys that a backend is asked for in one call."""
 
 
 def new_epoch() -> Epoch:
@@ -150,6 +153,18 @@ class Backend(Protocol):
 
     def sweep(self) -> int:
         """Remove what has expired, where the storage does not; return how many."""
+
+
+@runtime_checkable
+class ReadsMany(Protocol):
+    """A backend that reads several cells in less time than one after the other."""
+
+    def get_many(self, keys: Sequence[str]) -> Mapping[str, Cell | None]:
+        """Return what is stored under `keys`, which are at most :data:`MOST_AT_ONCE`.
+
+        Those under which nothing is may be left out. Others may change something
+        between the reads of two.
+        """
 
 
 @runtime_checkable

@@ -96,6 +96,16 @@ class MemcachedBackend:
         data, cas = self._call("gets", key)
         return None if cas is None else Cell(data, cas)
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, Cell]:
+        by_client: dict[Any, list[str]] = {}
+        for key in keys:
+            by_client.setdefault(self._client(key), []).append(key)
+        return {
+            key: Cell(data, cas)
+            for client, its_keys in by_client.items()
+            for key, (data, cas) in _ask(client, "gets_many", its_keys).items()
+        }
+
     def add(self, key: str, data: bytes, ttl: int) -> Token | None:
         self._check(data)
         added = self._call("add", key, data, expire=_expire(ttl), noreply=False)
@@ -168,15 +178,7 @@ class MemcachedBackend:
         return clients[zlib.crc32(key.encode()) % len(clients)]
 
     def _call(self, command: str, key: str, *args: Any, **options: Any) -> Any:
-        client = self._client(key)
-        try:
-            return getattr(client, command)(key, *args, **options)
-        except _CLOSED:
-            # A server that was restarted has closed the idle connections, too.
-            pool = client.client_pool
-            for _ in range(len(pool.free)):
-                pool.destroy(pool.get())
-            raise
+        return _ask(self._client(key), command, key, *args, **options)
 
     def _cas(self, key: str, data: bytes, cas: bytes, expire: int) -> bool | None:
         """Return True for done, False for somebody else's, None for gone."""
@@ -200,6 +202,17 @@ class MemcachedBackend:
                 f"{len(data)} bytes are too many for memcached, which takes"
                 f" {self.max_bytes}"
             )
+
+
+def _ask(client: Any, command: str, *args: Any, **options: Any) -> Any:
+    try:
+        return getattr(client, command)(*args, **options)
+    except _CLOSED:
+        # A server that was restarted has closed the idle connections, too.
+        pool = client.client_pool
+        for _ in range(len(pool.free)):
+            pool.destroy(pool.get())
+        raise
 
 
 def _expire(ttl: int) -> int:

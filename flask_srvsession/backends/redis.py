@@ -48,6 +48,7 @@ class RedisBackend:
         if not isinstance(client, LazyCluster):
             _check_client(client)
         self._client = client
+        self._get_many = _Script(client, "get_many")
         self._swap = _Script(client, "swap")
         self._delete = _Script(client, "delete")
         self._evicts: bool | None = None
@@ -79,7 +80,13 @@ class RedisBackend:
                 raise
             # Something else lives under our key: it is there, but is no data of ours.
             return Cell(b"", b"")
-        return None if value is None else _cell(value)
+        return _cell(value)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
+        if is_cluster(self._client):  # where a script may only see keys of one slot
+            return self._get_many_of_cluster(keys)
+        values = self._get_many(keys=keys)
+        return dict(zip(keys, map(_cell, values), strict=True))
 
     def add(self, key: str, data: bytes, ttl: int) -> Token | None:
         token = secrets.token_bytes(_TOKEN)
@@ -93,7 +100,7 @@ class RedisBackend:
         reply = self._swap(keys=[key], args=[token, new + data, ttl * 1000])
         if reply == 1:
             return new
-        return None if reply is None else _cell(reply)
+        return _cell(reply)
 
     def delete(self, key: str, token: Token | None = None) -> bool:
         if token is None:
@@ -112,9 +119,20 @@ class RedisBackend:
         """
         with deadline(timeout(self._client)):
             return min(
-                _confirmed(primary, key, replicas)
-                for primary, key in _primaries(self._client, keys)
+                _confirmed(primary, its_keys[0], replicas)
+                for primary, its_keys in _by_primary(self._client, keys)
             )
+
+    def _get_many_of_cluster(self, keys: Sequence[str]) -> dict[str, Cell | None]:
+        """Ask each server for all its keys; `get` sees to those it does not tell of:
+        they have moved, or are of another type, or the server is down."""
+        cells = {}
+        with deadline(timeout(self._client)):
+            for primary, its_keys in _by_primary(self._client, keys):
+                for key, value in _pipelined(primary, its_keys):
+                    told = not isinstance(value, redis.RedisError)
+                    cells[key] = _cell(value) if told else self.get(key)
+        return cells
 
     def check(self) -> Iterable[Finding]:
         """Return what is wrong with server and client; asks INFO and CONFIG GET."""
@@ -180,13 +198,28 @@ class RedisIndex:
         return _texts(self._members(keys=_keys(name)[1:]))
 
 
-def _primaries(client: Any, keys: Collection[str]) -> Iterable[tuple[Any, str]]:
-    """Return a client for each server that `keys` are on, with one of its keys."""
+def _by_primary(client: Any, keys: Collection[str]) -> Iterable[tuple[Any, list[str]]]:
+    """Return a client for each server that some of `keys` are on, with its keys."""
     if not is_cluster(client):
-        return [(client, next(iter(keys)))]
-    owners = [(client.get_node_from_key(_tagged(key)), key) for key in keys]
-    each = {node.name: (client.get_redis_connection(node), key) for node, key in owners}
-    return each.values()
+        return [(client, list(keys))]
+    by_name: dict[str, tuple[Any, list[str]]] = {}
+    for key in keys:
+        node = client.get_node_from_key(_tagged(key))
+        primary = client.get_redis_connection(node)
+        by_name.setdefault(node.name, (primary, []))[1].append(key)
+    return by_name.values()
+
+
+def _pipelined(primary: Any, keys: Sequence[str]) -> Iterable[tuple[str, Any]]:
+    """Return each key with what a server says about it, which may be an error."""
+    with primary.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.get(key)
+        try:
+            values = pipeline.execute(raise_on_error=False)
+        except redis.RedisError as error:
+            values = [error] * len(keys)
+    return zip(keys, values, strict=True)
 
 
 def _confirmed(primary: Any, key: str, replicas: int) -> int:
@@ -197,8 +230,8 @@ def _confirmed(primary: Any, key: str, replicas: int) -> int:
         return cast(int, pipeline.execute()[1])
 
 
-def _cell(value: bytes) -> Cell:
-    return Cell(value[_TOKEN:], value[:_TOKEN])
+def _cell(value: bytes | None) -> Cell | None:
+    return None if value is None else Cell(value[_TOKEN:], value[:_TOKEN])
 
 
 def _keys(name: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -78,6 +78,11 @@ class SQLBackend:
 
     def get(self, key: str) -> Cell | None:
         return self._get(key, self._now())
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Cell]:
+        get_many = self._statements.get_many
+        rows = self._database.read(get_many, cells=keys, now=self._now())
+        return {row.id: Cell(row.data, row.version) for row in rows}
 
     def add(self, key: str, data: bytes, ttl: int) -> Token | None:
         now, token = self._now(), _new_token()
@@ -281,6 +286,9 @@ class _CellStatements:
             "expires": sa.bindparam("until"),
         }
         self.get = sa.select(c.data, c.version).where(here, alive)
+        self.get_many = sa.select(c.id, c.data, c.version).where(
+            c.id.in_(sa.bindparam("cells", expanding=True)), alive
+        )
         self.insert = sa.insert(cells).values(id=sa.bindparam("cell"), **new)
         self.take_over = sa.update(cells).where(here, ~alive).values(new)
         self.swap = sa.update(cells).where(here, unchanged, alive).values(new)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from ..backends.base import Backend, Cell
+from ..guard import Guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,6 +65,18 @@ def holds(backend: Backend, key: str, data: bytes, when: str) -> Cell:
     )
     assert cell.data == data, f"{when} get returned other data than were stored"
     return cell
+
+
+def read_many(backend: Backend, keys: Sequence[str]) -> dict[str, Cell]:
+    """Return what is there, read by `get_many` if the backend has it."""
+    try:
+        cells = Guarded(backend).get_many(keys)
+    except (TypeError, ValueError) as error:
+        raise AssertionError("get_many must return Cells by their keys") from error
+    found = {key: cell for key, cell in cells.items() if cell is not None}
+    odd = [type(cell).__name__ for cell in found.values() if not isinstance(cell, Cell)]
+    assert not odd, f"get_many must return Cells by their keys, not a {odd[0]}"
+    return found
 
 
 def is_token(reply: object, when: str) -> None:

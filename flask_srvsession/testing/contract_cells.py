@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ..backends.base import Backend, Cell
+from ..backends.base import MOST_AT_ONCE, Backend, Cell
 from .contract_base import (
     DAY,
     MINUTE,
@@ -22,6 +22,7 @@ from .contract_base import (
     holds,
     is_token,
     lists,
+    read_many,
 )
 
 _INDEX = ("epoch", "add", "fence", "admits", "remove", "members")
@@ -149,6 +150,33 @@ class CellContract(ContractBase):
         holds(backend, key, b"data", "after add with a ttl of 40 days")
         is_token(backend.swap(key, b"more", token, 90 * DAY), "with the token of add")
         holds(backend, key, b"more", "after swap with a ttl of 90 days")
+
+    # get_many, where a backend has it
+
+    def test_get_many_returns_what_get_returns(
+        self, backend: Backend, key: str
+    ) -> None:
+        """Whatever is there, under its own key, and nothing else."""
+        stored = {f"{key}:{name}": name.encode() for name in ("one", "two", "")}
+        for each, data in stored.items():
+            backend.add(each, data, MINUTE)
+        cells = read_many(backend, [f"{key}:absent", *stored, f"{key}:ONE"])
+        assert {each: cell.data for each, cell in cells.items()} == stored, (
+            "get_many must return what is there, under its own key, and nothing else"
+        )
+        for each, cell in cells.items():
+            token = backend.swap(each, b"new", cell.token, MINUTE)
+            is_token(token, "with the token that get_many returned")
+
+    def test_get_many_takes_many_keys(self, backend: Backend, key: str) -> None:
+        """As many as it is ever asked for, with a kilobyte under each."""
+        stored = {f"{key}:{n}": bytes([n]) * 1024 for n in range(MOST_AT_ONCE)}
+        for each, data in stored.items():
+            backend.add(each, data, MINUTE)
+        cells = read_many(backend, list(stored))
+        assert {each: cell.data for each, cell in cells.items()} == stored, (
+            f"get_many must return all of {MOST_AT_ONCE}"
+        )
 
     # swap
 
@@ -281,7 +309,7 @@ class CellContract(ContractBase):
         self, backend: Backend, key: str
     ) -> None:
         """Expired: not read, not revived, not deleted; its key is free for add."""
-        uses = ("get", "swap", "swap read", "delete", "delete it", "add")
+        uses = ("get", "get_many", "swap", "swap read", "delete", "delete it", "add")
         tokens = {
             use: backend.add(f"{key}:{use[:4]}{len(use)}", b"x", self.shortest_ttl)
             for use in uses
@@ -294,6 +322,8 @@ class CellContract(ContractBase):
         )
         self._outlive()
         assert backend.get(keys["get"]) is None, "get must not return the expired"
+        many = read_many(backend, [keys["get_many"]])
+        assert many == {}, "get_many must not return the expired"
         for use, token in (("swap", tokens["swap"]), ("swap read", cell.token)):
             assert backend.swap(keys[use], b"y", token, MINUTE) is None, (
                 "swap must return None for what has expired"

@@ -173,7 +173,11 @@ def interleave(
 
 
 class SteppedBackend:
-    """A backend whose calls wait for their turn where a job makes them."""
+    """A backend whose calls wait for their turn where a job makes them.
+
+    It has no ``get_many``: many keys are read one by one, each in a step, since a
+    storage may let others in between.
+    """
 
     def __init__(
         self,

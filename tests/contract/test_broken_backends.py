@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pytest
@@ -143,6 +143,24 @@ class Unpacked(Sound):
     def get(self, key: str) -> Any:
         cell = super().get(key)
         return cell and (cell.data, cell.token)
+
+
+class Listing(Sound):
+    def get_many(self, keys: Sequence[str]) -> Any:
+        return [self.get(key) for key in keys]
+
+
+class Shuffling(Sound):
+    """Expects rows in the order in which it asked for them."""
+
+    def get_many(self, keys: Sequence[str]) -> Any:
+        return dict(zip(keys, map(self.get, sorted(keys)), strict=True))
+
+
+class Reviving(Sound):
+    def get_many(self, keys: Sequence[str]) -> Any:
+        items = {key: self._stripe(key).items.get(key) for key in keys}
+        return {key: item.cell for key, item in items.items() if item}
 
 
 class SweepingAll(Sound):
@@ -300,6 +318,24 @@ BROKEN: list[tuple[type[Sound], Callable[..., None], list[str], str]] = [
         Contract.test_what_was_added_is_there,
         ["key"],
         "get must return a Cell, not a tuple",
+    ),
+    (
+        Listing,
+        Contract.test_get_many_returns_what_get_returns,
+        ["key"],
+        "get_many must return Cells by their keys",
+    ),
+    (
+        Shuffling,
+        Contract.test_get_many_returns_what_get_returns,
+        ["key"],
+        "get_many must return what is there, under its own key, and nothing else",
+    ),
+    (
+        Reviving,
+        Contract.test_what_has_expired_is_absent_for_every_method,
+        ["key"],
+        "get_many must not return the expired",
     ),
     (
         SweepingAll,

@@ -26,6 +26,8 @@ from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.config import Settings
 from flask_srvsession.record import RecordCodec
 
+from .apps import listed
+from .devices import found
 from .marks import ON_MEMORY
 from .probes import KEY, Browser, CountingBackend, login, set_cookies
 from .probes import signed as signed_for
@@ -626,6 +628,27 @@ class TestForeignRedisType:
             client.execute_command(*(arg.format(browser.key) for arg in command))
 
         _is_ignored_with_a_warning(browser, caplog)
+
+    @pytest.mark.parametrize("command", [("RPUSH", "a"), ("SET", "")])
+    @pytest.mark.parametrize("backend", ["redis"], indirect=True)
+    def test_hides_no_other_session_of_its_user_and_stays_listed(
+        self,
+        make_app: MakeApp,
+        redis_server: Server,
+        command: tuple[str, ...],
+    ) -> None:
+        app = make_app()
+        foreign, own = Browser(app), Browser(app)
+        foreign.does(login)
+        own.does(login)
+        with redis.Redis(redis_server.host, redis_server.port) as client:
+            client.delete(foreign.key)
+            client.execute_command(command[0], foreign.key, *command[1:])
+
+        for _ in range(2):
+            assert [info.id for info in found(app)] == [own.session_id]
+
+        assert listed(app, 42) == {foreign.session_id, own.session_id}
 
 
 class _Thing:

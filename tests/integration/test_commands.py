@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from flask_login import LoginManager
 
-from flask_srvsession import session
+from flask_srvsession import ServerSession, session
 from flask_srvsession.backends import backend_from_url
 from flask_srvsession.backends.memory import MemoryBackend
 from tests.faults.proxy import Proxy
@@ -55,16 +55,19 @@ class _AtServer:
             warm.does(do)
         return browser
 
-    def cost(self, browser: Browser, do: Callable[[], Any]) -> Any:
+    def cost(
+        self, browser: Browser, do: Callable[[], Any], sends: int | None = None
+    ) -> Any:
         """Return the commands of a request, as the server counts them.
 
-        Each went in one network send of its own.
+        Each went in one network send of its own, or all of them in so many.
         """
-        sends = self._proxy.sends
+        before = self._proxy.sends
         self._meter.taken()
         browser.does(do)
         commands = self._meter.taken()
-        assert self._proxy.sends - sends == _number_of(commands)
+        expected = _number_of(commands) if sends is None else sends
+        assert self._proxy.sends - before == expected
         return commands
 
     def close(self) -> None:
@@ -90,6 +93,8 @@ def on_memcached(own_memcached: Server, make_app: MakeApp) -> Iterator[_AtServer
     yield at_server
     at_server.close()
 
+
+sessions = ServerSession()
 
 only_once = ON_MEMORY
 """For tests that have a storage of their own: the fixture is not asked."""
@@ -151,6 +156,18 @@ def _logged_in(browser: Browser) -> Browser:
     browser.does(login)
     browser.does(_read)
     return browser
+
+
+def _with_devices(visitor: Browser, count: int) -> Browser:
+    """Let somebody log in so often; return a browser without a session."""
+    for _ in range(count):
+        _logged_in(Browser(visitor.app))
+    assert visitor.does(_find) == f"{count}"
+    return visitor
+
+
+def _find() -> int:
+    return len(sessions.find(user_id=42))
 
 
 @only_once
@@ -282,6 +299,21 @@ class TestRedis:
 
         assert costs == {"get": 31, "evalsha": 3}
 
+    @pytest.mark.parametrize("count", [1, 3, 20])
+    def test_a_list_of_devices_costs_two_however_many(
+        self, on_redis: _AtServer, count: int
+    ) -> None:
+        visitor = _with_devices(on_redis.browser(), count)
+
+        assert on_redis.cost(visitor, _find) == ["evalsha", "evalsha"]
+
+    def test_a_list_of_devices_costs_one_for_each_hundred(
+        self, on_redis: _AtServer
+    ) -> None:
+        visitor = _with_devices(on_redis.browser(), 201)
+
+        assert on_redis.cost(visitor, _find) == ["evalsha"] + ["evalsha"] * 3
+
     def test_flask_login_costs_nothing_where_nobody_asks_who_it_is(
         self, on_redis: _AtServer
     ) -> None:
@@ -391,6 +423,17 @@ class TestMemcached:
             costs.update(on_memcached.cost(browser, _read))
 
         assert costs == {"get": 31, "cas": 3}
+
+    @pytest.mark.parametrize("count", [1, 3, 20])
+    def test_a_list_of_devices_costs_three_sends_however_many(
+        self, on_memcached: _AtServer, count: int
+    ) -> None:
+        """The list, all records at once, the epoch; the server counts each key."""
+        visitor = _with_devices(on_memcached.browser(), count)
+
+        cost = on_memcached.cost(visitor, _find, sends=3)
+
+        assert cost == {"get": 1 + count + 1}
 
 
 @only_once

@@ -344,6 +344,7 @@ def goes_by_key(step: str) -> bool:
     return (
         "=?" in step  # SQLite
         or "Index" in step  # PostgreSQL
+        or "Bitmap Heap Scan" in step  # of what an index scan below has found
         or step in ("const", "ref", "range")  # MariaDB
         or "const tables" in step
     )
@@ -399,6 +400,16 @@ class TestCost:
             "change": ["SELECT", "UPDATE"],
             "log out": ["SELECT", "DELETE"],
         }
+
+    def test_of_a_list_of_devices_is_two_statements(
+        self, app: Flask, backend: SQLBackend
+    ) -> None:
+        signed_in(app, 42, 5)
+        statements = Statements(backend)
+
+        assert len(found(app)) == 5
+
+        assert statements.taken() == ["SELECT", "SELECT"]
 
     def test_of_no_request_grows_with_the_tables(
         self, filled: Flask, backend: SQLBackend

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from flask_srvsession.backends.base import MOST_AT_ONCE
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.errors import BackendError
 from flask_srvsession.guard import QUICK, Guarded, changing
@@ -24,6 +26,7 @@ class Flaky(MemoryBackend):
         super().__init__()
         self.failures, self.seconds, self.now = failures, seconds, 0.0
         self.calls: list[str] = []
+        self.sizes: list[int] = []
 
     def fail(self, call: str) -> None:
         self.calls.append(call)
@@ -35,6 +38,11 @@ class Flaky(MemoryBackend):
     def get(self, key: str) -> Any:
         self.fail("get")
         return super().get(key)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Any]:
+        self.fail("get_many")
+        self.sizes.append(len(keys))
+        return {key: cell for key in keys if (cell := MemoryBackend.get(self, key))}
 
     def add(self, key: str, data: bytes, ttl: int) -> Any:
         self.fail("add")
@@ -51,18 +59,27 @@ class Flaky(MemoryBackend):
 
 CALLS: dict[str, tuple[Any, ...]] = {
     "get": ("key",),
+    "get_many": (["key"],),
     "add": ("key", b"data", 60),
     "swap": ("key", b"data", 1, 60),
     "delete": ("key",),
 }
-OPERATIONS = {"get": "load", "add": "create", "swap": "save", "delete": "destroy"}
+OPERATIONS = {
+    "get": "load",
+    "get_many": "load",
+    "add": "create",
+    "swap": "save",
+    "delete": "destroy",
+}
+READING = ("get", "get_many")
+REPEATED = (*READING, "delete")
 
 
 def guarded(backend: Flaky) -> Guarded:
     return Guarded(backend, timer=lambda: backend.now)
 
 
-@pytest.mark.parametrize("method", ["get", "delete"])
+@pytest.mark.parametrize("method", REPEATED)
 def test_what_may_happen_twice_is_tried_again(method: str) -> None:
     backend = Flaky(failures=1)
 
@@ -71,7 +88,7 @@ def test_what_may_happen_twice_is_tried_again(method: str) -> None:
     assert backend.calls == [method, method]
 
 
-@pytest.mark.parametrize("method", ["get", "delete"])
+@pytest.mark.parametrize("method", REPEATED)
 def test_but_only_once_more(method: str) -> None:
     backend = Flaky(failures=9)
 
@@ -104,7 +121,7 @@ def test_who_has_waited_for_a_timeout_does_not_wait_again(
         getattr(guarded(backend), method)(*CALLS[method])
 
     assert failed.value.quick is quick
-    repeated = quick and method in ("get", "delete")
+    repeated = quick and method in REPEATED
     assert backend.calls == [method] * (2 if repeated else 1)
 
 
@@ -114,7 +131,7 @@ def test_a_failure_says_what_failed_and_why(method: str) -> None:
         getattr(guarded(Flaky(failures=9)), method)(*CALLS[method])
 
     assert failed.value.operation == OPERATIONS[method]
-    assert failed.value.ambiguous is (method != "get")
+    assert failed.value.ambiguous is (method not in READING)
     assert isinstance(failed.value.__cause__, Unreachable)
 
 
@@ -126,8 +143,23 @@ def test_whatever_fails_in_the_middle_of_a_change_it_may_have_been_done(
         getattr(guarded(Flaky(failures=9)), method)(*CALLS[method])
 
     assert failed.value.ambiguous
-    assert failed.value.operation == ("save" if method == "get" else OPERATIONS[method])
+    changed = "save" if method in READING else OPERATIONS[method]
+    assert failed.value.operation == changed
     assert isinstance(failed.value.__cause__, Unreachable)
+
+
+def test_many_keys_are_asked_for_in_batches() -> None:
+    backend = Flaky(failures=0)
+    keys = [f"{number}" for number in range(2 * MOST_AT_ONCE + 1)]
+    for key in keys:
+        backend.add(key, key.encode(), 60)
+
+    cells = guarded(backend).get_many(keys)
+
+    assert {key: cell and cell.data for key, cell in cells.items()} == {
+        key: key.encode() for key in keys
+    }
+    assert backend.sizes == [MOST_AT_ONCE, MOST_AT_ONCE, 1]
 
 
 def test_a_failure_is_logged_without_what_the_client_says(

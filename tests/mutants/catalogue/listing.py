@@ -209,6 +209,23 @@ MUTANTS = (
         "test_does_not_unlist_what_it_cannot_read",
     ),
     Mutant(
+        name="find-reads-one-by-one",
+        file="guard.py",
+        old="if not isinstance(self.backend, ReadsMany):",
+        new="if True:",
+        breaks="a user's sessions are found in as many round trips, however many",
+        found_by="integration/test_commands.py::TestRedis::"
+        "test_a_list_of_devices_costs_two_however_many",
+    ),
+    Mutant(
+        name="find-reads-all-at-once",
+        file="guard.py",
+        old="batch = keys[start : start + MOST_AT_ONCE]",
+        new="batch = keys[start:]",
+        breaks="no reply holds more than a hundred sessions",
+        found_by="unit/test_guard.py::test_many_keys_are_asked_for_in_batches",
+    ),
+    Mutant(
         name="find-in-the-order-of-ids",
         file="store.py",
         old="key=lambda held: (ids.born(held.id), held.id)",

@@ -261,13 +261,13 @@ MUTANTS = (
     Mutant(
         name="memcached-moves-silently",
         file="backends/memcached.py",
-        old="            raise\n\n    def _cas(",
-        new="            if len(self._clients) < 2:\n"
-        "                raise\n"
+        old="        return _ask(self._client(key), command, key, *args, **options)\n",
+        new="        client = self._client(key)\n"
+        "        try:\n"
+        "            return _ask(client, command, key, *args, **options)\n"
+        "        except _CLOSED:\n"
         "            other = self._clients[self._clients.index(client) - 1]\n"
-        "            return getattr(other, command)(key, *args, **options)\n"
-        "\n"
-        "    def _cas(",
+        "            return _ask(other, command, key, *args, **options)\n",
         breaks="a memcached that is down is an error, not a reason to look elsewhere",
         found_by="topologies/test_memcached.py::"
         "test_what_a_server_had_is_not_looked_for_nor_put_elsewhere",

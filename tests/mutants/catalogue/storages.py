@@ -265,6 +265,15 @@ MUTANTS = (
         "test_what_is_too_long_for_memcached_is_not_sent",
     ),
     Mutant(
+        name="sql-reads-many-expired-ones",
+        file="backends/sql.py",
+        old='c.id.in_(sa.bindparam("cells", expanding=True)), alive\n',
+        new='c.id.in_(sa.bindparam("cells", expanding=True))\n',
+        breaks="what has expired is absent, where many are read as well",
+        found_by="contract/test_sql.py::TestSQLite::"
+        "test_what_has_expired_is_absent_for_every_method",
+    ),
+    Mutant(
         name="memcached-shares-connections-with-its-children",
         file="backends/memcached.py",
         old="# Two processes on one socket would read each other's replies.\n"
@@ -413,6 +422,15 @@ MUTANTS = (
         breaks="what somebody else keeps under our key is no session, and no outage",
         found_by="integration/test_bad_input.py::TestForeignRedisType::"
         "test_under_the_key_of_a_session_is_no_session",
+    ),
+    Mutant(
+        name="redis-another-type-is-nothing",
+        file="backends/get_many.lua",
+        old="value = ''",
+        new="value = false",
+        breaks="what somebody else keeps under our key does not unlist a session",
+        found_by="integration/test_bad_input.py::TestForeignRedisType::"
+        "test_hides_no_other_session_of_its_user_and_stays_listed",
     ),
     Mutant(
         name="redis-fence-shortens-the-life-of-the-epoch",
