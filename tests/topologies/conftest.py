@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
+from flask_srvsession.backends.base import Cell
 from flask_srvsession.backends.redis import RedisBackend
 
 if TYPE_CHECKING:
@@ -26,3 +28,10 @@ def backend(servers: Cluster | Watched) -> Iterator[RedisBackend]:
     backend = RedisBackend.from_url(servers.url)
     yield backend
     backend.close()
+
+
+@pytest.fixture
+def stored(backend: RedisBackend) -> dict[str, Cell]:
+    """Cells by their keys: so many that each server of a cluster has some."""
+    keys = [uuid.uuid4().hex for _ in range(50)]
+    return {key: Cell(b"data", backend.add(key, b"data", 60)) for key in keys}

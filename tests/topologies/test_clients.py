@@ -23,6 +23,7 @@ from flask_srvsession.backends import redis as module
 from flask_srvsession.backends.base import Cell
 from flask_srvsession.backends.redis import RedisBackend
 from flask_srvsession.backends.redis_clients import SafeSentinel
+from flask_srvsession.backends.redis_deadline import _Punctual
 from tests.integration.probes import hanging
 from tests.redis_topologies import (
     SERVICE,
@@ -215,6 +216,42 @@ def test_each_call_touches_one_slot(
     assert len(slots) >= 10
     assert all(len(touched) == 1 for touched in slots)
     assert slots[-1] == slots[-2]
+
+
+def test_many_keys_are_asked_for_in_one_trip_to_each_server(
+    servers: Cluster | Watched,
+    backend: RedisBackend,
+    stored: dict[str, Cell],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def noting(self: Any, *args: Any, **options: Any) -> None:
+        asked.append(self.port)
+        send(self, *args, **options)
+
+    keys = ["absent", *stored]
+    backend.get_many(keys)  # the connections are open, the script is known
+    send = _Punctual.send_packed_command
+    monkeypatch.setattr(_Punctual, "send_packed_command", noting)
+
+    cells = backend.get_many(keys)
+
+    assert cells == {"absent": None, **stored}
+    assert sorted(asked) == sorted(server.port for server in servers.primaries())
+
+
+def test_what_is_of_another_type_is_there_and_hides_nothing(
+    servers: Cluster | Watched, backend: RedisBackend, stored: dict[str, Cell]
+) -> None:
+    key = next(iter(stored))
+    backend.delete(key)
+    backend._client.rpush(key, "a")
+
+    cells = backend.get_many([*stored])
+
+    backend.delete(key)
+    assert cells == {**stored, key: Cell(b"", b"")}
 
 
 @ON_CLUSTER

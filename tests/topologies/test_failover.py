@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,6 +83,33 @@ def test_a_primary_that_hangs_is_replaced_and_no_request_waits_for_that(
         goes_on_after_an_outage(users[0])
 
     assert_nothing_is_wrong(users)
+
+
+@pytest.mark.parametrize("how", ["is killed", "hangs"])
+def test_who_only_lists_sessions_meets_503s_and_then_finds_them_all(
+    servers: Cluster | Watched, app: Flask, impatient: RedisBackend, how: str
+) -> None:
+    users = [User.logged_in(app, "somebody") for _ in range(8)]
+    known = {user.id for user in users}
+    keys = [users[0].index_name, *(user.session_key for user in users)]
+    eventually(lambda: impatient.confirmed(keys, 1) == 1)
+    of_list, *of_sessions = (primary_of(servers, key) for key in keys)
+    victim = next((s for s in of_sessions if s is not of_list), of_list)
+    lister, lists = User(Browser(app), "nobody"), list[set[str]]()
+
+    def lists_all() -> bool:
+        return lister.timed(find).status_code == 200
+
+    def find() -> None:
+        lists.append({info.id for info in sessions.find(user_id="somebody")})
+
+    with hanging(victim) if how == "hangs" else nullcontext(victim.stop()):
+        eventually(lambda: not lists_all())
+        eventually(lists_all)
+
+    assert set(lister.statuses) == {200, 503}
+    assert lister.slowest < PUNCTUAL
+    assert all(found == known for found in lists)
 
 
 def test_where_everything_hangs_nobody_waits_for_more_than_one_timeout(

@@ -12,7 +12,7 @@ import pytest
 from flask_srvsession import ServerSession, session
 from flask_srvsession.backends import backend_from_url
 from flask_srvsession.backends.memcached import MemcachedBackend
-from tests.integration.apps import Browser, deletes_cookie, index_name
+from tests.integration.apps import Browser, deletes_cookie, index_name, listed
 from tests.integration.probes import MemcachedStats, hanging, within
 from tests.servers import running_memcached
 
@@ -157,6 +157,19 @@ def test_a_logout_of_all_devices_without_their_list_is_a_503_and_ends_nobody(
 
     assert response.status_code == 503
     assert seen.status_code == 503  # nobody knows whether it was revoked
+
+
+def test_a_list_of_devices_one_of_whose_servers_is_down_is_a_503(
+    app: Flask, servers: list[Server]
+) -> None:
+    user, device = logged_in_apart_from_the_list(app)
+    server = next(s for s in servers if s.port == port_of(app, session_key(device)))
+    server.stop()
+
+    response = Browser(app).do(lambda: f"{len(sessions.find(user_id=user))}")
+
+    assert response.status_code == 503
+    assert listed(app, user) == {device.id}
 
 
 def test_a_list_that_was_lost_ends_its_sessions(

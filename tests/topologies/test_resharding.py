@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from flask_srvsession.backends.base import Cell
+    from flask_srvsession.backends.redis import RedisBackend
     from tests.conftest import MakeApp
     from tests.servers import Server
 
@@ -74,6 +76,29 @@ def test_a_slot_that_moves_under_load_loses_nothing(
         assert set(user.statuses) <= {200, 503}
         assert user.lost == []
         assert user.counted <= user.stored() <= user.counted + user.perhaps
+
+
+@pytest.mark.parametrize("newcomer", [False, True], ids=["to a known", "to a new one"])
+def test_of_many_keys_one_that_moves_is_read_where_it_is(
+    servers: Cluster,
+    backend: RedisBackend,
+    stored: dict[str, Cell],
+    tmp_path: Path,
+    newcomer: bool,
+) -> None:
+    key = next(iter(stored))
+    slot, source = slot_of(key), servers.owner(key)
+
+    with targets(servers, tmp_path, newcomer) as target:
+        way = slot, source, target or another(servers, source)
+        servers.begin_to_move(*way)
+        servers.move_keys(*way)
+        between = backend.get_many([*stored])
+        servers.end_move(*way)
+        afterwards = backend.get_many([*stored])
+
+    assert between == stored
+    assert afterwards == stored
 
 
 @pytest.mark.parametrize("newcomer", [False, True], ids=["to a known", "to a new one"])

@@ -259,6 +259,15 @@ MUTANTS = (
         found_by="unit/test_backend_urls.py::test_a_client_that_decodes_is_refused",
     ),
     Mutant(
+        name="cluster-list-notices-no-failover",
+        file="backends/redis.py",
+        old="            values = [error] * len(keys)\n",
+        new="            raise\n",
+        breaks="a list of sessions is found once another server has taken over",
+        found_by="topologies/test_failover.py::"
+        "test_who_only_lists_sessions_meets_503s_and_then_finds_them_all",
+    ),
+    Mutant(
         name="memcached-moves-silently",
         file="backends/memcached.py",
         old="        return _ask(self._client(key), command, key, *args, **options)\n",

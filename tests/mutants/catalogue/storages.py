@@ -433,6 +433,15 @@ MUTANTS = (
         "test_hides_no_other_session_of_its_user_and_stays_listed",
     ),
     Mutant(
+        name="cluster-asks-for-each-key",
+        file="backends/redis.py",
+        old="told = not isinstance(value, redis.RedisError)",
+        new="told = False",
+        breaks="many keys are asked for in one trip to each server",
+        found_by="topologies/test_clients.py::"
+        "test_many_keys_are_asked_for_in_one_trip_to_each_server",
+    ),
+    Mutant(
         name="redis-fence-shortens-the-life-of-the-epoch",
         file="backends/index_fence.lua",
         old="redis.call('PTTL', KEYS[1]), redis.call('PTTL', KEYS[2]))",
