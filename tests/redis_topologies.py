@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,6 +65,20 @@ class Servers:
 
     def at(self, port: int) -> Server:
         return next(server for server in self.members if server.port == port)
+
+    @contextmanager
+    def evicting(self, *servers: Server) -> Iterator[None]:
+        """Let those throw out keys when they are full."""
+        self._configure(servers, "100mb", "allkeys-lru")
+        try:
+            yield
+        finally:
+            self._configure(servers, "0", "noeviction")
+
+    def _configure(self, servers: Iterable[Server], memory: str, policy: str) -> None:
+        for client in map(self.ask, servers):
+            client.config_set("maxmemory", memory)
+            client.config_set("maxmemory-policy", policy)
 
     def close(self) -> None:
         for client in self._clients.values():

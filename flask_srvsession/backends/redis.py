@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import re
 import secrets
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +29,9 @@ from .redis_clients import (
 from .redis_deadline import deadline, left
 
 log = logging.getLogger("flask_srvsession")
+
+ASK_AGAIN = 10.0
+"""Seconds after which a primary that did not answer is asked again if it evicts."""
 
 _TOKEN = 8
 _TAG = re.compile(r"[^{]*\{[^}]+\}")
@@ -51,7 +56,7 @@ class RedisBackend:
         self._get_many = _Script(client, "get_many")
         self._swap = _Script(client, "swap")
         self._delete = _Script(client, "delete")
-        self._evicts: bool | None = None
+        self._evicts, self._ask_again = True, 0.0
         self.index = RedisIndex(client)
 
     @classmethod
@@ -66,10 +71,12 @@ class RedisBackend:
     def evicts(self) -> bool:
         """Whether the server may throw out keys that have not expired.
 
-        True as well where the server does not want to tell.
+        True as well where the server does not want to tell. Of a cluster, the
+        primaries that answer decide, until the others do, too.
         """
-        if self._evicts is None:
-            self._evicts = redis_health.any_evicts(self._client)
+        if time.monotonic() >= self._ask_again:
+            self._evicts, final = redis_health.any_evicts(self._client)
+            self._ask_again = math.inf if final else time.monotonic() + ASK_AGAIN
         return self._evicts
 
     def get(self, key: str) -> Cell | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -122,7 +123,21 @@ class PunctualCluster(RedisCluster):
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         with deadline(self.get_connection_kwargs()["socket_timeout"]):
+            if args == ("COMMAND",):
+                return self._answer_of_any(*args, **options)
             return super().execute_command(*args, **options)
+
+    def _answer_of_any(self, *args: Any, **options: Any) -> Any:
+        """Ask the next primary if one does not answer.
+
+        redis-py asks for COMMAND while it is made, and only the primary of the first
+        slot: while that is down, no new process could use the others.
+        """
+        *others, last = self.get_primaries()
+        for node in others:
+            with suppress(redis.ConnectionError, redis.TimeoutError):
+                return super().execute_command(*args, target_nodes=node, **options)
+        return super().execute_command(*args, target_nodes=last, **options)
 
     def get_node(
         self,

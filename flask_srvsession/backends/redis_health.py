@@ -14,8 +14,10 @@ from .redis_clients import (
     TOO_OLD_FOR_CLUSTER,
     is_cluster,
     primaries,
+    timeout,
     too_old_for_cluster,
 )
+from .redis_deadline import deadline
 
 _COUNTERS = ("used_memory", "maxmemory", "expired_keys", "evicted_keys")
 
@@ -50,12 +52,22 @@ def stats(client: Any) -> dict[str, int]:
     return total
 
 
-def any_evicts(client: Any) -> bool:
-    """Return whether a primary may throw out what is alive.
+def any_evicts(client: Any) -> tuple[bool, bool]:
+    """Return whether a primary may throw out what is alive, and whether all answered.
 
-    True as well where one does not say.
+    True as well where one does not say. Raises what a primary did if none answers.
     """
-    return any(_may_evict(_info(node, "memory")) for node in primaries(client))
+    answers, failure = list[bool](), None
+    with deadline(timeout(client)):
+        nodes = primaries(client)
+        for node in nodes:
+            try:
+                answers.append(_may_evict(_info(node, "memory")))
+            except redis.RedisError as error:
+                failure = error
+    if failure and not answers:
+        raise failure
+    return any(answers), len(answers) == len(nodes)
 
 
 def of_client(client: Any) -> Iterator[Finding]:

@@ -8,7 +8,6 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,19 +47,6 @@ OLDEST = (6, 2)
 """The oldest Redis that the scripts are for; Valkey has begun with 7.2."""
 
 
-@contextmanager
-def evicting(servers: Cluster | Watched, server: Server) -> Iterator[None]:
-    """Let that one throw out keys when it is full."""
-    client = servers.ask(server)
-    client.config_set("maxmemory", "100mb")
-    client.config_set("maxmemory-policy", "allkeys-lru")
-    try:
-        yield
-    finally:
-        client.config_set("maxmemory", "0")
-        client.config_set("maxmemory-policy", "noeviction")
-
-
 def sessions_command(app: Flask, *args: str) -> Any:
     result = app.test_cli_runner().invoke(args=["sessions", *args, "--json"])
     return json.loads(result.stdout)
@@ -69,7 +55,7 @@ def sessions_command(app: Flask, *args: str) -> Any:
 def test_one_primary_that_may_evict_is_enough_for_fenced_load(
     servers: Cluster | Watched,
 ) -> None:
-    with evicting(servers, servers.primaries()[-1]):
+    with servers.evicting(servers.primaries()[-1]):
         careful = RedisBackend.from_url(servers.url)
         assert careful.evicts
     careless = RedisBackend.from_url(servers.url)
@@ -84,7 +70,7 @@ def test_check_says_which_primary_is_to_be_mended(
 ) -> None:
     one = servers.primaries()[-1]
 
-    with evicting(servers, one):
+    with servers.evicting(one):
         found = {finding.key: finding.problem for finding in backend.check()}
 
     assert f"{one.host}:{one.port}: " in found["redis: maxmemory-policy"]

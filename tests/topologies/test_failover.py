@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from flask_srvsession import ServerSession, session
+from flask_srvsession.backends import redis as redis_module
 from flask_srvsession.backends.redis import RedisBackend
 from tests.integration.apps import Browser, together
 from tests.integration.probes import hanging
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 sessions = ServerSession()
 
 TIMEOUT = 0.5
+FIRST_SLOT = "3560"
+"""A key in slot 0, whose primary is the one that redis-py prefers to ask."""
 PUNCTUAL = TIMEOUT + 2
 """Seconds that a request takes at most, on a computer that is busy."""
 
@@ -132,6 +135,48 @@ def test_where_everything_hangs_nobody_waits_for_more_than_one_timeout(
     for user in (*users, *strangers):
         eventually(user.is_served)
         assert user.lost == []
+    fresh.close()
+
+
+@pytest.mark.parametrize("servers", ["cluster"], indirect=True)
+def test_a_new_process_serves_what_is_on_the_primaries_that_answer(
+    servers: Cluster, users: list[User], app: Flask, make_app: MakeApp
+) -> None:
+    """Though it still has to find out who they are, and whether they may evict."""
+    fresh = RedisBackend.from_url(f"{servers.url}?socket_timeout={TIMEOUT}")
+    new_app = make_app(
+        fresh,
+        TESTING=False,
+        SRVSESSION_KEY_PREFIX=app.config["SRVSESSION_KEY_PREFIX"],
+    )
+    victim = servers.owner(FIRST_SLOT)
+    known = next(u for u in users if servers.owner(u.session_key) is not victim)
+    newcomer = User(Browser(new_app, known.browser.cookie), known.name)
+
+    with hanging(victim):
+        newcomer.count()
+
+    assert newcomer.last_status == 200
+    assert newcomer.lost == []
+    assert newcomer.slowest < PUNCTUAL
+    fresh.close()
+
+
+@pytest.mark.parametrize("servers", ["cluster"], indirect=True)
+def test_a_primary_that_did_not_answer_is_asked_again_whether_it_may_evict(
+    servers: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_module, "ASK_AGAIN", 0)
+    fresh = RedisBackend.from_url(f"{servers.url}?socket_timeout={TIMEOUT}")
+    silent = servers.primaries()[-1]
+
+    with servers.evicting(silent, servers.replica_of(silent)):
+        with hanging(silent):
+            evicts_without_it = fresh.evicts
+        eventually(lambda: fresh.evicts)
+
+    assert evicts_without_it is False
+    assert fresh.evicts, "once all have answered, nobody is asked again"
     fresh.close()
 
 

@@ -399,6 +399,33 @@ MUTANTS = (
         "test_a_replica_that_a_sentinel_takes_for_the_primary_is_not_asked",
     ),
     Mutant(
+        name="a-new-process-asks-the-first-primary-only",
+        file="backends/redis_clients.py",
+        old='if args == ("COMMAND",):',
+        new="if False:",
+        breaks="an outage of one primary is none of a new process",
+        found_by="topologies/test_failover.py::"
+        "test_a_new_process_serves_what_is_on_the_primaries_that_answer",
+    ),
+    Mutant(
+        name="all-primaries-must-say-whether-they-evict",
+        file="backends/redis_health.py",
+        old="if failure and not answers:",
+        new="if failure:",
+        breaks="an outage of one primary is none of a new process",
+        found_by="topologies/test_failover.py::"
+        "test_a_new_process_serves_what_is_on_the_primaries_that_answer",
+    ),
+    Mutant(
+        name="a-primary-that-did-not-say-whether-it-evicts-is-not-asked-again",
+        file="backends/redis.py",
+        old="math.inf if final else time.monotonic() + ASK_AGAIN",
+        new="math.inf",
+        breaks="one primary that may evict is enough for fenced load",
+        found_by="topologies/test_failover.py::"
+        "test_a_primary_that_did_not_answer_is_asked_again_whether_it_may_evict",
+    ),
+    Mutant(
         name="redis-is-not-given-its-scripts-again",
         file="backends/redis.py",
         old="return self._client.eval(self._text, *given)",
