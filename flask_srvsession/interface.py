@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from flask import Flask, Request, Response
+from flask import Flask, Request, Response, request
 from flask.sessions import SessionInterface, SessionMixin
 from werkzeug.exceptions import HTTPException
 
@@ -174,11 +174,23 @@ def _turn_into(app: Flask, response: Response, error: HTTPException) -> None:
     """Make of `response` what the app's error handlers make of `error`."""
     try:
         answer = app.make_response(app.handle_user_exception(error))
+        answer = _finished(app, answer)
     except Exception as failure:
         if failure is not error:
             app.log_exception(sys.exc_info())
         answer = app.make_response(error.get_response())
     _replace(response, answer)
+
+
+def _finished(app: Flask, answer: Response) -> Response:
+    """Let the app do what it does for all responses: CORS headers are set there.
+
+    What the view asked for with ``after_this_request`` was for the one that failed.
+    """
+    for name in (*request.blueprints, None):
+        for function in reversed(app.after_request_funcs.get(name, ())):
+            answer = app.ensure_sync(function)(answer)
+    return answer
 
 
 def _replace(response: Response, answer: Response) -> None:

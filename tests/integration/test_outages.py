@@ -222,6 +222,22 @@ def _session_in_after_request(app: Flask) -> None:
         return response
 
 
+def _headers_for_all(app: Flask) -> None:
+    @app.after_request
+    def add(response: Response) -> Response:
+        response.headers["Access-Control-Allow-Origin"] = "https://shop.example"
+        response.headers.setdefault("Cache-Control", "private")
+        return response
+
+
+def _after_request_that_fails_for_errors(app: Flask) -> None:
+    @app.after_request
+    def fail(response: Response) -> Response:
+        if response.status_code >= 400:
+            raise LookupError("a mistake in the app")
+        return response
+
+
 def _session_in_teardown(app: Flask) -> None:
     @app.teardown_request
     def note(_: BaseException | None) -> None:
@@ -512,6 +528,39 @@ class TestWriteAtTheEnd:
         for name in ("Location", "ETag", "Cache-Control"):
             assert name not in response.headers
         assert response.mimetype == "text/html"
+
+    def test_has_the_headers_that_all_responses_have(
+        self, make_browser: MakeBrowser, server: Server
+    ) -> None:
+        """A script of another origin could not even read that it is a 503."""
+        browser = make_browser(_headers_for_all, _page_503)
+
+        def view() -> Response:
+            _write()
+            response = make_response("a receipt")
+            response.headers["X-Receipt"] = "1"
+            return response
+
+        with outage_after_the_view(killed, server) as work:
+            response = browser.visit(lambda: work(view))
+
+        assert response.status_code == 503
+        origins = response.headers.getlist("Access-Control-Allow-Origin")
+        assert origins == ["https://shop.example"]
+        assert response.headers["Cache-Control"] == "private"
+        assert "X-Receipt" not in response.headers
+        assert varies_by_cookie(response)
+
+    def test_is_a_503_also_where_what_is_done_for_all_responses_fails(
+        self, make_browser: MakeBrowser, server: Server
+    ) -> None:
+        browser = make_browser(_after_request_that_fails_for_errors)
+
+        with outage_after_the_view(killed, server) as work:
+            response = browser.visit(lambda: work(_write))
+
+        assert response.status_code == 503
+        assert set_cookies(response) == []
 
     @pytest.mark.parametrize("kind", ["generator", "file", "static", "passthrough"])
     def test_turns_streamed_responses_too(

@@ -188,6 +188,15 @@ MUTANTS = (
         "test_leaves_nothing_of_the_failed_response",
     ),
     Mutant(
+        name="a-late-503-lacks-the-headers-of-all-responses",
+        file="interface.py",
+        old="answer = _finished(app, answer)",
+        new="pass",
+        breaks="a 503 has what the app gives to all responses",
+        found_by="integration/test_outages.py::TestWriteAtTheEnd::"
+        "test_has_the_headers_that_all_responses_have",
+    ),
+    Mutant(
         name="a-failed-stream-is-left-open",
         file="interface.py",
         old='if callable(close := getattr(response.response, "close", None)):',
