@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, cast
 
+import flask
 from flask import Flask, Request, Response, request
 from flask.sessions import SessionInterface, SessionMixin
 from werkzeug.exceptions import HTTPException
@@ -107,7 +108,8 @@ class ServerSessionInterface(SessionInterface):
         """Write what there is to write, and set or delete the cookie accordingly.
 
         Where that fails, the response turns into the error's, in place: Flask would
-        make a bare 500 of it. May be called again, for another response.
+        make a bare 500 of it. May be called again, for another response. Raises what
+        fails where nobody would see the response: in a test's ``session_transaction``.
         """
         if not isinstance(session, ServerSideSession):
             return
@@ -115,6 +117,8 @@ class ServerSessionInterface(SessionInterface):
             try:
                 session.commit()
             except (BackendError, SessionRefused) as error:
+                if not _is_of_request(session):
+                    raise
                 _turn_into(app, response, error)
             _vary_by_cookie(response)
             self._send_cookie(app, session, response)
@@ -155,6 +159,10 @@ class ServerSessionInterface(SessionInterface):
         now = datetime.fromtimestamp(self._runtime.clock(), timezone.utc)
         expires = now + app.permanent_session_lifetime
         return min(expires, session.ends_at or expires)
+
+
+def _is_of_request(session: ServerSideSession) -> bool:
+    return cast(Any, flask.session)._get_current_object() is session
 
 
 def _is_public(response: Response) -> bool:

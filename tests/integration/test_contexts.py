@@ -20,10 +20,11 @@ from flask import (
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
-from flask_srvsession import ServerSession, session
-from flask_srvsession.backends import Backend
+from flask_srvsession import BackendError, ServerSession, TooManySessions, session
+from flask_srvsession.backends import Backend, backend_from_url
 from flask_srvsession.backends.memory import MemoryBackend
 
+from ..servers import free_port
 from .apps import (
     PATIENCE,
     Browser,
@@ -583,6 +584,30 @@ def test_session_transaction_can_log_out(make_app: MakeApp) -> None:
 
     assert not browser.has_cookie
     assert stored(app, session_id) is None
+
+
+def test_session_transaction_raises_an_outage(make_app: MakeApp) -> None:
+    nobody_listens = backend_from_url(f"redis://127.0.0.1:{free_port()}")
+    browser = Browser(make_app(nobody_listens))
+
+    with pytest.raises(BackendError), browser.client.session_transaction() as prepared:
+        prepared["cart"] = ["apple"]
+
+    assert not browser.has_cookie
+
+
+def test_session_transaction_raises_what_refuses_a_login(make_app: MakeApp) -> None:
+    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject")
+    Browser(app).set(user_id=42)
+    browser = Browser(app)
+
+    with (
+        pytest.raises(TooManySessions),
+        browser.client.session_transaction() as prepared,
+    ):
+        prepared["user_id"] = 42
+
+    assert not browser.has_cookie
 
 
 def test_session_transaction_that_only_looks_stores_nothing(make_app: MakeApp) -> None:

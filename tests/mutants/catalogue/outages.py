@@ -197,6 +197,15 @@ MUTANTS = (
         "test_has_the_headers_that_all_responses_have",
     ),
     Mutant(
+        name="a-test-does-not-see-that-its-session-was-not-saved",
+        file="interface.py",
+        old="if not _is_of_request(session):",
+        new="if False:",
+        breaks="an outage is never silent",
+        found_by="integration/test_contexts.py::"
+        "test_session_transaction_raises_an_outage",
+    ),
+    Mutant(
         name="a-failed-stream-is-left-open",
         file="interface.py",
         old='if callable(close := getattr(response.response, "close", None)):',
