@@ -7,6 +7,7 @@ used.
 from __future__ import annotations
 
 import copy
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -156,33 +157,37 @@ class PunctualCluster(RedisCluster):
 
 
 class LazyCluster:
-    """A cluster's client that is made at its first use: redis-py's asks the cluster."""
+    """A cluster's client that is made at its first use: redis-py's asks the cluster.
+
+    Each process makes its own: in one that was forked, a lock may be held for ever.
+    """
 
     def __init__(self, make: Callable[[], RedisCluster], timeout: float) -> None:
         self._make = make
         self._timeout = timeout
-        self._made: RedisCluster | None = None
-        self._making = threading.Lock()
+        self._made: dict[int, RedisCluster] = {}
+        self._making: dict[int, threading.Lock] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client(), name)
 
     def close(self) -> None:
         """Close the connections; what comes later makes another client."""
-        made, self._made = self._made, None
-        if made:
+        if made := self._made.pop(os.getpid(), None):
             made.close()
 
     def _client(self) -> RedisCluster:
-        if made := self._made:
+        process = os.getpid()
+        if made := self._made.get(process):
             return made
+        making = self._making.setdefault(process, threading.Lock())
         with deadline(self._timeout):
-            if not self._making.acquire(timeout=left()):
+            if not making.acquire(timeout=left()):
                 raise redis.TimeoutError("The cluster does not answer in time")
             try:
-                made = self._made = self._made or self._make()
+                made = self._made[process] = self._made.get(process) or self._make()
             finally:
-                self._making.release()
+                making.release()
         return made
 
 

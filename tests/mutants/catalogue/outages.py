@@ -426,6 +426,15 @@ MUTANTS = (
         "test_a_new_process_serves_what_is_on_the_primaries_that_answer",
     ),
     Mutant(
+        name="a-forked-process-waits-for-a-thread-of-its-parent",
+        file="backends/redis_clients.py",
+        old="self._making.setdefault(process, threading.Lock())",
+        new="self._making.setdefault(0, threading.Lock())",
+        breaks="a fork of the app works, whatever its threads did",
+        found_by="unit/test_redis_clients.py::"
+        "test_a_process_forked_amid_the_making_of_a_client_makes_its_own",
+    ),
+    Mutant(
         name="all-primaries-must-say-whether-they-evict",
         file="backends/redis_health.py",
         old="if failure and not answers:",
