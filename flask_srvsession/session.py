@@ -196,7 +196,10 @@ class ServerSideSession(SessionMixin):
 
     @modified.setter
     def modified(self, value: bool) -> None:
-        self._forced_save = bool(value)
+        with self._lock:
+            if value:
+                self._load()
+            self._forced_save = bool(value)
 
     @property
     def accessed(self) -> bool:

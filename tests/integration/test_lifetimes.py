@@ -375,6 +375,24 @@ class TestTouchInterval:
 
         assert counted.taken() == ["get", "swap", "get", "swap"]
 
+    @pytest.mark.parametrize("before", [read, dict], ids=["looked at", "untouched"])
+    def test_does_not_hold_back_who_sets_modified(
+        self,
+        make_app: MakeApp,
+        counted: CountingBackend,
+        before: Callable[[], Any],
+    ) -> None:
+        def save() -> None:
+            before()
+            session.modified = True
+
+        browser = live_session(Browser(make_app(counted)))
+        counted.taken()
+
+        browser.does(save)
+
+        assert counted.taken() == ["get", "swap"]
+
     def test_begins_with_a_change(
         self, make_app: MakeApp, clock: FakeClock, counted: CountingBackend
     ) -> None:
