@@ -116,6 +116,8 @@ def _about(request: Request) -> Mapping[str, Any]:
         address = ipaddress.ip_address(request.remote_addr or "")
     except ValueError:
         return {"agent": agent}
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address  # what a socket for both calls it
     bits = 24 if address.version == 4 else 48
     network = ipaddress.ip_network((address, bits), strict=False)
     return {"ip": str(network.network_address), "agent": agent}

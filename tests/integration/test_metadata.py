@@ -48,6 +48,7 @@ def test_nothing_is_kept_by_default(make_app: MakeApp) -> None:
         ("192.0.2.77", "192.0.2.0"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
         ("::1", "::"),
+        ("::ffff:192.0.2.77", "192.0.2.0"),
     ],
 )
 def test_true_keeps_a_shortened_address_and_the_user_agent(
