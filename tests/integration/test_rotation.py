@@ -603,6 +603,27 @@ class TestReplay:
         assert alarms.infos == asked
         assert stage.owner.does(look) == "42"
 
+    def test_a_callable_that_fails_admits_nobody_and_silences_nothing(
+        self, make_app: MakeApp, clock: FakeClock, alarms: Alarms
+    ) -> None:
+        def fail(info: SessionInfo) -> None:
+            raise RuntimeError("the app's own mistake")
+
+        def look_again() -> str:
+            with pytest.raises(RuntimeError, match="own mistake"):
+                look()
+            return look()
+
+        stage = make_stage(make_app(SRVSESSION_ON_REPLAY=fail), clock)
+        thief = stage.owner.copy()
+        stage.rotate()
+        clock.advance(GRACE + 1)
+
+        assert thief.does(look_again) == "None"
+
+        assert alarms.ids == [stage.owner.session_id]
+        assert stage.owner.does(look) == "42"
+
     def test_the_alarm_is_sent_when_the_session_has_ended(self, stage: Stage) -> None:
         thief = stage.owner.copy()
         stage.rotate()
