@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from flask_srvsession.ids import Credential, new_id, new_token, token_hash
 from flask_srvsession.record import Record, RecordCodec
 from flask_srvsession.rotation import (
+    FRESH,
     Standing,
     advance,
     has_successor,
@@ -254,13 +255,21 @@ class TestAdvance:
         assert after.pending is not None
         assert not after.due
 
-    @pytest.mark.parametrize("age", [0, 1, GRACE - 1])
+    @pytest.mark.parametrize("age", [0, 1, GRACE - 1, GRACE])
     def test_nothing_is_handed_out_while_a_predecessor_is_in_its_grace(
         self, age: int
     ) -> None:
+        """And for a moment more: a request of its last instant has to read yet."""
         record = make_record()._replace(due=True)
 
         assert advanced(record, credential_of(GENERATION), age=age) is record
+
+    def test_what_is_due_is_handed_out_when_the_grace_is_over(self) -> None:
+        record = make_record()._replace(due=True)
+
+        after = advanced(record, credential_of(GENERATION), age=GRACE + FRESH)
+
+        assert after.pending is not None
 
     def test_what_is_due_stays_due_over_a_promotion(self) -> None:
         """The successor may have left before the reason for another one arose."""
