@@ -139,6 +139,7 @@ class Settings:
     def from_config(cls, config: Mapping[str, Any], app_name: str) -> Settings:
         """Return the settings in `config`; ConfigurationError says what to mend."""
         _reject_unknown(config)
+        secret_keys(config)
         given = {
             name: check(PREFIX + name.upper(), config[PREFIX + name.upper()])
             for name, check in _CHECKS.items()
@@ -157,6 +158,17 @@ class Settings:
         default = min(max(1, idle // 10), 300)
         touch = min(self.touch_interval or default, max(1, idle // 2))
         return dataclasses.replace(self, idle_timeout=idle, touch_interval=touch)
+
+
+def secret_keys(config: Mapping[str, Any]) -> list[Any]:
+    """Return the app's keys, oldest first; ConfigurationError if that is no list."""
+    fallbacks = config.get("SECRET_KEY_FALLBACKS") or ()
+    if isinstance(fallbacks, (str, bytes)):
+        raise ConfigurationError(
+            "SECRET_KEY_FALLBACKS is one text, of which each character would be a key: "
+            "it must be a list of keys."
+        )
+    return [*fallbacks, config.get("SECRET_KEY")]
 
 
 def _reject_unknown(config: Mapping[str, Any]) -> None:

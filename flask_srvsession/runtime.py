@@ -12,7 +12,7 @@ from flask import Flask, Request
 
 from .backends.base import Backend
 from .cells import Held
-from .config import Settings
+from .config import Settings, secret_keys
 from .ids import CookieSigner
 from .record import RecordCodec
 from .serializers import SERIALIZERS, Serializer
@@ -61,7 +61,7 @@ class Runtime:
     def keyed(self) -> Keyed:
         """What fits the app's present keys."""
         config = self.app.config
-        keys = [*(config.get("SECRET_KEY_FALLBACKS") or ()), config["SECRET_KEY"]]
+        keys = secret_keys(config)
         present = (keys, config["PERMANENT_SESSION_LIFETIME"])
         if present != self._built_for:
             self._keyed = self._build(keys)

@@ -916,6 +916,21 @@ class TestSecretKey:
         assert counted.taken() == []
 
     @ON_MEMORY
+    @pytest.mark.parametrize("text", ["a former key", b"a former key"])
+    def test_of_before_that_is_no_list_is_refused_and_not_shown(
+        self, make_app: MakeApp, text: str | bytes
+    ) -> None:
+        """Each of its characters would be a key, which anybody can guess."""
+        with pytest.raises(ConfigurationError, match="SECRET_KEY_FALLBACKS") as found:
+            make_app(SECRET_KEY_FALLBACKS=text)
+        assert "former" not in str(found.value)
+
+        app = make_app()
+        app.config["SECRET_KEY_FALLBACKS"] = text
+        with pytest.raises(ConfigurationError, match="SECRET_KEY_FALLBACKS"):
+            Browser(app).visit(lambda: session.update(a=1))
+
+    @ON_MEMORY
     def test_of_now_is_the_only_one_that_signs(self, make_app: MakeApp) -> None:
         prefix = f"{uuid.uuid4().hex}:"
         app = make_app(
