@@ -194,7 +194,14 @@ def _rotation(config: Mapping[str, Any], settings: Settings) -> Iterator[Finding
             "Leave it out, or set a number of seconds.",
         )
         return
-    if every >= _permanent(config):
+    if every >= settings.absolute_lifetime:
+        yield Finding(
+            "warning",
+            "SRVSESSION_ROTATE_EVERY",
+            f"No session lives so long ({_says(every)}): no token is ever replaced.",
+            "Make it shorter than SRVSESSION_ABSOLUTE_LIFETIME.",
+        )
+    elif every >= _permanent(config):
         yield Finding(
             "warning",
             "SRVSESSION_ROTATE_EVERY",

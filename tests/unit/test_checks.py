@@ -88,6 +88,11 @@ def test_a_sound_cookie_may_have_any_name(name: str) -> None:
             "SRVSESSION_ROTATE_EVERY",
             "warning",
         ),
+        (
+            {"SRVSESSION_ABSOLUTE_LIFETIME": 900},
+            "SRVSESSION_ROTATE_EVERY",
+            "warning",
+        ),
         ({"SRVSESSION_ROTATE_EVERY": None}, "SRVSESSION_ROTATE_EVERY", "info"),
         (
             {"SESSION_REFRESH_EACH_REQUEST": True},
