@@ -657,9 +657,15 @@ class ServerSideSession(SessionMixin):
                 g.pop(key, None)  # Flask-WTF keeps a copy there
 
     def _without_dropped(self, changes: Changes) -> Changes:
-        """Drop them also from what others have stored meanwhile."""
-        dropped = set(self._settings.drop_at_login) - changes.assigned.keys()
-        return replace(changes, removed={*changes.removed, *dropped})
+        """Drop them also from what others have stored meanwhile; but not what this
+        request has set since."""
+        own, dropped = self._draft.alone().assigned, set(self._settings.drop_at_login)
+        kept = {key: own[key] for key in dropped & own.keys()}
+        return replace(
+            changes,
+            assigned={**changes.assigned, **kept},
+            removed={*changes.removed, *(dropped - kept.keys())},
+        )
 
     def _need_response(self) -> None:
         if self._response_left:

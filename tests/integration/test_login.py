@@ -479,16 +479,21 @@ def test_a_csrf_token_that_another_request_stores_meanwhile_is_dropped(
     assert "csrf_token" not in Browser(app, sent).values()
 
 
-def test_a_csrf_token_that_is_set_after_the_login_is_kept(app: Flask) -> None:
+@pytest.mark.parametrize("token", ["new", "known"])
+def test_a_csrf_token_that_is_set_after_the_login_is_kept(
+    app: Flask, token: str
+) -> None:
     browser = shopper(app, csrf_token="known")
 
     def log_in() -> None:
         session["user_id"] = 42
-        session["csrf_token"] = "new"
+        session["csrf_token"] = token
 
-    browser.do(log_in)
+    with browser.in_flight(log_in) as late:
+        browser.set(csrf_token="of another request")
 
-    assert browser.values()["csrf_token"] == "new"
+    [cookie] = new_cookies(late.response)
+    assert Browser(app, cookie).values()["csrf_token"] == token
 
 
 def test_a_logout_keeps_the_csrf_token(app: Flask) -> None:

@@ -243,11 +243,20 @@ MUTANTS = (
     Mutant(
         name="a-csrf-token-of-another-request-survives-a-login",
         file="session.py",
-        old="return replace(changes, removed={*changes.removed, *dropped})",
-        new="return changes",
+        old="removed={*changes.removed, *(dropped - kept.keys())},",
+        new="removed=changes.removed,",
         breaks="a CSRF token that another request stores meanwhile is dropped, too",
         found_by="integration/test_login.py::"
         "test_a_csrf_token_that_another_request_stores_meanwhile_is_dropped",
+    ),
+    Mutant(
+        name="a-csrf-token-that-is-set-again-is-lost-at-a-login",
+        file="session.py",
+        old="assigned={**changes.assigned, **kept},",
+        new="",
+        breaks="what is set after a login is kept, also if it was stored before",
+        found_by="integration/test_login.py::"
+        "test_a_csrf_token_that_is_set_after_the_login_is_kept",
     ),
     Mutant(
         name="a-login-goes-on-with-the-old-life",
