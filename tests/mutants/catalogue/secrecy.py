@@ -48,21 +48,18 @@ MUTANTS = (
     ),
     Mutant(
         name="wrong-order-of-fallbacks",
-        file="runtime.py",
-        old='keys = [*(config.get("SECRET_KEY_FALLBACKS") or ()), '
-        'config["SECRET_KEY"]]',
-        new='keys = [config["SECRET_KEY"], '
-        '*(config.get("SECRET_KEY_FALLBACKS") or ())]',
+        file="config.py",
+        old='return [*fallbacks, config.get("SECRET_KEY")]',
+        new='return [config.get("SECRET_KEY"), *fallbacks]',
         breaks="the SECRET_KEY of now signs, its fallbacks only verify",
         found_by="integration/test_bad_input.py::TestSecretKey::"
         "test_of_now_is_the_only_one_that_signs",
     ),
     Mutant(
         name="fallbacks-are-forgotten",
-        file="runtime.py",
-        old='keys = [*(config.get("SECRET_KEY_FALLBACKS") or ()), '
-        'config["SECRET_KEY"]]',
-        new='keys = [config["SECRET_KEY"]]',
+        file="config.py",
+        old='return [*fallbacks, config.get("SECRET_KEY")]',
+        new='return [config.get("SECRET_KEY")]',
         breaks="a SECRET_KEY of before is accepted as a fallback",
         found_by="integration/test_bad_input.py::TestSecretKey::"
         "test_of_before_is_accepted_as_a_fallback",
