@@ -576,6 +576,7 @@ class TestRecord:
         _put(backend, browser.key, _sealed(browser.key, prefix, body))
 
         assert browser.copy().does(lambda: (read(), session.get("b"))) == "(None, None)"
+        assert browser.copy().does(lambda: dict(session)) == "{}"
         assert "cannot be decoded" in caplog.text
         browser.does(login)
         assert browser.does(lambda: session["user_id"]) == "42"
