@@ -13,7 +13,7 @@ from .config import Settings
 from .errors import SessionTooLarge
 from .guard import Guarded
 from .ids import Credential
-from .record import Record, RecordCodec, Tombstone, Unreadable
+from .record import Binding, Record, RecordCodec, Tombstone, Unreadable
 from .rotation import Standing
 
 log = logging.getLogger("flask_srvsession")
@@ -173,3 +173,9 @@ class RecordCells:
                 return Superseded(held.id, content.successor)
             case None:
                 return None
+
+
+def is_elsewhere(binding: Binding, was: list[Held], held: Held | None) -> bool:
+    """Whether a session was regenerated to one that lives, but not in `binding`: its
+    user signed out, say. One that was not may be listed before its record says so."""
+    return bool(was and held and binding not in held.record.bindings)

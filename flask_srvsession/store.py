@@ -17,11 +17,12 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from . import ids, rotation
 from .backends.base import Added, Backend, Epoch, Token, place, shares_place
-from .cells import Found, Held, RecordCells, Superseded
+from .cells import Found, Held, RecordCells, Superseded, is_elsewhere
 from .changes import Changes
 from .config import Settings
 from .errors import BackendError, StaleLogin, TooManySessions
@@ -29,13 +30,7 @@ from .guard import Guarded, changing
 from .ids import Credential
 from .info import SessionInfo, utc
 from .listing import Listing, entry, new_mark
-from .record import (
-    OPERATION_LENGTH,
-    Binding,
-    Record,
-    RecordCodec,
-    Tombstone,
-)
+from .record import OPERATION_LENGTH, Binding, Record, RecordCodec, Tombstone
 from .replicas import Replicas
 from .rotation import Standing
 from .serializers import Serializer
@@ -665,25 +660,28 @@ class SessionStore:
         for listed, session_id in self._listing.entries(binding).items():
             if not shares_place(listed, incoming):
                 taken.setdefault(place(listed), {})[listed] = session_id
-        dead = [e for e in taken.values() if not any(map(self._counts, e.values()))]
+        counts = partial(self._counts, binding)
+        dead = [e for e in taken.values() if not any(map(counts, e.values()))]
         if taken and not dead:
             if self.settings.max_per_key_policy == "reject":
                 raise TooManySessions
             dead = [min(taken.values(), key=_oldest)]
         leaving = {listed: i for entries in dead for listed, i in entries.items()}
         for session_id in dict.fromkeys(leaving.values()):
+            if is_elsewhere(binding, *self._follow(session_id)):
+                continue
             if evicted := self.destroy(session_id, still_listed=binding):
                 self._on_evicted(evicted)
         self._listing.remove(binding, leaving)
 
-    def _counts(self, session_id: str) -> bool:
-        """Whether a listed session takes up a place: it lives, and its client came
-        back, or may still be on the way. A login that failed halfway leaves one that
-        nobody will ever present."""
-        content, _ = self._cells.read(session_id)
-        if not isinstance(content, Record):
+    def _counts(self, binding: Binding, session_id: str) -> bool:
+        """Whether a listed session takes up a place: it lives, maybe under a new id,
+        and its client came back, or may still be on the way. A login that failed
+        halfway leaves one that nobody will ever present."""
+        was, held = self._follow(session_id)
+        if held is None or is_elsewhere(binding, was, held):
             return False
-        return content.presented or self.clock() - content.last_seen < DELIVERY
+        return held.record.presented or self.clock() - held.record.last_seen < DELIVERY
 
 
 def _oldest(entries: Mapping[str, str]) -> tuple[int, str]:

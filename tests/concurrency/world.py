@@ -189,6 +189,11 @@ class World:
         held = self._request()
         return self._regenerate(held, Changes(), login=False)
 
+    def sign_out(self) -> Found:
+        """Sign out by removing the key: what else there is goes on under a new id."""
+        held = self._request()
+        return self._regenerate(held, Changes(removed={"user_id"}), login=False)
+
     def rotate_again(self, moved: Held) -> Found:
         return self._regenerate(moved, Changes(), login=False)
 
@@ -215,6 +220,12 @@ class World:
     def fresh_login(self) -> Found:
         """Sign in with another browser."""
         created = self.store.create(assigned(user_id=1))
+        self._hand_out(created)
+        return created
+
+    def fresh_member(self) -> Found:
+        """Join the team with another browser, whoever that is."""
+        created = self.store.create(assigned(team=9))
         self._hand_out(created)
         return created
 

@@ -6,6 +6,7 @@ import sqlite3
 import sys
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -323,6 +324,20 @@ def test_connections_to_sqlite_use_wal_and_foreign_keys(backend: SQLBackend) -> 
         values = [connection.exec_driver_sql(f"PRAGMA {n}").scalar() for n in names]
 
     assert values == ["wal", 1, 1000]
+
+
+def test_a_transaction_on_sqlite_has_its_turn_from_the_beginning(
+    backend: SQLBackend, file: Path
+) -> None:
+    """So what it has read is so when it writes, and it never has to try again."""
+
+    def work(tx: object) -> str:
+        with closing(sqlite3.connect(file, timeout=0)) as other:
+            with pytest.raises(sqlite3.OperationalError) as refused:
+                other.execute("BEGIN IMMEDIATE")
+            return str(refused.value)
+
+    assert backend._database.transact(work) == "database is locked"
 
 
 def test_what_ends_a_session_waits_for_the_disk(backend: SQLBackend) -> None:

@@ -344,19 +344,51 @@ MUTANTS = (
     Mutant(
         name="the-dead-take-up-places",
         file="store.py",
-        old="if not isinstance(content, Record):\n            return False",
-        new="if not isinstance(content, Record):\n            return True",
+        old="if held is None or is_elsewhere(binding, was, held):\n"
+        "            return False",
+        new="if held is None or is_elsewhere(binding, was, held):\n"
+        "            return True",
         breaks="what has expired does not count",
         found_by="integration/test_limits.py::test_what_has_expired_does_not_count",
     ),
     Mutant(
         name="a-login-that-failed-takes-up-a-place",
         file="store.py",
-        old="return content.presented or self.clock() - content.last_seen < DELIVERY",
+        old="return held.record.presented"
+        " or self.clock() - held.record.last_seen < DELIVERY",
         new="return True",
         breaks="what nobody presents does not count for ever",
         found_by="integration/test_limits.py::"
         "test_a_login_that_nobody_came_back_with_makes_room_after_a_minute",
+    ),
+    Mutant(
+        name="who-is-just-moving-makes-room",
+        file="store.py",
+        old="if held is None or is_elsewhere(binding, was, held):",
+        new="if held is None or was:",
+        breaks="a session keeps its place while it gets another id",
+        found_by="concurrency/test_interleavings.py::"
+        "test_requests_side_by_side_keep_the_limit"
+        "[signed in-fresh_login-rotate-reject]",
+    ),
+    Mutant(
+        name="who-has-just-left-makes-room",
+        file="store.py",
+        old="if is_elsewhere(binding, *self._follow(session_id)):",
+        new="if False:",
+        breaks="who makes room for a login is a session of that user",
+        found_by="concurrency/test_interleavings.py::"
+        "test_requests_side_by_side_keep_the_limit"
+        "[signed in-fresh_login-sign_out-reject]",
+    ),
+    Mutant(
+        name="who-is-just-listed-makes-room",
+        file="cells.py",
+        old="return bool(was and held and binding not in held.record.bindings)",
+        new="return bool(held and binding not in held.record.bindings)",
+        breaks="a session that is listed before its record says so counts",
+        found_by="concurrency/test_interleavings.py::"
+        "test_who_is_listed_but_not_yet_saved_is_not_taken_for_dead",
     ),
     Mutant(
         name="a-session-counts-against-itself",
