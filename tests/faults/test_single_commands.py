@@ -72,20 +72,22 @@ def test_a_session_does_not_come_back_when_its_creation_arrives_late(
 @pytest.mark.parametrize(
     "flow", [FIRST_READ, CHANGE, LOGIN, DESTROY, REVOKE_ALL], ids=str
 )
-class TestPostgreSQL:
+class TestDatabases:
     """A transaction has many commands, and its last one decides."""
 
-    @pytest.fixture
-    def stages(self, stages_of: Callable[[str], Stages]) -> Stages:
-        return stages_of("postgres")
+    @pytest.fixture(params=["postgres", "mariadb"])
+    def stages(
+        self, request: pytest.FixtureRequest, stages_of: Callable[[str], Stages]
+    ) -> Stages:
+        return stages_of(request.param)
 
-    @pytest.mark.parametrize("fault", [Fault.REPLY_LOST, Fault.LATE], ids=str)
+    @once
     def test_one_command_may_fail(
         self, stages: Stages, flow: Flow, fault: Fault
     ) -> None:
         assert _play_each(stages, flow, fault, only) == []
 
-    @pytest.mark.parametrize("fault", [Fault.REPLY_LOST, Fault.SWALLOWED], ids=str)
+    @lasting
     def test_all_commands_may_fail_from_one_on(
         self, stages: Stages, flow: Flow, fault: Fault
     ) -> None:
