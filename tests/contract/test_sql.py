@@ -358,6 +358,24 @@ class Served(Shared):
         assert took < PATIENCE
         assert backend.index.add(name, "one", epoch, MINUTE).value == "done"
 
+    def test_a_sweep_waits_for_no_row_that_others_have_locked(
+        self, server: SQLServer, backend: SQLBackend
+    ) -> None:
+        for key in ("locked", "free"):
+            backend.add(key, b"x", MINUTE)
+        self.clock.advance(DAY)
+        cells = backend._tables.cells
+        engine = sa.create_engine(server.url)
+        with engine.begin() as other:
+            is_locked = cells.c.id == "locked"
+            other.execute(sa.select(cells).where(is_locked).with_for_update())
+
+            removed = backend.sweep()
+
+        engine.dispose()
+        assert removed == 1
+        assert backend.sweep() == 1
+
     def test_no_error_shows_the_password_or_the_data(
         self, server: SQLServer, key: str
     ) -> None:
