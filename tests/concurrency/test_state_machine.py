@@ -312,14 +312,16 @@ class Sessions(RuleBasedStateMachine):
     # -- rules: other sessions --------------------------------------------------------
 
     @precondition(lambda self: self.model.known)
-    @rule(client=clients, which=st.integers(0, 20), user=users)
-    def revoke(self, client: Client, which: int, user: int) -> None:
+    @rule(client=clients, which=st.integers(0, 20), user=st.none() | users)
+    def revoke(self, client: Client, which: int, user: int | None) -> None:
         chosen = self.model.known[-1 - which % len(self.model.known)]
-        view = partial(self.sessions.revoke, chosen, user_id=user)
+        owner = {"user_id": user} if user else {}
+        view = partial(self.sessions.revoke, chosen, **owner)
         arrived = self.request(client, view)
 
         chosen = self.model.follow(chosen)
-        assert arrived.result is (chosen in self.model.of(user))
+        theirs = self.model.of(user) if user else self.model.live
+        assert arrived.result is (chosen in theirs)
         if arrived.result:
             self.model.end(chosen)
         self.revoked(arrived)
@@ -346,6 +348,12 @@ class Sessions(RuleBasedStateMachine):
     @rule(source=browsers, thief=browsers)
     def copy_the_cookie(self, source: int, thief: int) -> None:
         self.jars[thief] = self.jars[source]
+
+    @rule()
+    def sweep(self) -> None:
+        """Nobody notices."""
+        with self.app.app_context():
+            self.sessions.sweep()
 
     @rule(seconds=pauses)
     def wait(self, seconds: int) -> None:
