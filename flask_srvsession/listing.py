@@ -53,7 +53,10 @@ class Listing:
         bindings = {}
         for binding in self._fed(values):
             epoch, _, known = carried.get(binding, "").partition(".")
-            epoch = epochs.get(binding) or epoch or self.epoch(binding)
+            if binding in epochs:
+                epoch = epochs[binding]
+            elif not epoch:
+                epoch = self.epoch(binding)
             bindings[binding] = f"{epoch}.{known or mark}"
         return bindings
 

@@ -270,7 +270,7 @@ class ServerSideSession(SessionMixin):
         """
         indexes = self._opening.store.settings.indexes
         binding, value = parse_index(indexes, index)
-        epochs = {binding: epoch} if epoch else {}
+        epochs = {} if epoch is None else {binding: epoch}
         keys = indexes[binding.index]
         with self._acting():
             naming = [k for k in keys if _names(self._draft.get(k), binding.value)]

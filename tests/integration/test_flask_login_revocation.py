@@ -134,6 +134,16 @@ class TestRememberCookie:
 
         assert [info.id for info in found(app)] == [browser.id]
 
+    def test_is_deleted_by_who_ends_all_sessions_their_own_among_them(
+        self, app: Flask
+    ) -> None:
+        browser = Browser(app)
+        log_in(browser, remember=True)
+
+        browser.do(lambda: sessions.revoke_all(user_id=42) and None)
+
+        assert who(browser) is None
+
     def test_is_deleted_by_destroy(self, app: Flask) -> None:
         browser = Browser(app)
         log_in(browser, remember=True)

@@ -861,6 +861,17 @@ def test_a_bind_with_an_ended_epoch_is_refused_and_logs_nobody_in(
     assert listed(app, 42) == set()
 
 
+def test_a_bind_with_an_epoch_that_got_lost_is_refused(app: Flask) -> None:
+    """An empty one, as of a form without it, never was the present one."""
+    browser = shopper(app)
+
+    response = browser.do(lambda: session.bind(user_id=42, epoch=""))
+
+    assert response.status_code == 409
+    assert browser.values() == CART
+    assert listed(app, 42) == set()
+
+
 def test_a_bind_that_loses_the_store_and_is_caught_does_not_log_in_at_the_end(
     make_app: MakeApp, backend: Backend
 ) -> None:

@@ -89,6 +89,15 @@ MUTANTS = (
         "test_a_logout_deletes_both_cookies_and_nobody_comes_back",
     ),
     Mutant(
+        name="who-ends-all-their-sessions-keeps-the-remember-cookie",
+        file="session.py",
+        old='self._local["_remember"] = "clear"\n\n    def _note_spared',
+        new="pass\n\n    def _note_spared",
+        breaks="who signs out everywhere does not come back by a remember cookie",
+        found_by="integration/test_flask_login_revocation.py::TestRememberCookie::"
+        "test_is_deleted_by_who_ends_all_sessions_their_own_among_them",
+    ),
+    Mutant(
         name="what-is-over-can-be-saved",
         file="cells.py",
         old="if self._is_over(held.id, held.record):",

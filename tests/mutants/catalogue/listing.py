@@ -17,17 +17,26 @@ MUTANTS = (
     Mutant(
         name="the-given-epoch-is-ignored",
         file="listing.py",
-        old="epoch = epochs.get(binding) or epoch or self.epoch(binding)",
-        new="epoch = epoch or self.epoch(binding)",
+        old="if binding in epochs:",
+        new="if False:",
         breaks="no login slips through that was checked before a revoke_all",
         found_by="integration/test_revocation.py::TestEpoch::"
         "test_refuses_a_login_that_was_checked_before",
     ),
     Mutant(
+        name="an-epoch-that-got-lost-is-the-present-one",
+        file="session.py",
+        old="epochs = {} if epoch is None else {binding: epoch}",
+        new="epochs = {binding: epoch} if epoch else {}",
+        breaks="only who gives no epoch logs in with the present one",
+        found_by="integration/test_login.py::"
+        "test_a_bind_with_an_epoch_that_got_lost_is_refused",
+    ),
+    Mutant(
         name="a-carried-binding-gets-a-fresh-epoch",
         file="listing.py",
-        old="epoch = epochs.get(binding) or epoch or self.epoch(binding)",
-        new="epoch = epochs.get(binding) or self.epoch(binding)",
+        old="elif not epoch:",
+        new="else:",
         breaks="a session that moves during a revoke_all is ended by it",
         found_by="integration/test_revocation_races.py::"
         "test_a_revocation_that_died_after_its_first_step_is_outlived_by_nobody",
