@@ -330,6 +330,23 @@ class TestRead:
         with killed(server), pytest.raises(LookupError, match="a mistake"):
             browser.visit(view)
 
+    def test_closes_the_page_that_it_answers_503_instead_of(
+        self, make_browser: MakeBrowser, server: Server
+    ) -> None:
+        browser = make_browser()
+        closed: list[bool] = []
+
+        def view() -> Response:
+            with suppress(BackendError):
+                _read()
+            return Response(_Closing(iter(["a page"]), closed), status=500)
+
+        with killed(server):
+            response = browser.visit(view)
+
+        assert response.status_code == 503
+        assert closed == [True]
+
     @pytest.mark.parametrize("do", [nothing, _read], ids=["untouched", "read"])
     def test_answers_503_also_where_every_response_uses_the_session(
         self, make_browser: MakeBrowser, server: Server, do: Callable[[], Any]

@@ -41,6 +41,15 @@ MUTANTS = (
         "test_answers_503_also_where_error_pages_use_the_session",
     ),
     Mutant(
+        name="a-page-that-is-replaced-is-left-open",
+        file="outages.py",
+        old='if callable(close := getattr(body, "close", None)):',
+        new="if False:",
+        breaks="a page that becomes a 503 is closed",
+        found_by="integration/test_outages.py::TestRead::"
+        "test_closes_the_page_that_it_answers_503_instead_of",
+    ),
+    Mutant(
         name="every-500-is-an-outage",
         file="outages.py",
         old="if FAILURE not in environ or self._propagates():",
