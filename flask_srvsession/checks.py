@@ -18,10 +18,12 @@ _WELL_KNOWN = (
     "admin app changeit changeme default dev devkey development flask insecure "
     "key mysecret mysecretkey notsecret password secret secretkey secretkeyhere "
     "supersecret supersecretkey test testing thisisasecret todo verysecret "
-    "verysecretkey yoursecretkey yoursecretkeyhere 5y2lf4q8z "
+    "verysecretkey yoursecretkey yoursecretkeyhere alongrandomtext "
+    "changemealongrandomtext thekeythatyouhave 5y2lf4q8z "
     "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf"
 )
-"""Without what is no letter or digit; the last two are from Flask's documentation."""
+"""Without what is no letter or digit; the last ones are from our documentation, and
+two from Flask's."""
 
 
 def check_configuration(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,9 @@ from flask_srvsession.backends.health import is_local, unencrypted
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.checks import check_configuration
 from flask_srvsession.config import Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 SOUND: dict[str, Any] = {
     "SECRET_KEY": "0f8b1c6d2e7a4953b8c0d1e2f3a4b5c6",
@@ -221,3 +226,12 @@ def test_a_backend_that_cannot_check_or_count_is_no_failure() -> None:
     assert list(health.check(plain)) == []
     assert health.stats(plain) == {}
     assert health.stats(MemoryBackend()) == {"items": 0}
+
+
+def test_a_secret_key_that_was_copied_from_the_documentation_is_found() -> None:
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    keys = set(re.findall(r'SECRET_KEY(?:"\])? ?= ?"(.+?)"', text))
+
+    assert len(keys) > 1
+    for key in keys:
+        assert findings(SECRET_KEY=key) == {"SECRET_KEY": "error"}, key
