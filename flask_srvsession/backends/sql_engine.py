@@ -34,6 +34,8 @@ _POSTGRESQL_LEAST = 2
 """Seconds; the drivers round what is shorter up to this."""
 
 _DEFAULT_DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+_PACKAGES = {"psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}
+"""Where a driver is found, if not under the name of its module."""
 _BEGIN = {
     "sqlite": "BEGIN IMMEDIATE",
     "postgresql": "BEGIN ISOLATION LEVEL READ COMMITTED",
@@ -254,9 +256,10 @@ class Database:
         try:
             engine = sa.create_engine(url, **options | self._options)
         except ModuleNotFoundError as error:
+            driver = _PACKAGES.get(error.name or "", error.name)
             raise ConfigurationError(
-                f"The backend {url.drivername}:// needs the package {error.name}:"
-                f' pip install "flask_srvsession[sql]" {error.name}'
+                f"The backend {url.drivername}:// needs the package {driver}:"
+                f' pip install "flask_srvsession[sql]" "{driver}"'
             ) from error
         self._prepare_connections(engine, timeout)
         return engine
