@@ -24,8 +24,10 @@ SERVICE = "sessions"
 PATIENCE = 30.0
 """Seconds; what has not come about by then is stuck."""
 
-_FAILED_AFTER = 1000
+FAILED_AFTER = 1000
 """Milliseconds of silence after which a primary is replaced."""
+_PATIENT = 15000
+"""The same while nothing is to fail: a computer may be too busy to answer."""
 _SLOTS = 16384
 _REDIS = ["--bind", HOST, "--save", "", "--appendonly", "no"]
 _REDIS += ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]
@@ -117,6 +119,12 @@ class Cluster(Servers):
             if not server.process:
                 server.start()
         eventually(self.is_whole)
+        self.replace_after(_PATIENT)
+
+    def replace_after(self, milliseconds: int) -> None:
+        """From now on replace a primary that has been silent for so long."""
+        for server in self.members:
+            self.ask(server).config_set("cluster-node-timeout", milliseconds)
 
     def _is_replaced(self) -> bool:
         views = {self._view(server) for server in self.running()}
@@ -250,6 +258,13 @@ class Watched(Servers):
             if server is not primary:
                 self.ask(server).replicaof(HOST, primary.port)
         eventually(self.is_whole)
+        self.replace_after(_PATIENT)
+
+    def replace_after(self, milliseconds: int) -> None:
+        """From now on replace a primary that has been silent for so long."""
+        for sentinel in self.sentinels:
+            change = ("SENTINEL", "SET", SERVICE, "down-after-milliseconds")
+            self.ask(sentinel).execute_command(*change, milliseconds)
 
     def _is_replaced(self) -> bool:
         named = {self._named_by(sentinel) for sentinel in self.sentinels}
@@ -298,6 +313,7 @@ def running_cluster(directory: Path, *options: str) -> Iterator[Cluster]:
         for server in cluster.members:
             server.start()
         cluster.create()
+        cluster.replace_after(_PATIENT)
         yield cluster
 
 
@@ -316,6 +332,7 @@ def running_sentinel(directory: Path, *options: str) -> Iterator[Watched]:
         for sentinel in watched.sentinels:
             sentinel.start()
         eventually(watched.is_whole)
+        watched.replace_after(_PATIENT)
         yield watched
 
 
@@ -381,7 +398,7 @@ def _server(directory: Path, port: int, *options: str) -> Server:
 
 def _cluster_node(directory: Path, *options: str) -> Server:
     cluster = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
-    cluster += ["--cluster-node-timeout", str(_FAILED_AFTER)]
+    cluster += ["--cluster-node-timeout", str(FAILED_AFTER)]
     cluster += ["--cluster-replica-validity-factor", "0"]
     cluster += ["--cluster-allow-replica-migration", "no"]
     return _server(directory, free_port(), *cluster, *options)
@@ -396,7 +413,7 @@ def _sentinels(directory: Path, primary: Server, replica: Server) -> list[Server
         lines = [
             f"sentinel myid {myid}",
             f"sentinel monitor {SERVICE} {HOST} {primary.port} 2",
-            f"sentinel down-after-milliseconds {SERVICE} {_FAILED_AFTER}",
+            f"sentinel down-after-milliseconds {SERVICE} {FAILED_AFTER}",
             f"sentinel failover-timeout {SERVICE} 1500",
             f"sentinel known-replica {SERVICE} {HOST} {replica.port}",
             *(f"sentinel known-sentinel {SERVICE} {HOST} {other}" for other in others),

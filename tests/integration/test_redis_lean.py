@@ -197,12 +197,12 @@ def test_all_that_greets_a_server_and_the_command_end_within_one_timeout(
     server: Server, path: str
 ) -> None:
     proxy = Proxy(server)
-    url = f"{proxy.url}{path}{'&' if path else '?'}socket_timeout=0.4"
+    url = f"{proxy.url}{path}{'&' if path else '?'}socket_timeout=1.5"
     client = RedisBackend.from_url(url)._client
 
     with (
-        proxy.disturbed(when=every(1), before=lambda: time.sleep(0.25)) as slowness,
-        within(0.4 + 1),
+        proxy.disturbed(when=every(1), before=lambda: time.sleep(0.9)) as slowness,
+        within(1.5 + 1),
         pytest.raises(redis.TimeoutError),
     ):
         client.get("key")

@@ -15,7 +15,7 @@ from flask_srvsession.backends import redis as redis_module
 from flask_srvsession.backends.redis import RedisBackend
 from tests.integration.apps import Browser, together
 from tests.integration.probes import hanging
-from tests.redis_topologies import Cluster, Watched, eventually
+from tests.redis_topologies import FAILED_AFTER, Cluster, Watched, eventually
 from tests.topologies.load import User, under_load
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ PUNCTUAL = TIMEOUT + 2
 
 @pytest.fixture(autouse=True)
 def healed(servers: Cluster | Watched) -> Iterator[None]:
-    """The servers are whole again after each test."""
+    """A primary that fails is replaced soon; the servers are whole after each test."""
+    servers.replace_after(FAILED_AFTER)
     yield
     servers.heal()
 
