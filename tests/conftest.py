@@ -18,9 +18,11 @@ from flask_srvsession.testing import FakeClock
 
 from .redis_topologies import redis_cluster, redis_sentinel
 from .servers import (
+    PATIENCE,
     memcached_server,
     own_memcached,
     own_redis,
+    patient,
     pytest_report_header,
     redis_server,
 )
@@ -88,9 +90,9 @@ def backend(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[Backen
         return
     server = request.getfixturevalue(f"{request.param}_server")
     if request.param in ("redis", "memcached"):
-        chosen = backend_from_url(server.url)
+        chosen = backend_from_url(patient(server.url))
     else:
-        chosen = SQLBackend(server.url, clock=clock)
+        chosen = SQLBackend(server.url, timeout=PATIENCE, clock=clock)
     yield chosen
     chosen.close()
 

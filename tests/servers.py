@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "127.0.0.1"
+PATIENCE = 20
+"""Seconds; a computer that is busy answers by then."""
 REQUIRED = "SRVSESSION_TEST_REQUIRE"
 _START = 10.0
 REDIS = os.environ.get("SRVSESSION_TEST_REDIS", "redis-server")
@@ -67,6 +69,12 @@ class Server:
                 return sock.recv(64).startswith((b"+PONG", b"VERSION"))
         except OSError:
             return False
+
+
+def patient(url: str) -> str:
+    """Return the URL of servers with a timeout that a busy computer keeps."""
+    option = "timeout" if url.startswith("memcached") else "socket_timeout"
+    return f"{url}?{option}={PATIENCE}"
 
 
 def until_it_answers(

@@ -10,6 +10,7 @@ import pytest
 
 from flask_srvsession.backends.base import Cell
 from flask_srvsession.backends.redis import RedisBackend
+from tests.servers import patient
 
 if TYPE_CHECKING:
     from tests.redis_topologies import Cluster, Watched
@@ -25,7 +26,7 @@ def servers(request: pytest.FixtureRequest) -> Cluster | Watched:
 @pytest.fixture(scope="session")
 def backend(servers: Cluster | Watched) -> Iterator[RedisBackend]:
     """A backend with the client that we build for their URL."""
-    backend = RedisBackend.from_url(servers.url)
+    backend = RedisBackend.from_url(patient(servers.url))
     yield backend
     backend.close()
 
