@@ -56,7 +56,7 @@ OF_THE_SESSION = (
     "empty",
     "revoke_others",
 )
-OF_OTHERS = ("fresh_login", "revoke_all", "revoke_team", "find")
+OF_OTHERS = ("fresh_login", "revoke", "revoke_all", "revoke_team", "find")
 REQUESTS = (*OF_THE_SESSION, *OF_OTHERS)
 LONG_PAIRS = [("revoke_others", "revoke_others")]
 PAIRS = [
@@ -497,6 +497,7 @@ MUTANTS: list[tuple[type[SessionStore], tuple[str, ...], dict[str, Any]]] = [
     (UnlistedFirst, ("destroy",), {}),
     (RevokedUnlistedFirst, ("revoke_all",), {"faults": (Fault.CRASH,)}),
     (TombstoneNotFollowed, ("rotate", "destroy"), {}),
+    (TombstoneNotFollowed, ("rotate", "revoke"), {}),
     (OutageIsNotFound, ("save",), {"faults": (Fault.REFUSED,), "slow": True}),
     (LogoutTakenForGranted, ("destroy",), {"faults": (Fault.REFUSED,), "slow": True}),
     (RotationWithoutMerge, ("rotate", "save"), {}),

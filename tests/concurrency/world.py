@@ -240,6 +240,13 @@ class World:
         epoch = self.store.revoke_all(binding).epoch
         self.notes.closed.append((binding, epoch, None))
 
+    def revoke(self) -> None:
+        """End the session that had this id, in a list of devices."""
+        self.destroyers += 1
+        held = self.store.trace(self.first)
+        if held and self.store.destroy(held.id, held):
+            self.notes.ended.add(held.id)
+
     def revoke_team(self) -> None:
         self.revoke_all(TEAM)
 
