@@ -358,6 +358,23 @@ class Served(Shared):
         assert took < PATIENCE
         assert backend.index.add(name, "one", epoch, MINUTE).value == "done"
 
+    def test_what_waited_for_a_lock_in_vain_is_not_done_later(
+        self, server: SQLServer, backend: SQLBackend, key: str
+    ) -> None:
+        token = backend.add(key, b"x", MINUTE)
+        cells = backend._tables.cells
+        engine = sa.create_engine(server.url)
+        with engine.begin() as other:
+            is_locked = cells.c.id == key
+            other.execute(sa.select(cells).where(is_locked).with_for_update())
+            with pytest.raises(backend.errors):
+                backend.swap(key, b"given up", token, MINUTE)
+        engine.dispose()
+
+        swapped = backend.swap(key, b"y", token, MINUTE)
+
+        assert isinstance(swapped, int)
+
     def test_a_sweep_waits_for_no_row_that_others_have_locked(
         self, server: SQLServer, backend: SQLBackend
     ) -> None:
