@@ -12,7 +12,7 @@ import redis
 
 from tests.integration.probes import hanging
 from tests.servers import Server, running_redis
-from tests.sql_servers import SQLServer, running_postgres
+from tests.sql_servers import SQLServer, running_mariadb, running_postgres
 
 from .disturbance import Disturbance, only, since
 from .flows import (
@@ -49,6 +49,13 @@ def lasting_postgres() -> Iterator[SQLServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def lasting_mariadb() -> Iterator[SQLServer]:
+    with running_mariadb() as server:
+        server.end = signal.SIGKILL
+        yield server
+
+
 def _on(servers: dict[str, list[Flow]]) -> pytest.MarkDecorator:
     """Run a test with these flows, on the server of this fixture."""
     pairs = [(server, flow) for server, flows in servers.items() for flow in flows]
@@ -81,6 +88,7 @@ def test_scripts_may_be_flushed_before_each_command(server: Server, flow: Flow) 
         "own_redis": [CHANGE, LOGIN, DESTROY],
         "own_memcached": [CHANGE, DESTROY],
         "lasting_postgres": [CHANGE, DESTROY],
+        "lasting_mariadb": [CHANGE, DESTROY],
     }
 )
 def test_it_may_hang_from_any_command_on_and_go_on_later(
@@ -101,6 +109,7 @@ def test_it_may_hang_from_any_command_on_and_go_on_later(
     {
         "lasting_redis": [CHANGE, LOGIN, DESTROY, ROTATE, REVOKE_ALL],
         "lasting_postgres": [CHANGE, DESTROY],
+        "lasting_mariadb": [CHANGE, DESTROY],
     }
 )
 def test_it_may_crash_before_any_command_and_come_back_with_all_it_had(

@@ -389,6 +389,42 @@ MUTANTS = (
         "test_sweep_removes_all_that_expired_a_minute_ago",
     ),
     Mutant(
+        name="sweep-waits-for-whoever-is-at-work",
+        file="backends/sql_sweep.py",
+        old="skip_locked=_can_skip_locked(tx.dialect)",
+        new="skip_locked=False",
+        breaks="a sweep waits for no row that others have locked",
+        found_by="contract/test_sql.py::TestPostgreSQL::"
+        "test_a_sweep_waits_for_no_row_that_others_have_locked",
+    ),
+    Mutant(
+        name="postgresql-goes-on-for-who-has-given-up",
+        file="backends/sql_engine.py",
+        old='[f"SET statement_timeout = {limit}"]',
+        new='["SELECT 1"]',
+        breaks="what waited for a lock in vain is not done later",
+        found_by="contract/test_sql.py::TestPostgreSQL::"
+        "test_what_waited_for_a_lock_in_vain_is_not_done_later",
+    ),
+    Mutant(
+        name="mariadb-goes-on-for-who-has-given-up",
+        file="backends/sql_engine.py",
+        old="{max(1, limit // 1000)}",
+        new="{60 + limit}",
+        breaks="what waited for a lock in vain is not done later",
+        found_by="contract/test_sql.py::TestMariaDB::"
+        "test_what_waited_for_a_lock_in_vain_is_not_done_later",
+    ),
+    Mutant(
+        name="sqlite-transactions-begin-without-their-turn",
+        file="backends/sql_engine.py",
+        old='"sqlite": "BEGIN IMMEDIATE"',
+        new='"sqlite": "BEGIN"',
+        breaks="what a transaction has read is so when it writes",
+        found_by="unit/test_sql_schema.py::"
+        "test_a_transaction_on_sqlite_has_its_turn_from_the_beginning",
+    ),
+    Mutant(
         name="sqlite-does-not-wait-for-the-disk",
         file="backends/sql_engine.py",
         old='wanted = "FULL" if durable else "NORMAL"',
