@@ -14,7 +14,9 @@ import flask_srvsession
 
 ROOT = Path(flask_srvsession.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
+EXAMPLE = ROOT.parent / "example_app"
 MAX_MODULE = 700
+MAX_EXAMPLE = 250
 MAX_FUNCTION = 60
 WITH_DRIVERS = ("redis", "sqlalchemy", "pymemcache", "click")
 
@@ -74,3 +76,23 @@ def test_the_public_names_are_sorted_and_documented() -> None:
     assert names == sorted(names)
     for name in names:
         assert getattr(flask_srvsession, name).__doc__ or name == "session"
+
+
+def lines_of_code(path: Path) -> int:
+    """Return how many lines there are but for comments, docstrings and empty ones."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    lines: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node):
+            node.body.pop(0)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.stmt, ast.expr, ast.alias)):
+            lines.update({node.lineno, node.end_lineno or node.lineno})
+    return len(lines)
+
+
+def test_the_example_has_at_most_250_lines_without_its_client() -> None:
+    modules = {*EXAMPLE.glob("*.py")} - {EXAMPLE / "client.py"}
+
+    assert 100 < sum(map(lines_of_code, modules)) <= MAX_EXAMPLE
