@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from flask import Flask, render_template_string
 
@@ -14,6 +16,9 @@ from flask_srvsession import (
 )
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.backends.sql import SQLBackend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class CountedBackend(MemoryBackend):
@@ -100,6 +105,48 @@ def test_a_template_sees_the_keys_that_an_app_has_set() -> None:
     app.add_url_rule("/", "page", page)
 
     assert app.test_client().get("/").text == "oatmeal none breath"
+
+
+@pytest.mark.parametrize(
+    ("act", "modified"),
+    [
+        (dict, False),
+        (lambda: session["items"].append(2), True),
+        (lambda: session.update(items=[1]), False),
+        (lambda: session.pop("items"), True),
+        (lambda: setattr(session, "modified", True), True),
+        (lambda: [session.update(a=1), session.commit()], False),
+    ],
+    ids=["nothing", "nested", "the same", "removed", "set", "saved"],
+)
+def test_modified_says_whether_there_is_something_to_save(
+    act: Callable[[], object], modified: bool
+) -> None:
+    app = app_with()
+    ServerSession(app)
+    client = app.test_client()
+    app.add_url_rule("/begin", "begin", lambda: session.update(items=[1]) or "")
+    app.add_url_rule("/act", "act", lambda: [dict(session), act(), session.modified])
+    client.get("/begin")
+
+    assert client.get("/act").get_json()[-1] is modified
+
+
+def test_a_session_is_new_in_the_whole_request_that_began_it() -> None:
+    app = app_with()
+    ServerSession(app)
+    client = app.test_client()
+
+    def visit() -> list[bool]:
+        before = session.new
+        session["a"] = 1
+        session.commit()
+        return [before, session.new]
+
+    app.add_url_rule("/", "visit", visit)
+
+    assert client.get("/").get_json() == [True, True]
+    assert client.get("/").get_json() == [False, False]
 
 
 def test_commands_name_an_index_that_there_is() -> None:

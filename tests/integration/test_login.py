@@ -406,6 +406,22 @@ def test_rotate_gives_a_new_id_and_the_old_one_is_dead_at_once(app: Flask) -> No
     assert listed(app, 42) == {browser.id}
 
 
+def test_rotate_of_an_emptied_session_ends_it(app: Flask) -> None:
+    browser = Browser(app)
+    browser.set(step=1)
+    before = browser.id
+
+    def empty_and_rotate() -> None:
+        del session["step"]
+        session.rotate()
+        assert session.id is None
+
+    response = browser.do(empty_and_rotate)
+
+    assert deletes_cookie(response)
+    assert stored(app, before) is None
+
+
 def test_two_logins_in_one_request_leave_the_second(app: Flask) -> None:
     browser = shopper(app)
 

@@ -425,6 +425,22 @@ class TestARequestWaitsForOneTimeout:
 
         assert watched.timeouts == 1
 
+    def test_for_a_search_and_a_renewal(
+        self, make_app: MakeApp, clock: FakeClock, watched: WatchedBackend
+    ) -> None:
+        [browser] = signed_in(make_app(watched))
+        clock.advance(3600)
+
+        def read_and_find() -> None:
+            assert len(session) == 1
+            watched.hang()
+            with pytest.raises(BackendError):
+                sessions.find(user_id=7)
+
+        browser.do(read_and_find)
+
+        assert watched.timeouts == 1
+
     def test_for_a_logout_with_several_indexes(
         self, make_app: MakeApp, watched: WatchedBackend
     ) -> None:
