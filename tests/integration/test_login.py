@@ -305,11 +305,18 @@ def test_assigning_the_same_user_changes_no_id(app: Flask) -> None:
     assert browser.values() == {"user_id": 42}
 
 
-def test_a_change_inside_a_user_dict_changes_no_id(app: Flask) -> None:
+def _assign_roles() -> None:
+    session["user"] = {**session["user"], "roles": ["admin"]}
+
+
+@pytest.mark.parametrize(
+    "change", [lambda: session["user"]["roles"].append("admin"), _assign_roles]
+)
+def test_a_change_inside_a_user_dict_changes_no_id(app: Flask, change: View) -> None:
     browser = Browser(app)
     browser.do(log_in_with_a_dict)
 
-    response = browser.do(lambda: session["user"]["roles"].append("admin"))
+    response = browser.do(change)
 
     assert cookie_headers(response) == []
     assert browser.values() == {"user": {"name": "ada", "roles": ["admin"]}}

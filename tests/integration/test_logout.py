@@ -432,6 +432,21 @@ def test_an_anonymous_writer_in_flight_begins_a_new_session_with_its_own_change(
     assert fresh.values() == {"late": True}
 
 
+def test_an_anonymous_request_in_flight_that_only_removes_begins_nothing(
+    make_app: MakeApp,
+) -> None:
+    browser = Browser(app := make_app())
+    browser.set(cart=["apple"], seen=1)
+    session_id = browser.id
+
+    with browser.in_flight(lambda: str(session.pop("seen"))) as late:
+        browser.do(destroy)
+
+    assert late.response.text == "1"
+    assert cookie_headers(late.response) == []
+    assert stored(app, session_id) is None
+
+
 def test_an_anonymous_reader_in_flight_begins_nothing(make_app: MakeApp) -> None:
     browser = Browser(app := make_app())
     browser.set(cart=["apple"])
