@@ -748,6 +748,28 @@ def test_a_refused_login_of_flask_login_sets_no_remember_cookie(
     assert response.headers.getlist("Set-Cookie") == []
 
 
+@WITH_FLASK_LOGIN
+def test_a_refused_login_of_flask_login_is_not_made_at_the_end(
+    make_app: MakeApp,
+) -> None:
+    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject")
+    use_flask_login(app)
+    Browser(app).do(log_in_with_flask_login)
+    browser = shopper(app)
+
+    def log_in() -> str:
+        login_user(User("42"), remember=True)
+        with pytest.raises(TooManySessions):
+            session.commit()
+        return "sorry"
+
+    response = browser.do(log_in)
+
+    assert response.text == "sorry"
+    assert response.headers.getlist("Set-Cookie") == []
+    assert browser.values() == CART
+
+
 def test_a_refused_bind_that_the_view_catches_does_not_log_in_at_the_end(
     make_app: MakeApp,
 ) -> None:
