@@ -438,6 +438,39 @@ class TestCheck:
         }
 
     @ON_MEMORY
+    def test_a_redis_that_does_not_wait_for_the_disk_and_has_evicted(
+        self, make_app: MakeApp, tmp_path: Path
+    ) -> None:
+        options = ["--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru"]
+        options += ["--appendonly", "yes", "--appendfsync", "no"]
+        with running_redis(tmp_path, *options) as server:
+            backend: Any = backend_from_url(server.url)
+            for number in range(60):
+                backend._client.set(f"filler{number}", b"x" * 100_000)
+
+            problems = self.problems(make_app(backend, **SAFE))
+
+            backend.close()
+        assert problems == {
+            "redis: maxmemory-policy": "warning",
+            "redis: evicted_keys": "warning",
+            "redis: appendfsync": "warning",
+        }
+
+    @ON_MEMORY
+    def test_a_redis_that_forgets_all_when_it_ends_is_only_mentioned(
+        self, make_app: MakeApp, redis_server: Server
+    ) -> None:
+        backend: Any = backend_from_url(redis_server.url)
+
+        findings = printed(make_app(backend, **SAFE), "check")
+
+        backend.close()
+        assert ("info", "redis: appendonly") in {
+            (finding["severity"], finding["key"]) for finding in findings
+        }
+
+    @ON_MEMORY
     def test_a_redis_with_replicas_and_a_replica(
         self, make_app: MakeApp, tmp_path: Path
     ) -> None:
@@ -460,8 +493,20 @@ class TestCheck:
         assert of_replica == {"redis: role": "error"}
 
     @ON_MEMORY
+    @pytest.mark.parametrize(
+        ("denied", "unknown", "counted"),
+        [
+            (["-@admin", "-@dangerous"], "redis: INFO", False),
+            (["-config"], "redis: CONFIG GET", True),
+        ],
+    )
     def test_a_redis_that_does_not_want_to_tell(
-        self, make_app: MakeApp, tmp_path: Path
+        self,
+        make_app: MakeApp,
+        tmp_path: Path,
+        denied: list[str],
+        unknown: str,
+        counted: bool,
     ) -> None:
         with running_redis(tmp_path) as server:
             admin: Any = backend_from_url(server.url)
@@ -469,7 +514,8 @@ class TestCheck:
                 "app",
                 enabled=True,
                 passwords=["+pw"],
-                categories=["+@all", "-@admin", "-@dangerous"],
+                categories=["+@all", *(name for name in denied if "@" in name)],
+                commands=[name for name in denied if "@" not in name],
                 keys=["*"],
             )
             url = server.url.replace("//", "//app:pw@")
@@ -482,9 +528,9 @@ class TestCheck:
             backend.close()
             admin.close()
         assert result.exit_code == 0
-        assert "redis: INFO" in result.stdout
+        assert f"info: {unknown}\n" in result.stdout
         assert "pw@" not in result.output
-        assert set(stats) == {"backend", "keys"}
+        assert ("used_memory" in stats) is counted
 
     @ON_MEMORY
     def test_a_client_that_repeats_commands_or_waits_for_ever(

@@ -216,6 +216,15 @@ def test_the_way_to_redis_is_looked_at_without_going_there(
     backend.close()
 
 
+@pytest.mark.parametrize(("host", "finds"), [("10.0.0.1", True), ("::1", False)])
+def test_the_way_to_memcached_is_looked_at(host: str, finds: bool) -> None:
+    from flask_srvsession.backends import memcached_health
+
+    found = memcached_health.check([(host, 11211)], 1000, [({}, {})])
+
+    assert ("memcached: host" in {finding.key for finding in found}) is finds
+
+
 def test_a_backend_that_cannot_check_or_count_is_no_failure() -> None:
     from flask_srvsession.backends import health
 
