@@ -498,6 +498,23 @@ class TestEnumInAnIndex:
         assert browser.values() == {}
 
 
+def test_an_error_page_that_fails_itself_is_a_503_and_is_logged(
+    make_app: MakeApp, watched: WatchedBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    def mistaken(error: BackendError) -> str:
+        raise ZeroDivisionError
+
+    app = make_app(watched, TESTING=False)
+    app.register_error_handler(503, mistaken)
+    browser = Browser(app)
+    watched.lose(at_write=0)
+
+    response = browser.set(a=1)
+
+    assert response.status_code == 503
+    assert "ZeroDivisionError" in caplog.text
+
+
 class TestSessionsThatEnd:
     def test_who_ends_all_of_their_own_loses_flask_logins_remember_cookie(
         self, app: Flask

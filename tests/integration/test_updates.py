@@ -322,12 +322,15 @@ def test_a_session_that_somebody_filled_while_it_was_emptied_goes_on(
 def test_two_that_each_remove_one_of_two_keys_leave_nothing(
     make_app: MakeApp,
 ) -> None:
-    browser = shopper(make_app(), a=1, b=2)
+    browser = shopper(app := make_app(), a=1, b=2)
+    session_id = browser.id
 
-    with browser.in_flight(lambda: str(session.pop("a"))):
+    with browser.in_flight(lambda: str(session.pop("a"))) as late:
         browser.do(lambda: str(session.pop("b")))
 
     assert browser.values() == {}
+    assert stored(app, session_id) is None
+    assert deletes_cookie(late.response)
 
 
 # -- compute --------------------------------------------------------------------------
