@@ -74,7 +74,8 @@ class Settings:
     login_keys: tuple[str, ...] = _key(
         ("user_id", "_user_id", "username", "user"),
         "Session keys that say who is logged in: when one appears, disappears or "
-        "changes, the session gets a new id.",
+        "changes, the session gets a new id. Of a dict, sub, id, user_id, username and "
+        "email count.",
     )
     drop_at_login: tuple[str, ...] = _key(
         ("csrf_token",),

@@ -27,7 +27,7 @@ from .info import SessionInfo, utc
 from .listing import parse_index
 from .record import Binding
 from .rotation import Standing
-from .states import Cookie, Login, State
+from .states import Cookie, Login, State, is_login
 from .store import SessionStore
 
 log = logging.getLogger("flask_srvsession")
@@ -88,7 +88,7 @@ class ServerSideSession(SessionMixin):
             return
         with self._lock:
             draft = self._load()
-            if key in self._settings.login_keys and _is_login(draft.get(key), value):
+            if key in self._settings.login_keys and is_login(draft.get(key), value):
                 self._drop_at_login()
             draft[key] = value
 
@@ -406,7 +406,7 @@ class ServerSideSession(SessionMixin):
         login = Login.SAME
         for key in self._draft.touched(self._settings.login_keys):
             before, after = self._draft.before(key), self._draft.get(key)
-            if _is_login(before, after):
+            if is_login(before, after):
                 return Login.IN
             if before is not None and after is None:
                 login = Login.OUT
@@ -677,15 +677,6 @@ class ServerSideSession(SessionMixin):
     def _send(self, signal: Signal, held: Held | None) -> None:
         info = self._store.info(held, is_current=True) if held else None
         signal.send(self._opening.app, info=info)
-
-
-def _is_login(before: Any, after: Any) -> bool:
-    """Whether a login key says somebody else now; the inside of a container, such as
-    a dict about the user, may change without that."""
-    if after is None or before is None:
-        return after is not None
-    both_contain = all(isinstance(v, (dict, list, tuple)) for v in (before, after))
-    return not both_contain and bool(before != after)
 
 
 def _names(value: Any, indexed: str) -> bool:

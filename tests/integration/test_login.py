@@ -76,7 +76,7 @@ def log_in_with_compute() -> None:
 
 
 def log_in_with_a_dict() -> None:
-    session["user"] = {"name": "ada", "roles": []}
+    session["user"] = {"id": 42, "name": "ada", "roles": []}
 
 
 def log_in_and_read_the_id() -> None:
@@ -295,6 +295,32 @@ def test_another_user_in_the_same_session_gets_another_id(app: Flask) -> None:
     assert listed(app, 2) == {browser.id}
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"sub": "1", "name": "eve"}, {"sub": "2", "name": "ada"}),
+        ({"id": 1}, {"id": 2}),
+        ({"email": "eve@example"}, {"email": "ada@example"}),
+        ({"username": "eve"}, {"id": 2}),
+        ((1, "eve"), (2, "ada")),
+        ({"id": 1}, 2),
+    ],
+    ids=repr,
+)
+def test_another_user_dict_in_the_same_session_gets_another_id(
+    app: Flask, before: object, after: object
+) -> None:
+    """Somebody may have planted the cookie of a session they are logged in to."""
+    attacker = Browser(app)
+    attacker.set(user=before, csrf_token="known")
+    victim = attacker.copy()
+
+    victim.set(user=after)
+
+    assert attacker.values() == {}
+    assert victim.values() == {"user": after}
+
+
 def test_assigning_the_same_user_changes_no_id(app: Flask) -> None:
     browser = Browser(app)
     browser.set(user_id=42)
@@ -305,12 +331,22 @@ def test_assigning_the_same_user_changes_no_id(app: Flask) -> None:
     assert browser.values() == {"user_id": 42}
 
 
+def _change_roles() -> None:
+    session["user"]["roles"].append("admin")
+
+
 def _assign_roles() -> None:
     session["user"] = {**session["user"], "roles": ["admin"]}
 
 
+def _change_and_assign_roles() -> None:
+    user = session["user"]
+    user["roles"].append("admin")
+    session["user"] = user
+
+
 @pytest.mark.parametrize(
-    "change", [lambda: session["user"]["roles"].append("admin"), _assign_roles]
+    "change", [_change_roles, _assign_roles, _change_and_assign_roles]
 )
 def test_a_change_inside_a_user_dict_changes_no_id(app: Flask, change: View) -> None:
     browser = Browser(app)
@@ -319,7 +355,7 @@ def test_a_change_inside_a_user_dict_changes_no_id(app: Flask, change: View) -> 
     response = browser.do(change)
 
     assert cookie_headers(response) == []
-    assert browser.values() == {"user": {"name": "ada", "roles": ["admin"]}}
+    assert browser.values()["user"]["roles"] == ["admin"]
 
 
 def test_flask_logins_login_of_the_same_user_changes_the_id(app: Flask) -> None:

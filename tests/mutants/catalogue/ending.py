@@ -161,6 +161,15 @@ MUTANTS = (
         "test_the_cookie_from_before_a_login_is_worth_nothing_after_it",
     ),
     Mutant(
+        name="a-dict-of-another-user-is-no-login",
+        file="states.py",
+        old="return any(before.get(name) != after.get(name) for name in NAMING)",
+        new="return False",
+        breaks="the cookie from before a login is worth nothing after it",
+        found_by="integration/test_login.py::"
+        "test_another_user_dict_in_the_same_session_gets_another_id",
+    ),
+    Mutant(
         name="a-logout-by-removal-keeps-the-id",
         file="session.py",
         old="if before is not None and after is None:",
