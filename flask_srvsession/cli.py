@@ -8,9 +8,9 @@ tokens nor what a session holds are ever shown.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 from flask import Flask
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from .extension import ServerSession
 
 NOT_FOUND = 1
-
-T = TypeVar("T")
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -83,7 +81,7 @@ def revoke(desk: Desk, session_ids: tuple[str, ...], yes: bool, as_json: bool) -
     ended: list[str] = []
     missing: list[str] = []
     with desk.with_records():
-        for session_id in _progress(session_ids, "Ending sessions"):
+        for session_id in _ending(session_ids):
             lived = desk.sessions.revoke(session_id, **owner)
             (ended if lived else missing).append(session_id)
     for session_id in missing:
@@ -107,10 +105,7 @@ def revoke_all(desk: Desk, yes: bool, as_json: bool) -> None:
         if not yes:
             count = sum(len(desk.sessions.find(**place)) for place in whose)
             _confirm(yes, f"End all sessions of {names} ({count} now)?")
-        ended = sum(
-            desk.sessions.revoke_all(**place)
-            for place in _progress(whose, "Ending sessions")
-        )
+        ended = sum(desk.sessions._revoke_all(place, watch=_ending) for place in whose)
     _print(as_json, {"revoked": ended}, f"Ended {ended} session(s).")
 
 
@@ -218,12 +213,14 @@ def _confirm(yes: bool, question: str) -> None:
         click.confirm(escaped(question), abort=True, err=True)
 
 
-def _progress(items: Sequence[T], label: str) -> Iterator[T]:
-    """Yield `items`, with a progress bar if there are several and people watch."""
-    if len(items) < 2 or not sys.stderr.isatty():
-        yield from items
+def _ending(session_ids: Collection[str]) -> Iterator[str]:
+    """Yield them, with a progress bar if there are several and people watch."""
+    if len(session_ids) < 2 or not sys.stderr.isatty():
+        yield from session_ids
         return
-    with click.progressbar(items, label=label, file=sys.stderr) as bar:
+    with click.progressbar(
+        session_ids, label="Ending sessions", file=sys.stderr
+    ) as bar:
         yield from bar
 
 

@@ -20,7 +20,7 @@ from .errors import BackendError
 from .guard import Guarded
 from .info import SessionInfo
 from .interface import ServerSessionInterface
-from .listing import parse_index
+from .listing import Watch, parse_index
 from .outages import AnswerOutages
 from .record import Binding
 from .runtime import Runtime
@@ -156,11 +156,21 @@ class ServerSession:
         not confirm all of it; then it is to be done again. `durable` is that of
         ``session.destroy``.
         """
+        return self._revoke_all(index, keep_current=keep_current, durable=durable)
+
+    def _revoke_all(
+        self,
+        index: dict[str, Any],
+        *,
+        keep_current: bool = False,
+        durable: int = 0,
+        watch: Watch = iter,
+    ) -> int:
         store, binding = _store_and_binding(index)
         store.replicas.need(durable)
         current = _current_id()
         spare = _current()._live() if keep_current and current else None
-        revocation = store.revoke_all(binding, spare=spare)
+        revocation = store.revoke_all(binding, spare=spare, watch=watch)
         if revocation.spared:
             _current()._note_spared(revocation.spared)
         _tell(store, revocation.ended, current)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,9 @@ under and, after a dot, a random mark. The mark is handed on to what the session
 regenerated to: both take up one place, where places are limited. A session that is
 listed again gets another, so that whoever still has to remove its former entry does
 not remove the new one."""
+
+Watch = Callable[[Collection[str]], Iterable[str]]
+"""Goes through ids, and may show somebody how far it is."""
 
 
 class Listing:

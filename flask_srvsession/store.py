@@ -29,7 +29,7 @@ from .errors import BackendError, StaleLogin, TooManySessions
 from .guard import Guarded, changing
 from .ids import Credential
 from .info import SessionInfo, utc
-from .listing import Listing, entry, new_mark
+from .listing import Listing, Watch, entry, new_mark
 from .record import OPERATION_LENGTH, Binding, Record, RecordCodec, Tombstone
 from .replicas import Replicas
 from .rotation import Standing
@@ -305,8 +305,10 @@ class SessionStore:
         return sorted(live, key=lambda held: (ids.born(held.id), held.id))
 
     @changing("revoke")
-    def revoke_all(self, binding: Binding, *, spare: Held | None = None) -> Revocation:
-        """End all sessions of `binding`, but for `spare`.
+    def revoke_all(
+        self, binding: Binding, *, spare: Held | None = None, watch: Watch = iter
+    ) -> Revocation:
+        """End all sessions of `binding`, but for `spare`; `watch` sees each end.
 
         The epoch ends first: who logs in with the old one is refused, who is listed
         is known. Nobody is unlisted before the record is gone: so this can be done
@@ -315,7 +317,7 @@ class SessionStore:
         epoch, entries, spared = self._fence(binding, spare)
         kept = {held.id for held in (spare, spared) if held}
         ended, gone = list[Held](), set[str]()
-        for session_id in dict.fromkeys(entries.values()):
+        for session_id in watch(dict.fromkeys(entries.values())):
             was, held = self._follow(session_id)
             line = [*was, held] if held else was
             traces = {other[:TRACE_LENGTH] for other in kept}

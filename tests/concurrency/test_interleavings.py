@@ -19,6 +19,7 @@ from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.cells import Found, Held, Superseded
 from flask_srvsession.changes import Changes
 from flask_srvsession.errors import BackendError
+from flask_srvsession.listing import Watch
 from flask_srvsession.record import Binding, Record
 from flask_srvsession.store import Revocation, SessionStore
 from flask_srvsession.testing import (
@@ -428,9 +429,11 @@ class UnlistedFirst(SessionStore):
 class RevokedUnlistedFirst(SessionStore):
     """Who is to be revoked is taken off the list, then ended."""
 
-    def revoke_all(self, binding: Binding, *, spare: Held | None = None) -> Revocation:
+    def revoke_all(
+        self, binding: Binding, *, spare: Held | None = None, watch: Watch = iter
+    ) -> Revocation:
         self._listing.remove(binding, self._listing.entries(binding))
-        return super().revoke_all(binding, spare=spare)
+        return super().revoke_all(binding, spare=spare, watch=watch)
 
 
 class TombstoneNotFollowed(SessionStore):

@@ -636,13 +636,23 @@ def test_works_as_a_command_of_the_shell(app: Flask, shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-def test_a_progress_bar_is_shown_to_people_only(app: Flask, shell: Shell) -> None:
-    ids = [browser.id for browser in signed_in(app, 42, 4)]
+@pytest.mark.parametrize("command", ["revoke", "revoke-all"])
+def test_a_progress_bar_is_shown_to_people_only(
+    app: Flask, shell: Shell, command: str
+) -> None:
+    def chosen(browsers: list[Browser], user: int) -> list[str]:
+        if command == "revoke":
+            return [browser.id for browser in browsers]
+        return ["--user_id", str(user)]
+
+    first = chosen(signed_in(app, 42, 2), 42)
+    second = chosen(signed_in(app, 7, 2), 7)
     reader, terminal = os.openpty()
 
-    watched = shell.run("revoke", *ids[:2], "--yes", stderr=terminal)
+    watched = shell.run(command, *first, "--yes", stderr=terminal)
+    os.write(terminal, b".")  # or else there might be nothing to read
     shown = os.read(reader, 10_000).decode()
-    piped = shell.run("revoke", *ids[2:], "--yes")
+    piped = shell.run(command, *second, "--yes")
 
     os.close(reader)
     os.close(terminal)
