@@ -64,7 +64,7 @@ def show(desk: Desk, session_id: str, as_json: bool) -> None:
     with desk.with_records():
         info = desk.sessions.get(session_id)
     if info is None:
-        raise click.ClickException(f"There is no session {escaped(session_id)!r}.")
+        raise click.ClickException(f"There is no session {session_id!r}.")
     _print(as_json, display.info_facts(info), display.session_text(info))
 
 

@@ -118,7 +118,7 @@ def _collect_pairs(
         name, equals, value = text.partition("=")
         if not equals or name not in known:
             raise click.BadParameter(
-                f"{escaped(text)!r} is not NAME=VALUE with one of {', '.join(known)}."
+                f"{text!r} is not NAME=VALUE with one of {', '.join(known)}."
             )
         ctx.meta.setdefault(_INDEX_VALUES, []).append((name, value))
 

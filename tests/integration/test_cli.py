@@ -70,6 +70,23 @@ class TestList:
         assert ids == {browser.id for browser in browsers}
         assert others[0].id not in result.output
 
+    def test_cuts_what_a_client_says_at_length(self, make_app: MakeApp) -> None:
+        app = make_app(SRVSESSION_METADATA=lambda request: {"agent": "x" * 200})
+        signed_in(app)
+
+        result = flask(app, "list", "--user_id", "42")
+
+        assert "x" * 77 + "..." in result.stdout
+        assert "x" * 78 not in result.stdout
+
+    def test_says_that_it_does_not_see_the_memory_of_another_process(
+        self, app: Flask
+    ) -> None:
+        result = flask(app, "list", "--user_id", "42")
+
+        shared = app.extensions["srvsession"].backend.shared
+        assert ("in the memory of each process" in result.stderr) is not shared
+
     def test_prints_json_for_programs(self, app: Flask) -> None:
         [browser] = signed_in(app)
         [info] = found(app)
@@ -152,6 +169,7 @@ class TestShow:
 
         assert result.exit_code == 1
         assert result.stdout == ""
+        assert f"There is no session {session_id!r}." in result.stderr
         assert "\x1b" not in result.output
 
 
@@ -194,6 +212,7 @@ class TestRevoke:
 
         assert result.exit_code == 1
         assert json.loads(result.stdout) == {"revoked": ids[1:], "not_found": ids[:1]}
+        assert f"There is no such session: {ids[0]!r}\n" in result.stderr
         assert alive([browser]) == [False]
 
     def test_with_an_owner_ends_only_theirs(self, app: Flask) -> None:
