@@ -134,8 +134,14 @@ class Draft(MutableMapping[str, Any]):
         return None if data is None else self._decode(key, data)
 
     def touched(self, keys: Iterable[str]) -> list[str]:
-        """Return those of `keys` that this request has set or removed by name."""
-        return [key for key in keys if key in self._assigned or key in self._removed]
+        """Return those of `keys` whose value this request has set or removed, or may
+        have changed inside."""
+        named = self._assigned | self._removed
+        return [
+            key
+            for key in keys
+            if key in named or not isinstance(self._values.get(key), _IMMUTABLE)
+        ]
 
     def before(self, key: str) -> Any:
         """Return the value that this request began with, None if there was none, or

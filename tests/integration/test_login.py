@@ -321,6 +321,20 @@ def test_another_user_dict_in_the_same_session_gets_another_id(
     assert victim.values() == {"user": after}
 
 
+@pytest.mark.parametrize("before", [{}, {"id": 1, "name": "eve"}], ids=repr)
+def test_another_user_in_the_same_dict_gets_another_id(
+    app: Flask, before: dict[str, object]
+) -> None:
+    attacker = Browser(app)
+    attacker.set(user=before, csrf_token="known")
+    victim = attacker.copy()
+
+    victim.do(lambda: session["user"].update(id=2, name="ada"))
+
+    assert attacker.values() == {}
+    assert victim.values() == {"user": {"id": 2, "name": "ada"}}
+
+
 def test_assigning_the_same_user_changes_no_id(app: Flask) -> None:
     browser = Browser(app)
     browser.set(user_id=42)

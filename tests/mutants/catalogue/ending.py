@@ -170,6 +170,15 @@ MUTANTS = (
         "test_another_user_dict_in_the_same_session_gets_another_id",
     ),
     Mutant(
+        name="another-user-in-the-same-dict-is-no-login",
+        file="draft.py",
+        old="if key in named or not isinstance(self._values.get(key), _IMMUTABLE)",
+        new="if key in named",
+        breaks="the cookie from before a login is worth nothing after it",
+        found_by="integration/test_login.py::"
+        "test_another_user_in_the_same_dict_gets_another_id",
+    ),
+    Mutant(
         name="a-logout-by-removal-keeps-the-id",
         file="session.py",
         old="if before is not None and after is None:",
