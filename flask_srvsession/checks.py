@@ -203,14 +203,6 @@ def _rotation(config: Mapping[str, Any], settings: Settings) -> Iterator[Finding
             f"No session lives so long ({_says(every)}): no token is ever replaced.",
             "Make it shorter than SRVSESSION_ABSOLUTE_LIFETIME.",
         )
-    elif every >= _permanent(config):
-        yield Finding(
-            "warning",
-            "SRVSESSION_ROTATE_EVERY",
-            "The cookie of a permanent session is renewed when its token is rotated,"
-            f" but it ends before that ({_says(every)}).",
-            "Make it shorter than PERMANENT_SESSION_LIFETIME.",
-        )
     if config.get("SESSION_REFRESH_EACH_REQUEST"):
         yield Finding(
             "info",

@@ -128,8 +128,7 @@ class ServerSessionInterface(SessionInterface):
         self, app: Flask, session: ServerSideSession, response: Response
     ) -> None:
         change = session._cookie(
-            repeat=self._runtime.settings.rotate_every is None
-            and app.config["SESSION_REFRESH_EACH_REQUEST"],
+            repeat=app.config["SESSION_REFRESH_EACH_REQUEST"],
             is_public=lambda: _is_public(response),
         )
         if change is Cookie.KEEP:
@@ -153,11 +152,12 @@ class ServerSessionInterface(SessionInterface):
             response.cache_control.no_store = True
 
     def get_expiration_time(self, app: Flask, session: SessionMixin) -> datetime | None:
-        """Return when the cookie of a permanent session ends: never past its end."""
+        """Return when the cookie of a permanent session ends: never past its end, and
+        not before a session that is in use has brought another one."""
         if not isinstance(session, ServerSideSession) or not session.permanent:
             return None
         now = datetime.fromtimestamp(self._runtime.clock(), timezone.utc)
-        expires = now + app.permanent_session_lifetime
+        expires = now + app.permanent_session_lifetime + session._time_to_next_cookie()
         return min(expires, session.ends_at or expires)
 
 

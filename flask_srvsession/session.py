@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
 from blinker import Signal
@@ -51,7 +51,7 @@ class ServerSideSession(SessionMixin):
     """
 
     _loaded = _accessed = _came_with_one = _delete_cookie = _response_left = False
-    _forced_save = _forced_login = False
+    _forced_save = _forced_login = _expiry_moved = False
     _permanent: bool | None = None
     _held: Held | None = None
     _superseded: Superseded | None = None
@@ -358,8 +358,9 @@ class ServerSideSession(SessionMixin):
         Set only for a session that was created or regenerated, or to hand out a
         successor, but that never with a public response, which a cache would give
         to others. Never set to what the client has already: an old credential that
-        comes late would undo a newer one. Only without rotation there is none, and
-        the cookie of a permanent session may be `repeat`-ed to move its expiry.
+        comes late would undo a newer one. Only without rotation there is none: then
+        the cookie of a permanent session moves its expiry when the session has moved
+        its own, or with each request that is to `repeat` it.
         """
         held = self._held
         if held and (credential := held.credential):
@@ -370,9 +371,18 @@ class ServerSideSession(SessionMixin):
                 if fresh and not is_public():
                     return rotation.successor(held.record, credential)
             current = credential.generation == held.record.generation
-            if repeat and current and held.record.permanent:
+            moves = self._expiry_moved or (repeat and held.record.permanent)
+            if self._settings.rotate_every is None and current and moves:
                 return credential
         return Cookie.DELETE if self._delete_cookie and not held else Cookie.KEEP
+
+    def _time_to_next_cookie(self) -> timedelta:
+        """Return how long a cookie that is set now may have to wait for its successor:
+        as long as nobody comes to present it, and then for the next rotation."""
+        if self._settings.rotate_every is None:
+            return timedelta()
+        unused = 0 if self.new else self._settings.idle_timeout
+        return timedelta(seconds=unused + self._settings.rotate_every)
 
     def _note_response_left(self) -> None:
         """Remember that from now on no cookie can be set."""
@@ -625,6 +635,8 @@ class ServerSideSession(SessionMixin):
             return False
         self._held = found
         self._draft.saved_as(found.record.values, changes)
+        if found.record.permanent or changes.permanent is not None:
+            self._expiry_moved = True
         self._forced_save = self._forced_login = False
         return True
 

@@ -551,15 +551,17 @@ class TestExpiry:
 
         assert attributes(cookie) == {"httponly": "", "path": "/"}
 
-    def test_of_a_permanent_session_is_its_lifetime(
-        self, make_app: MakeApp, clock: FakeClock
+    @pytest.mark.parametrize("every", [None, 15 * 60])
+    def test_of_a_permanent_session_is_its_lifetime_and_the_time_to_the_next_rotation(
+        self, make_app: MakeApp, clock: FakeClock, every: int | None
     ) -> None:
-        browser = Browser(make_app(PERMANENT_SESSION_LIFETIME=timedelta(days=7)))
+        app = make_app(
+            PERMANENT_SESSION_LIFETIME=timedelta(days=7), SRVSESSION_ROTATE_EVERY=every
+        )
 
-        [cookie] = set_cookies(browser.visit(_permanent))
+        [cookie] = set_cookies(Browser(app).visit(_permanent))
 
-        expected = clock() + 7 * 86400
-        assert _expires(cookie) == pytest.approx(expected, abs=30)
+        assert _expires(cookie) == clock() + 7 * 86400 + (every or 0)
 
     def test_is_never_past_the_absolute_end(
         self, make_app: MakeApp, clock: FakeClock
@@ -573,6 +575,42 @@ class TestExpiry:
         [cookie] = set_cookies(browser.visit(_permanent))
 
         assert _expires(cookie) == clock() + 10 * 86400
+
+    @pytest.mark.parametrize(
+        "how",
+        [
+            {},
+            {"SRVSESSION_ROTATE_EVERY": None},
+            {"SRVSESSION_ROTATE_EVERY": None, "SESSION_REFRESH_EACH_REQUEST": False},
+        ],
+        ids=["rotation", "each request", "touch interval"],
+    )
+    @pytest.mark.parametrize(
+        ("lifetime", "pause"),
+        [(timedelta(days=31), 20 * 86400), (600, 20), (600, 180), (1200, 840)],
+        ids=["seldom", "often", "short", "in between"],
+    )
+    def test_is_never_before_the_session_ends_for_lack_of_use(
+        self,
+        make_app: MakeApp,
+        clock: FakeClock,
+        how: dict[str, Any],
+        lifetime: Any,
+        pause: int,
+    ) -> None:
+        app = make_app(
+            PERMANENT_SESSION_LIFETIME=lifetime,
+            SRVSESSION_ABSOLUTE_LIFETIME=timedelta(days=400),
+            **how,
+        )
+        browser = Browser(app)
+        [cookie] = set_cookies(browser.visit(lambda: _permanent() or login()))
+
+        for _ in range(16):
+            clock.advance(pause)
+            response = browser.visit(_when_unused_it_ends)
+            assert _expires(cookie) >= float(response.text)
+            cookie = next(iter(set_cookies(response)), cookie)
 
     def test_is_not_moved_by_a_use_of_the_session(self, browser: Browser) -> None:
         browser.does(_permanent)
@@ -638,6 +676,11 @@ def _make_permanent() -> None:
     assert session["a"] == 1
 
 
+def _when_unused_it_ends() -> float:
+    assert session.expires_at
+    return session.expires_at.timestamp()
+
+
 def _expires(cookie: str) -> float:
     return parsedate_to_datetime(attributes(cookie)["expires"]).timestamp()
 
@@ -679,14 +722,39 @@ class TestRefreshEachRequest:
 
         assert set_cookies(response) == []
 
-    def test_repeats_nothing_when_it_is_off(self, make_app: MakeApp) -> None:
+    def test_repeats_it_only_with_what_is_stored_when_it_is_off(
+        self, make_app: MakeApp
+    ) -> None:
         app = make_app(SRVSESSION_ROTATE_EVERY=None, SESSION_REFRESH_EACH_REQUEST=False)
         browser = Browser(app)
         browser.does(_permanent)
+        browser.does(lambda: session["a"])
 
-        response = browser.visit(lambda: session["a"])
+        read = browser.visit(lambda: session["a"])
+        written = browser.visit(lambda: session.update(a=2))
 
-        assert set_cookies(response) == []
+        assert set_cookies(read) == []
+        [cookie] = set_cookies(written)
+        assert cookie.startswith(f"session={browser.cookie}; ")
+
+    @pytest.mark.parametrize("refresh", [True, False])
+    def test_lets_a_session_that_is_not_permanent_any_more_end_with_the_browser(
+        self, make_app: MakeApp, refresh: bool
+    ) -> None:
+        app = make_app(
+            SRVSESSION_ROTATE_EVERY=None, SESSION_REFRESH_EACH_REQUEST=refresh
+        )
+        browser = Browser(app)
+        browser.does(_permanent)
+        before = browser.cookie
+
+        response = browser.visit(
+            lambda: setattr(session, "permanent", False) or session["a"]
+        )
+
+        [cookie] = set_cookies(response)
+        assert cookie.startswith(f"session={before}; ")
+        assert "expires" not in attributes(cookie)
 
     def test_repeats_nothing_of_a_session_that_was_ended_meanwhile(
         self, browser: Browser

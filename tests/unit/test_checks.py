@@ -89,11 +89,6 @@ def test_a_sound_cookie_may_have_any_name(name: str) -> None:
             "info",
         ),
         (
-            {"PERMANENT_SESSION_LIFETIME": 900},
-            "SRVSESSION_ROTATE_EVERY",
-            "warning",
-        ),
-        (
             {"SRVSESSION_ABSOLUTE_LIFETIME": 900},
             "SRVSESSION_ROTATE_EVERY",
             "warning",

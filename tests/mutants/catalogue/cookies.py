@@ -73,7 +73,7 @@ MUTANTS = (
     Mutant(
         name="cookie-set-on-a-renewal",
         file="session.py",
-        old="if repeat and current and held.record.permanent:",
+        old="if self._settings.rotate_every is None and current and moves:",
         new="if current:",
         breaks="no response re-sends the credential it was asked with",
         found_by="integration/test_cookies.py::TestTheCookieIsNotSet::"
@@ -81,12 +81,39 @@ MUTANTS = (
     ),
     Mutant(
         name="refresh-each-request-in-spite-of-rotation",
-        file="interface.py",
-        old="repeat=self._runtime.settings.rotate_every is None\n            and ",
-        new="repeat=",
+        file="session.py",
+        old="if self._settings.rotate_every is None and current and moves:",
+        new="if current and moves:",
         breaks="no response re-sends the credential it was asked with",
         found_by="integration/test_cookies.py::TestExpiry::"
         "test_is_not_moved_by_a_use_of_the_session",
+    ),
+    Mutant(
+        name="a-rotated-cookie-ends-before-its-session",
+        file="session.py",
+        old="unused = 0 if self.new else self._settings.idle_timeout",
+        new="unused = 0",
+        breaks="a permanent session in use does not end with its cookie",
+        found_by="integration/test_cookies.py::TestExpiry::"
+        "test_is_never_before_the_session_ends_for_lack_of_use",
+    ),
+    Mutant(
+        name="a-cookie-does-not-move-with-its-session",
+        file="session.py",
+        old="moves = self._expiry_moved or (repeat and held.record.permanent)",
+        new="moves = repeat and held.record.permanent",
+        breaks="a permanent session in use does not end with its cookie",
+        found_by="integration/test_cookies.py::TestExpiry::"
+        "test_is_never_before_the_session_ends_for_lack_of_use",
+    ),
+    Mutant(
+        name="a-cookie-outlives-the-browser-though-its-session-should-not",
+        file="session.py",
+        old="if found.record.permanent or changes.permanent is not None:",
+        new="if found.record.permanent:",
+        breaks="a session that is not permanent any more ends with the browser",
+        found_by="integration/test_cookies.py::TestRefreshEachRequest::"
+        "test_lets_a_session_that_is_not_permanent_any_more_end_with_the_browser",
     ),
     Mutant(
         name="refresh-of-an-outdated-credential",
