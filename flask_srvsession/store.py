@@ -289,7 +289,8 @@ class SessionStore:
         return self._listing.epoch(binding)
 
     def find(self, binding: Binding) -> list[Held]:
-        """Return the live sessions of `binding`, oldest first."""
+        """Return the live sessions of `binding`, oldest first; those of one second in
+        the order of the list."""
         entries = self._listing.entries(binding)
         found = self._cells.read_many(dict.fromkeys(entries.values()))
         absent = (None, None)  # what is there, but cannot be read, stays listed
@@ -302,7 +303,7 @@ class SessionStore:
         ]
         admitted = self._listing.admitted({h.id: h.record.bindings for h in live})
         live = [held for held in live if held.id in admitted]
-        return sorted(live, key=lambda held: (ids.born(held.id), held.id))
+        return sorted(live, key=lambda held: ids.born(held.id))
 
     @changing("revoke")
     def revoke_all(
@@ -686,8 +687,8 @@ class SessionStore:
         return held.record.presented or self.clock() - held.record.last_seen < DELIVERY
 
 
-def _oldest(entries: Mapping[str, str]) -> tuple[int, str]:
-    return min((ids.born(session_id), session_id) for session_id in entries.values())
+def _oldest(entries: Mapping[str, str]) -> int:
+    return min(map(ids.born, entries.values()))
 
 
 def _is_presented(held: Held) -> bool:

@@ -60,7 +60,7 @@ class _Head:
     spared: tuple[str, ...] = ()
 
     def dump(self) -> bytes:
-        return " ".join((self.epoch, _tenths(self.until), *self.spared)).encode()
+        return " ".join((self.epoch, f"{_tenths(self.until)}", *self.spared)).encode()
 
     @classmethod
     def load(cls, data: bytes) -> _Head | None:
@@ -80,15 +80,16 @@ class _Roll:
     def dump(self) -> bytes:
         """Return stamp and time in clear, then the compressed columns.
 
-        The times follow each other as differences, so that they cost little.
+        The times follow each other as differences, so that they cost little. Those
+        of one time stay as they were listed.
         """
-        listed = sorted(self.members.items(), key=lambda item: item[1])
+        tenths = {member: _tenths(until) for member, until in self.members.items()}
+        listed = sorted(tenths, key=tenths.__getitem__)
         times, last = [], 0
-        for _, until in listed:
-            tenths = int(_tenths(until))
-            times.append(f"{tenths - last}")
-            last = tenths
-        text = f"{' '.join(member for member, _ in listed)}\n{' '.join(times)}"
+        for member in listed:
+            times.append(f"{tenths[member] - last}")
+            last = tenths[member]
+        text = f"{' '.join(listed)}\n{' '.join(times)}"
         clear = f"{self.stamp} {_tenths(self.until)}\n"
         return clear.encode() + zlib.compress(text.encode())
 
@@ -311,8 +312,8 @@ def _living(members: Mapping[str, float], now: float) -> dict[str, float]:
     return {member: until for member, until in members.items() if until > now}
 
 
-def _tenths(until: float) -> str:
-    return str(math.ceil(until * 10))
+def _tenths(until: float) -> int:
+    return math.ceil(until * 10)
 
 
 def _rounds() -> Iterator[None]:

@@ -324,8 +324,10 @@ class _IndexStatements:
         self.remove = sa.delete(tables.members).where(
             m.name == index, m.member.in_(sa.bindparam("gone", expanding=True))
         )
-        self.members = sa.select(m.member).where(
-            m.name == index, m.expires > sa.bindparam("now")
+        self.members = (
+            sa.select(m.member)
+            .where(m.name == index, m.expires > sa.bindparam("now"))
+            .order_by(m.expires)
         )
 
 

@@ -45,12 +45,14 @@ def app(request: pytest.FixtureRequest, make_app: MakeApp) -> Flask:
     return make_app(SRVSESSION_MAX_PER_KEY=LIMIT, SRVSESSION_MAX_PER_KEY_POLICY=policy)
 
 
-def in_turn(app: Flask, clock: FakeClock, count: int) -> list[Browser]:
-    """Log in with `count` browsers, a second apart."""
+def in_turn(
+    app: Flask, clock: FakeClock, count: int, pause: float = 1.0
+) -> list[Browser]:
+    """Log in with `count` browsers, `pause` seconds apart."""
     browsers = []
     for _ in range(count):
         browsers += signed_in(app)
-        clock.advance(1)
+        clock.advance(pause)
     return browsers
 
 
@@ -67,6 +69,15 @@ def test_a_login_at_the_limit_ends_the_oldest(
     assert alive(others) == [True]
     assert [i.id for i in found(evicting)] == [b.id for b in browsers[2:]]
     assert len(listed(evicting, 42)) == LIMIT
+
+
+def test_of_logins_within_a_second_the_first_is_ended_first(
+    evicting: Flask, clock: FakeClock
+) -> None:
+    browsers = in_turn(evicting, clock, LIMIT + 3, pause=0.01)
+
+    assert alive(browsers) == [False, False, False, True, True, True]
+    assert [i.id for i in found(evicting)] == [b.id for b in browsers[3:]]
 
 
 def test_a_login_at_the_limit_is_refused_and_leaves_nothing(

@@ -237,11 +237,20 @@ MUTANTS = (
     Mutant(
         name="find-in-the-order-of-ids",
         file="store.py",
-        old="key=lambda held: (ids.born(held.id), held.id)",
+        old="key=lambda held: ids.born(held.id)",
         new="key=lambda held: held.id",
         breaks="find shows the oldest session first",
         found_by="integration/test_revocation.py::TestFind::"
         "test_shows_all_devices_oldest_first_with_the_current_one_marked",
+    ),
+    Mutant(
+        name="those-of-one-second-in-the-order-of-ids",
+        file="backends/index.py",
+        old="listed = sorted(tenths, key=tenths.__getitem__)",
+        new="listed = sorted(tenths)",
+        breaks="of logins within a second the first is ended first",
+        found_by="integration/test_limits.py::"
+        "test_of_logins_within_a_second_the_first_is_ended_first",
     ),
     Mutant(
         name="the-ended-stay-listed",
