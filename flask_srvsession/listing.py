@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -17,6 +19,9 @@ from .record import Binding
 from .serializers import Serializer
 
 log = logging.getLogger("flask_srvsession")
+
+REST = 5.0
+"""Seconds for which nobody is unlisted after that has timed out."""
 
 Bindings = Mapping[Binding, str]
 """Where a session is listed, each place with a *stamp*: the epoch that it was listed
@@ -39,6 +44,7 @@ class Listing:
         self._index = backend.backend.index
         self._serializer = serializer
         self._settings = settings
+        self._waited = -math.inf  # when somebody last waited in vain to unlist
 
     def bindings(
         self,
@@ -125,14 +131,17 @@ class Listing:
 
     def forget(self, session_id: str, bindings: Bindings) -> None:
         """Unlist a session everywhere. Its record is gone already, and who reads the
-        list finds that out: so a failure here is no failure of the logout."""
+        list finds that out: so a failure here is no failure of the logout, and after
+        a timeout nobody waits for another one for a while."""
         for binding, stamp in bindings.items():
+            if time.monotonic() < self._waited + REST:
+                return
             try:
                 self.remove(binding, [entry(session_id, stamp)])
             except BackendError as error:
                 log.warning("session %s is still listed: %s", session_id, error)
                 if not error.quick:
-                    return  # a client waits for one timeout, not for several
+                    self._waited = time.monotonic()
 
     def name(self, binding: Binding) -> str:
         """Return the name of the index that lists its sessions."""

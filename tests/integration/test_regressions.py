@@ -14,7 +14,7 @@ import pytest
 from flask_login import current_user, login_user, logout_user
 
 import flask_srvsession
-from flask_srvsession import BackendError, StaleLogin, session
+from flask_srvsession import BackendError, StaleLogin, listing, session
 from flask_srvsession.serializers import MsgpackSerializer
 
 from .apps import (
@@ -24,6 +24,7 @@ from .apps import (
     cookie_headers,
     deletes_cookie,
     index_name,
+    listed,
     new_cookies,
     stored,
     use_flask_login,
@@ -457,6 +458,29 @@ class TestARequestWaitsForOneTimeout:
         assert watched.timeouts == 1
         watched.answer()
         assert copy.values() == {}
+
+    def test_to_unlist_however_many_sessions_it_ends(
+        self,
+        make_app: MakeApp,
+        watched: WatchedBackend,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Later on, what is ended is unlisted again."""
+        app = make_app(watched)
+        *browsers, last = signed_in(app, count=4)
+        watched.hang(at=lambda name: name == "index.remove")
+
+        response = browsers[0].do(
+            lambda: f"{[sessions.revoke(browser.id) for browser in browsers]}"
+        )
+
+        assert response.text == "[True, True, True]"
+        assert watched.timeouts == 1
+        assert len(listed(app, 42)) == 4
+        watched.answer()
+        monkeypatch.setattr(listing, "REST", 0)
+        log_out(last)
+        assert len(listed(app, 42)) == 3
 
 
 class Name(str, enum.Enum):
