@@ -55,6 +55,7 @@ class Guarded:
         self, backend: Backend, timer: Callable[[], float] = time.monotonic
     ) -> None:
         self.backend = backend
+        self._many = backend if isinstance(backend, ReadsMany) else None
         self._timer = timer
 
     def once(self, operation: str, call: Callable[..., T], *args: Any, **kw: Any) -> T:
@@ -90,12 +91,12 @@ class Guarded:
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
         """Return what is under `keys`, read one by one if the backend knows no better
         way; where nothing is, None or no entry."""
-        if not isinstance(self.backend, ReadsMany):
+        if self._many is None:
             return {key: self.get(key) for key in keys}
         found: dict[str, Cell | None] = {}
         for start in range(0, len(keys), MOST_AT_ONCE):
             batch = keys[start : start + MOST_AT_ONCE]
-            found.update(self.twice("load", self.backend.get_many, batch))
+            found.update(self.twice("load", self._many.get_many, batch))
         return found
 
     def add(self, key: str, data: bytes, ttl: int) -> Token | None:

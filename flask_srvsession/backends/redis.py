@@ -53,7 +53,6 @@ class RedisBackend:
         if not isinstance(client, LazyCluster):
             _check_client(client)
         self._client = client
-        self._get_many = _Script(client, "get_many")
         self._swap = _Script(client, "swap")
         self._delete = _Script(client, "delete")
         self._evicts, self._ask_again = True, 0.0
@@ -90,10 +89,14 @@ class RedisBackend:
         return _cell(value)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
-        if is_cluster(self._client):  # where a script may only see keys of one slot
+        if is_cluster(self._client):
             return self._get_many_of_cluster(keys)
-        values = self._get_many(keys=keys)
-        return dict(zip(keys, map(_cell, values), strict=True))
+        values = map(_cell, self._client.mget(keys))
+        cells = dict(zip(keys, values, strict=True))
+        absent = [key for key, cell in cells.items() if cell is None]
+        if absent and self._client.exists(*absent):  # something of another type
+            cells.update({key: self.get(key) for key in absent})
+        return cells
 
     def add(self, key: str, data: bytes, ttl: int) -> Token | None:
         token = secrets.token_bytes(_TOKEN)
@@ -131,8 +134,8 @@ class RedisBackend:
             )
 
     def _get_many_of_cluster(self, keys: Sequence[str]) -> dict[str, Cell | None]:
-        """Ask each server for all its keys; `get` sees to those it does not tell of:
-        they have moved, or are of another type, or the server is down."""
+        """Ask each server for its keys at once, and anew for what it does not tell:
+        that is of another type, or has moved, or the server is down."""
         cells = {}
         with deadline(timeout(self._client)):
             for primary, its_keys in _by_primary(self._client, keys):

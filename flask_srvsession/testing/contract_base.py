@@ -71,8 +71,10 @@ def read_many(backend: Backend, keys: Sequence[str]) -> dict[str, Cell]:
     """Return what is there, read by `get_many` if the backend has it."""
     try:
         cells = Guarded(backend).get_many(keys)
-    except (TypeError, ValueError) as error:
-        raise AssertionError("get_many must return Cells by their keys") from error
+    except (LookupError, TypeError, ValueError) as error:
+        raise AssertionError(
+            "get_many must return Cells by their keys, without those that are absent"
+        ) from error
     found = {key: cell for key, cell in cells.items() if cell is not None}
     odd = [type(cell).__name__ for cell in found.values() if not isinstance(cell, Cell)]
     assert not odd, f"get_many must return Cells by their keys, not a {odd[0]}"

@@ -323,7 +323,7 @@ BROKEN: list[tuple[type[Sound], Callable[..., None], list[str], str]] = [
         Listing,
         Contract.test_get_many_returns_what_get_returns,
         ["key"],
-        "get_many must return Cells by their keys",
+        "get_many must return Cells by their keys, without those that are absent",
     ),
     (
         Shuffling,

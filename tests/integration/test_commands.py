@@ -70,6 +70,10 @@ class _AtServer:
         assert self._proxy.sends - before == expected
         return commands
 
+    def lose(self, browser: Browser) -> None:
+        """Remove the record of a session, and nothing else."""
+        self._backend.delete(browser.key)
+
     def close(self) -> None:
         self._backend.close()
         self._proxy.close()
@@ -305,14 +309,23 @@ class TestRedis:
     ) -> None:
         visitor = _with_devices(on_redis.browser(), count)
 
-        assert on_redis.cost(visitor, _find) == ["evalsha", "evalsha"]
+        assert on_redis.cost(visitor, _find) == ["evalsha", "mget"]
 
     def test_a_list_of_devices_costs_one_for_each_hundred(
         self, on_redis: _AtServer
     ) -> None:
         visitor = _with_devices(on_redis.browser(), 201)
 
-        assert on_redis.cost(visitor, _find) == ["evalsha"] + ["evalsha"] * 3
+        assert on_redis.cost(visitor, _find) == ["evalsha"] + ["mget"] * 3
+
+    def test_a_list_with_what_has_expired_costs_two_more_to_unlist_it(
+        self, on_redis: _AtServer
+    ) -> None:
+        visitor = _with_devices(on_redis.browser(), 3)
+        expired = _logged_in(Browser(visitor.app))
+        on_redis.lose(expired)
+
+        assert on_redis.cost(visitor, _find) == ["evalsha", "mget", "exists", "zrem"]
 
     def test_flask_login_costs_nothing_where_nobody_asks_who_it_is(
         self, on_redis: _AtServer

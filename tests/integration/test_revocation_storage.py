@@ -113,7 +113,7 @@ class TestCost:
         commands = monitor.taken()
         monitor.close()
         assert len(infos) == count
-        assert commands == ["evalsha", "evalsha"]
+        assert commands == ["evalsha", "mget"]
 
     @ON_MEMCACHED
     @pytest.mark.parametrize("count", [1, 5])

@@ -220,7 +220,7 @@ MUTANTS = (
     Mutant(
         name="find-reads-one-by-one",
         file="guard.py",
-        old="if not isinstance(self.backend, ReadsMany):",
+        old="if self._many is None:",
         new="if True:",
         breaks="a user's sessions are found in as many round trips, however many",
         found_by="integration/test_commands.py::TestRedis::"

@@ -461,9 +461,9 @@ MUTANTS = (
     ),
     Mutant(
         name="redis-another-type-is-nothing",
-        file="backends/get_many.lua",
-        old="value = ''",
-        new="value = false",
+        file="backends/redis.py",
+        old="if absent and self._client.exists(*absent):",
+        new="if False:",
         breaks="what somebody else keeps under our key does not unlist a session",
         found_by="integration/test_bad_input.py::TestForeignRedisType::"
         "test_hides_no_other_session_of_its_user_and_stays_listed",
