@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, nullcontext, suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
@@ -21,6 +21,7 @@ from tests.topologies.load import User, under_load
 if TYPE_CHECKING:
     from flask import Flask
 
+    from flask_srvsession.backends.base import Cell
     from tests.conftest import MakeApp
     from tests.servers import Server
 
@@ -114,6 +115,27 @@ def test_who_only_lists_sessions_meets_503s_and_then_finds_them_all(
     assert set(lister.statuses) == {200, 503}
     assert lister.slowest < PUNCTUAL
     assert all(found == known for found in lists)
+
+
+@pytest.mark.parametrize("servers", ["cluster"], indirect=True)
+def test_a_failover_that_nobody_has_noticed_hides_no_session(
+    servers: Cluster, impatient: RedisBackend, stored: dict[str, Cell]
+) -> None:
+    """Who reads many keys asks each server for its own: one may be gone."""
+    keys, found = [*stored], list[Any]()
+    victim = servers.owner(keys[0])
+    eventually(lambda: impatient.confirmed(keys, 1) == 1)
+
+    def is_answered() -> bool:
+        with suppress(redis.RedisError):
+            found.append(impatient.get_many(keys))
+        return bool(found)
+
+    victim.stop()
+    eventually(lambda: servers.owner(keys[0]) is not victim)
+    eventually(is_answered)
+
+    assert found == [stored]
 
 
 def test_where_everything_hangs_nobody_waits_for_more_than_one_timeout(

@@ -292,7 +292,7 @@ MUTANTS = (
         new="            raise\n",
         breaks="a list of sessions is found once another server has taken over",
         found_by="topologies/test_failover.py::"
-        "test_who_only_lists_sessions_meets_503s_and_then_finds_them_all",
+        "test_a_failover_that_nobody_has_noticed_hides_no_session",
     ),
     Mutant(
         name="memcached-moves-silently",
