@@ -27,6 +27,9 @@ TOMBSTONE_TTL = 10
 HEADER_RESERVE = 8192
 """Bytes kept free for what a record holds beside its values."""
 
+MAX_ATTEMPTS = 100
+"""How often a change is applied anew; each time somebody else's had succeeded."""
+
 
 class Held(NamedTuple):
     """A live session as it was read or written: what a later change builds on."""
@@ -86,6 +89,26 @@ class RecordCells:
         """The same of several, in as few commands as the storage needs."""
         cells = self._backend.get_many([*map(self.key, session_ids)])
         return {i: self._opened(i, cells.get(self.key(i))) for i in session_ids}
+
+    def live(self, session_id: str) -> Held | None:
+        """Return the session that lives under this id."""
+        content, version = self.read(session_id)
+        if isinstance(content, Record):
+            return Held(session_id, content, version, self._clock())
+        return None
+
+    def follow(self, session_id: str) -> tuple[list[Held], Held | None]:
+        """Return what the session was before each time that it was regenerated of
+        late, and what it is now."""
+        was: list[Held] = []
+        content, version = self.read(session_id)
+        while isinstance(content, Tombstone):
+            was.append(Held(session_id, content.former, version, self._clock()))
+            session_id = content.successor
+            content, version = self.read(session_id)
+        if content is None:
+            return was, None
+        return was, Held(session_id, content, version, self._clock())
 
     def reread(self, held: Held) -> Found:
         """Return what became of what is `held`."""

@@ -176,6 +176,11 @@ def new_mark() -> str:
     return secrets.token_urlsafe(5)
 
 
+def gained(before: Bindings, after: Bindings) -> dict[Binding, str]:
+    """Return where a session is to be listed that was not there before."""
+    return {b: stamp for b, stamp in after.items() if b not in before}
+
+
 def entry(session_id: str, stamp: str) -> str:
     """Return what an index lists for the session that has this stamp in its record."""
     return f"{ids.pack(session_id)}.{stamp.partition('.')[2]}"

@@ -20,6 +20,9 @@ MEMORY_OF_OPERATIONS = 10
 """Seconds after which only the last write is remembered; nobody waits for an answer
 that long."""
 
+TRACE_LENGTH = 12
+"""Digits of its predecessor's id that a regenerated session remembers."""
+
 
 class Unreadable(Exception):
     """The stored bytes are not a record that we sealed under this key."""

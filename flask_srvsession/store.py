@@ -1,11 +1,13 @@
 """Sessions over any backend: create, load, save, destroy, regenerate. No Flask.
 
 The backends only know conditional changes of bytes under keys; everything that a
-session means is decided here and in :mod:`rotation`. Two rules carry the rest:
+session means is decided here and in the modules that this one puts together: how one
+begins (:mod:`creation`), gets a new id (:mod:`regeneration`), finds room in a list
+(:mod:`places`), and what a token means (:mod:`rotation`). Two rules carry the rest:
 
-* A KEY is never used twice, only :meth:`SessionStore.create` creates, and every later
-  change is conditional on the version that was read. So nothing that was destroyed
-  comes back, and no update is lost.
+* A KEY is never used twice, only :mod:`creation` adds records, and every later change
+  is conditional on the version that was read. So nothing that was destroyed comes back,
+  and no update is lost.
 * A session is listed in an index *before* its record says so, and unlisted *after* the
   record is gone. So whoever ends all sessions of an index misses none.
 """
@@ -17,34 +19,34 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from . import ids, rotation
-from .backends.base import Added, Backend, Epoch, Token, place, shares_place
-from .cells import Found, Held, RecordCells, Superseded, is_elsewhere
+from .backends.base import Backend, Epoch
+from .cells import MAX_ATTEMPTS, Found, Held, RecordCells, Superseded
 from .changes import Changes
 from .config import Settings
-from .errors import BackendError, StaleLogin, TooManySessions
+from .creation import Creation
+from .errors import BackendError
 from .guard import Guarded, changing
 from .ids import Credential
 from .info import SessionInfo, utc
-from .listing import Listing, Watch, entry, new_mark
-from .record import OPERATION_LENGTH, Binding, Record, RecordCodec, Tombstone
+from .listing import Bindings, Listing, Watch, entry, gained, new_mark
+from .places import Places
+from .record import (
+    OPERATION_LENGTH,
+    TRACE_LENGTH,
+    Binding,
+    Record,
+    RecordCodec,
+    Tombstone,
+)
+from .regeneration import Regeneration
 from .replicas import Replicas
 from .rotation import Standing
 from .serializers import Serializer
 
 log = logging.getLogger("flask_srvsession")
-
-DELIVERY = 60
-"""Seconds after which a session that nobody has presented takes up no place."""
-
-TRACE_LENGTH = 12
-"""Digits of its predecessor's id that a regenerated session remembers."""
-
-MAX_ATTEMPTS = 100
-"""How often a change is applied anew; each time somebody else's had succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,6 @@ class Revocation:
     """The ids of all that are not there any more, whoever ended them."""
     spared: Held | None
     """The session that goes on, with that epoch."""
-
-
-class _Ended(Exception):
-    """The session to be regenerated is gone."""
 
 
 class SessionStore:
@@ -83,6 +81,11 @@ class SessionStore:
         guarded = Guarded(backend)
         self._cells = RecordCells(guarded, codec, settings, clock)
         self._listing = Listing(guarded, serializer, settings)
+        self._places = Places(self._cells, self._listing, settings, clock, self._evict)
+        self._creation = Creation(self._cells, self._listing, self._places, clock)
+        self._regeneration = Regeneration(
+            self._cells, self._listing, self._places, self._creation
+        )
         self.replicas = Replicas(guarded)
 
     # -- one session ------------------------------------------------------------
@@ -118,11 +121,11 @@ class SessionStore:
 
     def peek(self, session_id: str) -> Held | None:
         """Return the session, whoever asks: for lists and administrators."""
-        return self._admitted(self._read(session_id))
+        return self._admitted(self._cells.live(session_id))
 
     def trace(self, session_id: str) -> Held | None:
         """Return the session, or what it was regenerated to a moment ago."""
-        _, held = self._follow(session_id)
+        _, held = self._cells.follow(session_id)
         return self._admitted(held)
 
     def create(
@@ -137,10 +140,12 @@ class SessionStore:
         Raises StaleLogin if a binding's epoch in `epochs` has moved on, and
         TooManySessions; then nothing is left of it.
         """
-        values = changes.apply({})
-        permanent = bool(changes.permanent)
-        born = int(self.clock())
-        return self._establish(values, born, permanent, meta, epochs or {})
+        return self._creation.establish(
+            changes.apply({}),
+            permanent=bool(changes.permanent),
+            meta=meta,
+            epochs=epochs or {},
+        )
 
     @changing("save")
     def save(
@@ -161,9 +166,9 @@ class SessionStore:
         listed: dict[Binding, str] = {}
         for _ in range(MAX_ATTEMPTS):
             record = self._changed(held, changes, operation, mark, epochs or {})
-            gained = _gained(held.record.bindings, record.bindings)
-            listed.update(gained)
-            self._list(held.id, gained)
+            added = gained(held.record.bindings, record.bindings)
+            listed.update(added)
+            self._places.take(held.id, added)
             try:
                 found = self._cells.swap(held, record)
             except BackendError as error:
@@ -261,25 +266,15 @@ class SessionStore:
     ) -> Found:
         """Return the session with `changes` made, under a new id; the old one is dead.
 
-        A `login` begins a new life, otherwise the absolute lifetime goes on. The order
-        is proven in tests/concurrency/models/regenerate.pml: the new record exists,
-        bound and listed, before the old one turns into a tombstone; a crash anywhere
-        leaves the old session or the new one. Where it is not a :class:`Held`, the
-        session was ended meanwhile, and nothing new is left. Raises as :meth:`create`
-        does; then the old session is untouched.
+        A `login` begins a new life, otherwise the absolute lifetime goes on. A crash
+        anywhere leaves the old session or the new one. Where it is not a
+        :class:`Held`, the session was ended meanwhile, and nothing new is left.
+        Raises as :meth:`create` does; then the old session is untouched.
         """
         held = held._replace(record=self._advanced(held))  # the tombstone's token
-        for _ in range(MAX_ATTEMPTS):
-            try:
-                fresh = self._successor(held, changes, login, epochs or {}, meta)
-            except _Ended:
-                return self._cells.reread(held)
-            found = self._move(held, fresh, changes)
-            if isinstance(found, Held) and found.id == held.id:
-                held = found  # somebody ended the new one, but not this session
-            else:
-                return found
-        raise BackendError("regenerate")
+        return self._regeneration.regenerate(
+            held, changes, login=login, epochs=epochs or {}, meta=meta
+        )
 
     # -- all sessions of an index -------------------------------------------------
 
@@ -319,7 +314,7 @@ class SessionStore:
         kept = {held.id for held in (spare, spared) if held}
         ended, gone = list[Held](), set[str]()
         for session_id in watch(dict.fromkeys(entries.values())):
-            was, held = self._follow(session_id)
+            was, held = self._cells.follow(session_id)
             line = [*was, held] if held else was
             traces = {other[:TRACE_LENGTH] for other in kept}
             if any(h.id in kept or h.record.replaces in traces for h in line):
@@ -347,7 +342,7 @@ class SessionStore:
             if isinstance(found, Held):
                 return epoch, entries, found
             successor = found.successor if found else None
-            spare = self._follow(successor)[1] if successor else None
+            spare = self._cells.follow(successor)[1] if successor else None
         raise BackendError("revoke")
 
     def await_replicas(
@@ -380,13 +375,7 @@ class SessionStore:
         latest = now + ids.MAX_CLOCK_SKEW
         return ids.born(session_id) <= latest and now < self.ends_at(session_id)
 
-    # -- writing --------------------------------------------------------------------
-
-    def _read(self, session_id: str) -> Held | None:
-        content, version = self._cells.read(session_id)
-        if isinstance(content, Record):
-            return Held(session_id, content, version, self.clock())
-        return None
+    # -- pieces -----------------------------------------------------------------------
 
     def _end(self, session_id: str, held: Held | None = None) -> Held | str | None:
         """Delete what is there; return what lived, or, if a tombstone is there, which
@@ -404,18 +393,10 @@ class SessionStore:
                     return None
         raise BackendError("destroy")
 
-    def _follow(self, session_id: str) -> tuple[list[Held], Held | None]:
-        """Return what the session was before each time that it was regenerated of
-        late, and what it is now."""
-        was: list[Held] = []
-        content, version = self._cells.read(session_id)
-        while isinstance(content, Tombstone):
-            was.append(Held(session_id, content.former, version, self.clock()))
-            session_id = content.successor
-            content, version = self._cells.read(session_id)
-        if content is None:
-            return was, None
-        return was, Held(session_id, content, version, self.clock())
+    def _evict(self, session_id: str, binding: Binding) -> None:
+        """End a session to make room in the list of `binding`."""
+        if evicted := self.destroy(session_id, still_listed=binding):
+            self._on_evicted(evicted)
 
     def _admitted(self, held: Held | None) -> Held | None:
         """Return the session if its indexes still know it."""
@@ -469,7 +450,7 @@ class SessionStore:
             grace=settings.rotate_grace,
         )
 
-    def _unlist_former(self, found: Held, *former: Mapping[Binding, str]) -> None:
+    def _unlist_former(self, found: Held, *former: Bindings) -> None:
         """Remove the entries that the session had, or was given in vain."""
         if not any(former):
             return
@@ -478,224 +459,6 @@ class SessionStore:
             gone = {b: s for b, s in bindings.items() if entry(found.id, s) not in kept}
             self._listing.forget(found.id, gone)
 
-    def _establish(
-        self,
-        values: Mapping[str, bytes],
-        born: int,
-        permanent: bool,
-        meta: Mapping[str, Any] | None,
-        epochs: Mapping[Binding, Epoch],
-        replaced: Held | None = None,
-    ) -> Held:
-        """Add a new session, bound and listed, its token known to nobody yet."""
-        self._cells.check_size(values)
-        carried = replaced.record.bindings if replaced else {}
-        token, now = ids.new_token(), int(self.clock())
-        record = Record(
-            generation=1,
-            token_hash=ids.token_hash(token),
-            chain=secrets.token_bytes(16),
-            since=now,
-            last_seen=now,
-            permanent=permanent,
-            bindings=self._listing.bindings(values, carried, epochs, new_mark()),
-            operations=(secrets.token_bytes(OPERATION_LENGTH),),
-            replaces=replaced.id[:TRACE_LENGTH] if replaced else None,
-            meta=meta,
-            values=values,
-        )
-        session_id, version = self._add(record, born)
-        fresh = Held(
-            session_id,
-            record,
-            version,
-            self.clock(),
-            Credential(session_id, 1, token),
-            created=True,
-        )
-        try:
-            self._list(session_id, record.bindings, replaced)
-        except Exception as error:
-            self._withdraw(fresh, error)
-            raise
-        return fresh
-
-    def _successor(
-        self,
-        held: Held,
-        changes: Changes,
-        login: bool,
-        epochs: Mapping[Binding, Epoch],
-        meta: Mapping[str, Any] | None,
-    ) -> Held:
-        """Establish what `held` is to be regenerated to."""
-        record, permanent = held.record, changes.permanent
-
-        def establish(epochs: Mapping[Binding, Epoch]) -> Held:
-            return self._establish(
-                changes.apply(record.values),
-                int(self.clock()) if login else ids.born(held.id),
-                record.permanent if permanent is None else permanent,
-                record.meta if meta is None else meta,
-                epochs,
-                replaced=held,
-            )
-
-        try:
-            return establish(epochs)
-        except StaleLogin:
-            spared = self._listing.spared(held.id, record.bindings)
-            if epochs or not spared:
-                raise
-            return establish(spared)
-
-    def _move(self, held: Held, fresh: Held, changes: Changes) -> Found:
-        """Turn `held` into a tombstone that leads to `fresh`; return `fresh`, with
-        what others have changed meanwhile. Otherwise nothing new is left: the session
-        was ended, or else it is returned as it is now, since `fresh` was ended."""
-        for _ in range(MAX_ATTEMPTS):
-            found = self._retire(held, fresh.id)
-            if isinstance(found, Superseded) and found.successor == fresh.id:
-                self._listing.forget(held.id, held.record.bindings)
-                return fresh
-            if not isinstance(found, Held):
-                self._withdraw(fresh)
-                return found
-            values = changes.apply(found.record.values)
-            merged = self._refilled(fresh, values, found.record.bindings)
-            if merged is None:
-                return found
-            fresh, held = merged, found
-        raise BackendError("regenerate")
-
-    def _add(self, record: Record, born: int) -> tuple[str, Token]:
-        """Store `record` under a fresh id. An id whose ``add`` may have been executed
-        is never tried again: the delayed one could bring a destroyed session back."""
-        for retry in (True, False):
-            session_id = ids.new_id(born)
-            try:
-                version = self._cells.add(session_id, record)
-            except BackendError as error:
-                if not (retry and error.quick):
-                    raise
-            else:
-                if version is not None:
-                    return session_id, version
-        raise BackendError("create")
-
-    def _retire(self, held: Held, successor: str) -> Found:
-        """Turn what is `held` into a tombstone; return what is there then."""
-        try:
-            return self._cells.retire(held, successor)
-        except BackendError as error:
-            if not error.quick:
-                raise
-            return self._cells.reread(held)
-
-    def _refilled(
-        self,
-        fresh: Held,
-        values: Mapping[str, bytes],
-        carried: Mapping[Binding, str],
-    ) -> Held | None:
-        """Give the session that nobody knows yet other values, and list what they
-        bind; None if it is gone. If they are refused, nothing of it is left."""
-        before = fresh.record.bindings
-        try:
-            self._cells.check_size(values)
-            places = {**before, **carried}
-            bindings = self._listing.bindings(values, places, {}, new_mark())
-            self._list(fresh.id, _gained(before, bindings))
-            record = fresh.record._replace(values=values, bindings=bindings)
-            found = self._cells.swap(fresh, record)
-        except Exception as error:
-            self._withdraw(fresh, error)
-            raise
-        self._listing.forget(fresh.id, _gained(bindings, before))
-        return found if isinstance(found, Held) else None
-
-    def _withdraw(self, fresh: Held, reason: Exception | None = None) -> None:
-        """Delete a session that nobody knows; one that stays ends by its TTL.
-
-        After a timeout it stays: the client has waited for one already.
-        """
-        if isinstance(reason, BackendError) and not reason.quick:
-            return
-        try:
-            self._cells.delete(fresh.id)
-        except BackendError as error:
-            log.warning("session %s was not withdrawn: %s", fresh.id, error)
-        else:
-            self._listing.forget(fresh.id, fresh.record.bindings)
-
-    def _list(
-        self,
-        session_id: str,
-        bindings: Mapping[Binding, str],
-        replaced: Held | None = None,
-    ) -> None:
-        """List the session everywhere; StaleLogin or TooManySessions if refused."""
-        ttl = max(1, self.ends_at(session_id) - int(self.clock()))
-        former = replaced.record.bindings if replaced else {}
-        for binding, stamp in bindings.items():
-            whose = replaced.id if replaced and binding in former else None
-            self._list_in(binding, session_id, stamp, ttl, whose)
-
-    def _list_in(
-        self, binding: Binding, session_id: str, stamp: str, ttl: int, whose: str | None
-    ) -> None:
-        """List it in one place, which is that of the session `whose`, if given."""
-        for _ in range(MAX_ATTEMPTS):
-            match self._listing.add(session_id, binding, stamp, ttl):
-                case Added.DONE:
-                    return
-                case Added.STALE:
-                    raise StaleLogin
-                case Added.FULL:
-                    if whose and self._read(whose) is None:
-                        raise _Ended  # with its place, which is not made anew
-                    self._make_room(binding, entry(session_id, stamp))
-        raise BackendError("bind")
-
-    def _make_room(self, binding: Binding, incoming: str) -> None:
-        """Unlist who is dead, or else end the oldest, or else TooManySessions."""
-        taken: dict[str, dict[str, str]] = {}  # each place's entries and their ids
-        for listed, session_id in self._listing.entries(binding).items():
-            if not shares_place(listed, incoming):
-                taken.setdefault(place(listed), {})[listed] = session_id
-        counts = partial(self._counts, binding)
-        dead = [e for e in taken.values() if not any(map(counts, e.values()))]
-        if taken and not dead:
-            if self.settings.max_per_key_policy == "reject":
-                raise TooManySessions
-            dead = [min(taken.values(), key=_oldest)]
-        leaving = {listed: i for entries in dead for listed, i in entries.items()}
-        for session_id in dict.fromkeys(leaving.values()):
-            if is_elsewhere(binding, *self._follow(session_id)):
-                continue
-            if evicted := self.destroy(session_id, still_listed=binding):
-                self._on_evicted(evicted)
-        self._listing.remove(binding, leaving)
-
-    def _counts(self, binding: Binding, session_id: str) -> bool:
-        """Whether a listed session takes up a place: it lives, maybe under a new id,
-        and its client came back, or may still be on the way. A login that failed
-        halfway leaves one that nobody will ever present."""
-        was, held = self._follow(session_id)
-        if held is None or is_elsewhere(binding, was, held):
-            return False
-        return held.record.presented or self.clock() - held.record.last_seen < DELIVERY
-
-
-def _oldest(entries: Mapping[str, str]) -> int:
-    return min(map(ids.born, entries.values()))
-
 
 def _is_presented(held: Held) -> bool:
     return held.record.presented or not held.created
-
-
-def _gained(
-    before: Mapping[Binding, str], after: Mapping[Binding, str]
-) -> dict[Binding, str]:
-    return {b: stamp for b, stamp in after.items() if b not in before}

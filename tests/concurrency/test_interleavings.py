@@ -19,7 +19,7 @@ from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.cells import Found, Held, Superseded
 from flask_srvsession.changes import Changes
 from flask_srvsession.errors import BackendError
-from flask_srvsession.listing import Watch
+from flask_srvsession.listing import Bindings, Watch
 from flask_srvsession.record import Binding, Record
 from flask_srvsession.store import Revocation, SessionStore
 from flask_srvsession.testing import (
@@ -306,6 +306,13 @@ class SaveThatCreates(SessionStore):
 class ListedAfterwards(SessionStore):
     """A save lists what it binds only once the record says so."""
 
+    _saving = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._take = self._places.take
+        self._places.take = self._take_unless_saving  # type: ignore[method-assign]
+
     def save(
         self,
         held: Held,
@@ -317,31 +324,31 @@ class ListedAfterwards(SessionStore):
         found = super().save(held, changes, epochs=epochs)
         self._saving = False
         if isinstance(found, Held):
-            super()._list(held.id, found.record.bindings)
+            self._take(held.id, found.record.bindings)
         return found
 
-    def _list(
-        self,
-        session_id: str,
-        bindings: Mapping[Binding, str],
-        replaced: Held | None = None,
+    def _take_unless_saving(
+        self, session_id: str, bindings: Bindings, replaced: Held | None = None
     ) -> None:
-        if not getattr(self, "_saving", False):
-            super()._list(session_id, bindings, replaced)
+        if not self._saving:
+            self._take(session_id, bindings, replaced)
 
 
 class EpochIgnored(SessionStore):
     """A login is listed under whatever epoch there is."""
 
-    def _list(
-        self,
-        session_id: str,
-        bindings: Mapping[Binding, str],
-        replaced: Held | None = None,
-    ) -> None:
-        marks = {b: stamp.partition(".")[2] for b, stamp in bindings.items()}
-        now = {b: f"{self.epoch(b)}.{mark}" for b, mark in marks.items()}
-        super()._list(session_id, now, replaced)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        take = self._places.take
+
+        def take_now(
+            session_id: str, bindings: Bindings, replaced: Held | None = None
+        ) -> None:
+            marks = {b: stamp.partition(".")[2] for b, stamp in bindings.items()}
+            now = {b: f"{self.epoch(b)}.{mark}" for b, mark in marks.items()}
+            take(session_id, now, replaced)
+
+        self._places.take = take_now  # type: ignore[method-assign]
 
 
 class DeleteIgnoringTheVersion(SessionStore):
@@ -367,31 +374,39 @@ class TombstoneFirst(SessionStore):
         epochs: Mapping[Binding, str] | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> Found:
-        self._next_id = ids.new_id(self.clock())
-        found = self._retire(held, self._next_id)
+        chosen = ids.new_id(self.clock())
+        found = self._regeneration._retire(held, chosen)
         if not isinstance(found, Superseded):
             return found
-        values = changes.apply(held.record.values)
-        born = int(self.clock())
-        return self._establish(values, born, False, None, epochs or {}, held)
 
-    def _add(self, record: Record, born: int) -> tuple[str, Token]:
-        chosen = getattr(self, "_next_id", None)
-        if chosen is None:
-            return super()._add(record, born)
-        return chosen, self._cells.add(chosen, record)
+        def add(record: Record, born: int) -> tuple[str, Token]:
+            return chosen, self._cells.add(chosen, record)
+
+        self._creation._add = add  # type: ignore[method-assign]
+        return self._creation.establish(
+            changes.apply(held.record.values),
+            permanent=False,
+            meta=None,
+            epochs=epochs or {},
+            replaced=held,
+        )
 
 
 class SameIdAgain(SessionStore):
     """A create whose answer was lost is repeated with the same id."""
 
-    def _add(self, record: Record, born: int) -> tuple[str, Token]:
-        session_id = ids.new_id(born)
-        try:
-            version = self._cells.add(session_id, record)
-        except BackendError:
-            version = self._cells.add(session_id, record)
-        return session_id, version or self._cells.read(session_id)[1]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+        def add_twice(record: Record, born: int) -> tuple[str, Token]:
+            session_id = ids.new_id(born)
+            try:
+                version = self._cells.add(session_id, record)
+            except BackendError:
+                version = self._cells.add(session_id, record)
+            return session_id, version or self._cells.read(session_id)[1]
+
+        self._creation._add = add_twice  # type: ignore[method-assign]
 
 
 class SavedAgainBlindly(SessionStore):
@@ -481,11 +496,15 @@ class LogoutTakenForGranted(SessionStore):
 class RotationWithoutMerge(SessionStore):
     """A regenerated session keeps what was read, not what was saved meanwhile."""
 
-    def _retire(self, held: Held, successor: str) -> Found:
-        found = super()._retire(held, successor)
-        if isinstance(found, Held):
-            return super()._retire(found, successor)
-        return found
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        retire = self._regeneration._retire
+
+        def retire_twice(held: Held, successor: str) -> Found:
+            found = retire(held, successor)
+            return retire(found, successor) if isinstance(found, Held) else found
+
+        self._regeneration._retire = retire_twice  # type: ignore[method-assign]
 
 
 MUTANTS: list[tuple[type[SessionStore], tuple[str, ...], dict[str, Any]]] = [

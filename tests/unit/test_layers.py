@@ -25,7 +25,10 @@ EDGE = {
 }
 """Who may know Flask. Everything else works without any web framework."""
 
-CORE = ("store", "cells", "listing", "record", "rotation", "ids", "draft", "changes")
+CORE = (
+    *("store", "creation", "regeneration", "places", "cells", "listing"),
+    *("record", "rotation", "ids", "draft", "changes"),
+)
 ABOVE = ("extension", "interface", "runtime", "session", "arrival")
 
 CLIENTS = {

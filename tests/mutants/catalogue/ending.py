@@ -135,8 +135,8 @@ MUTANTS = (
     ),
     Mutant(
         name="a-move-outlives-the-end",
-        file="store.py",
-        old="self._withdraw(fresh)\n                return found",
+        file="regeneration.py",
+        old="self._creation.withdraw(fresh)\n                return found",
         new="return fresh",
         breaks="who regenerates a session that is ended meanwhile gets no new one",
         found_by="integration/test_login.py::"
@@ -144,7 +144,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the-old-id-lives-on-after-a-login",
-        file="store.py",
+        file="regeneration.py",
         old="found = self._retire(held, fresh.id)",
         new="found = Superseded(held.id, fresh.id)",
         breaks="the cookie from before a login is worth nothing after it",
@@ -287,18 +287,18 @@ MUTANTS = (
     ),
     Mutant(
         name="a-login-goes-on-with-the-old-life",
-        file="store.py",
-        old="int(self.clock()) if login else ids.born(held.id)",
-        new="ids.born(held.id)",
+        file="regeneration.py",
+        old="born=None if login else ids.born(held.id)",
+        new="born=ids.born(held.id)",
         breaks="a login begins a new life",
         found_by="integration/test_login.py::"
         "test_a_login_begins_a_new_life_and_a_logout_goes_on_with_it",
     ),
     Mutant(
         name="a-rotation-begins-a-new-life",
-        file="store.py",
-        old="int(self.clock()) if login else ids.born(held.id)",
-        new="int(self.clock())",
+        file="regeneration.py",
+        old="born=None if login else ids.born(held.id)",
+        new="born=None",
         breaks="the absolute lifetime goes on over rotate()",
         found_by="integration/test_lifetimes.py::TestAbsoluteLifetime::"
         "test_goes_on_through_a_rotation",

@@ -7,7 +7,7 @@ from ..mutant import Mutant
 MUTANTS = (
     Mutant(
         name="a-stale-login-is-let-in",
-        file="store.py",
+        file="places.py",
         old="case Added.STALE:\n                    raise StaleLogin",
         new="case Added.STALE:\n                    return",
         breaks="no login slips through that was checked before a revoke_all",
@@ -53,8 +53,8 @@ MUTANTS = (
     ),
     Mutant(
         name="a-new-session-is-not-listed",
-        file="store.py",
-        old="self._list(session_id, record.bindings, replaced)",
+        file="creation.py",
+        old="self._places.take(session_id, record.bindings, replaced)",
         new="pass",
         breaks="a session is listed at every moment at which it is bound",
         found_by="integration/test_revocation.py::TestFind::"
@@ -63,20 +63,20 @@ MUTANTS = (
     Mutant(
         name="a-saved-session-is-listed-too-late",
         file="store.py",
-        old="self._list(held.id, gained)\n"
+        old="self._places.take(held.id, added)\n"
         "            try:\n"
         "                found = self._cells.swap(held, record)",
         new="try:\n"
         "                found = self._cells.swap(held, record)\n"
-        "                self._list(held.id, gained)",
+        "                self._places.take(held.id, added)",
         breaks="a session is listed before its record says so",
         found_by="integration/test_revocation_races.py::"
         "test_a_session_is_listed_at_every_moment_at_which_it_is_bound",
     ),
     Mutant(
         name="what-others-bind-during-a-move-is-not-listed",
-        file="store.py",
-        old="self._list(fresh.id, _gained(before, bindings))",
+        file="regeneration.py",
+        old="self._places.take(fresh.id, gained(before, bindings))",
         new="pass",
         breaks="what others bind during a login is listed for the new session",
         found_by="integration/test_login.py::"
@@ -84,8 +84,8 @@ MUTANTS = (
     ),
     Mutant(
         name="a-refused-login-leaves-a-session",
-        file="store.py",
-        old="self._withdraw(fresh, error)\n            raise\n        return fresh",
+        file="creation.py",
+        old="self.withdraw(fresh, error)\n            raise\n        return fresh",
         new="raise\n        return fresh",
         breaks="a refused login leaves nothing",
         found_by="integration/test_limits.py::test_a_refused_login_leaves_no_record",
@@ -129,7 +129,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-spared-session-cannot-move",
-        file="store.py",
+        file="regeneration.py",
         old="spared = self._listing.spared(held.id, record.bindings)",
         new="spared = {}",
         breaks="a spared session survives its own rotation",
@@ -139,8 +139,8 @@ MUTANTS = (
     Mutant(
         name="a-session-that-moved-twice-is-not-spared",
         file="store.py",
-        old="spare = self._follow(successor)[1] if successor else None",
-        new="spare = self._read(successor) if successor else None",
+        old="spare = self._cells.follow(successor)[1] if successor else None",
+        new="spare = self._cells.live(successor) if successor else None",
         breaks="a session that was regenerated twice meanwhile is spared",
         found_by="concurrency/test_stress.py::"
         "test_a_session_that_has_moved_twice_is_spared",
@@ -156,7 +156,7 @@ MUTANTS = (
     ),
     Mutant(
         name="revoke-by-a-former-id-finds-nothing",
-        file="store.py",
+        file="cells.py",
         old="session_id = content.successor",
         new="return was, None",
         breaks="a session is revoked by its former id just after a rotation",
@@ -343,7 +343,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the-youngest-makes-room",
-        file="store.py",
+        file="places.py",
         old="dead = [min(taken.values(), key=_oldest)]",
         new="dead = [max(taken.values(), key=_oldest)]",
         breaks="a login at the limit ends the oldest session",
@@ -352,8 +352,8 @@ MUTANTS = (
     ),
     Mutant(
         name="reject-makes-room",
-        file="store.py",
-        old='if self.settings.max_per_key_policy == "reject":',
+        file="places.py",
+        old='if self._settings.max_per_key_policy == "reject":',
         new="if False:",
         breaks="a login at the limit is refused where the policy says so",
         found_by="integration/test_limits.py::"
@@ -361,7 +361,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the-dead-take-up-places",
-        file="store.py",
+        file="places.py",
         old="if held is None or is_elsewhere(binding, was, held):\n"
         "            return False",
         new="if held is None or is_elsewhere(binding, was, held):\n"
@@ -371,9 +371,9 @@ MUTANTS = (
     ),
     Mutant(
         name="a-login-that-failed-takes-up-a-place",
-        file="store.py",
+        file="places.py",
         old="return held.record.presented"
-        " or self.clock() - held.record.last_seen < DELIVERY",
+        " or self._clock() - held.record.last_seen < DELIVERY",
         new="return True",
         breaks="what nobody presents does not count for ever",
         found_by="integration/test_limits.py::"
@@ -381,7 +381,7 @@ MUTANTS = (
     ),
     Mutant(
         name="who-is-just-moving-makes-room",
-        file="store.py",
+        file="places.py",
         old="if held is None or is_elsewhere(binding, was, held):",
         new="if held is None or was:",
         breaks="a session keeps its place while it gets another id",
@@ -391,9 +391,9 @@ MUTANTS = (
     ),
     Mutant(
         name="who-has-just-left-makes-room",
-        file="store.py",
-        old="if is_elsewhere(binding, *self._follow(session_id)):",
-        new="if False:",
+        file="places.py",
+        old="if not is_elsewhere(binding, *self._cells.follow(session_id)):",
+        new="if True:",
         breaks="who makes room for a login is a session of that user",
         found_by="concurrency/test_interleavings.py::"
         "test_requests_side_by_side_keep_the_limit"
@@ -428,9 +428,9 @@ MUTANTS = (
     ),
     Mutant(
         name="the-index-forgets-before-the-session-ends",
-        file="store.py",
-        old="ttl = max(1, self.ends_at(session_id) - int(self.clock()))",
-        new="ttl = self.settings.idle_timeout",
+        file="places.py",
+        old="ttl = max(1, self._cells.ends_at(session_id) - int(self._clock()))",
+        new="ttl = self._settings.idle_timeout",
         breaks="a session that is used for long stays listed",
         found_by="integration/test_revocation_storage.py::TestExpiry::"
         "test_who_is_active_stays_listed_beyond_the_idle_timeout",

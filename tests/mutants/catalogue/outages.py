@@ -102,7 +102,7 @@ MUTANTS = (
     ),
     Mutant(
         name="an-ambiguous-create-is-repeated-with-the-same-key",
-        file="store.py",
+        file="creation.py",
         old="for retry in (True, False):\n            session_id = ids.new_id(born)",
         new="session_id = ids.new_id(born)\n        for retry in (True, False):",
         breaks="a KEY is never used twice: the delayed create could come back",
@@ -373,7 +373,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-create-is-tried-once",
-        file="store.py",
+        file="creation.py",
         old="if not (retry and error.quick):",
         new="if True:",
         breaks="a create of which the answer is lost is made with a fresh KEY",

@@ -52,7 +52,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-regeneration-loses-what-others-store",
-        file="store.py",
+        file="regeneration.py",
         old="values = changes.apply(found.record.values)",
         new="values = fresh.record.values",
         breaks="what others store during a login comes along",
