@@ -271,7 +271,6 @@ class SessionStore:
         :class:`Held`, the session was ended meanwhile, and nothing new is left.
         Raises as :meth:`create` does; then the old session is untouched.
         """
-        held = held._replace(record=self._advanced(held))  # the tombstone's token
         return self._regeneration.regenerate(
             held, changes, login=login, epochs=epochs or {}, meta=meta
         )

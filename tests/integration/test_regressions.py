@@ -370,6 +370,18 @@ class TestDestroyWithAnotherTokenOfTheSession:
 
         assert browser.values() == {}
 
+    @pytest.mark.parametrize("move", [rotate, log_in_anew])
+    @pytest.mark.parametrize("late", ["presented", "predecessor"])
+    def test_both_tokens_end_what_a_successor_moved_to_when_it_came_first(
+        self, former: Browser, browser: Browser, late: str, move: Act
+    ) -> None:
+        presented = browser.copy()
+        move(browser)
+
+        log_out(presented if late == "presented" else former)
+
+        assert browser.values() == {}
+
     @pytest.mark.parametrize("move", [lambda b: None, rotate, log_in_anew])
     def test_one_that_was_outdated_during_the_request_ends_it(
         self, browser: Browser, clock: FakeClock, move: Act

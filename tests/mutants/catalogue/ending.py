@@ -215,6 +215,17 @@ MUTANTS = (
         found_by="integration/test_login.py::test_the_tombstone_has_no_content",
     ),
     Mutant(
+        name="a-tombstone-forgets-the-pending-successor",
+        file="cells.py",
+        old="former = held.record._replace(values={}, bindings={}, meta=None, "
+        "operations=())",
+        new="former = held.record._replace(values={}, bindings={}, meta=None, "
+        "operations=(), pending=None)",
+        breaks="a logout by the token that was handed out last is a logout",
+        found_by="integration/test_regressions.py::TestDestroyWithAnotherTokenOfTheSession::"
+        "test_both_tokens_end_what_a_successor_moved_to_when_it_came_first",
+    ),
+    Mutant(
         name="a-tombstone-stays",
         file="cells.py",
         old="TOMBSTONE_TTL = 10\n",
