@@ -25,9 +25,10 @@ from .errors import BackendError, StaleCredential, StaleLogin
 from .ids import Credential
 from .info import SessionInfo, utc
 from .listing import parse_index
+from .logins import Login, change_of_login, is_login, is_same_user, was_anonymous
 from .record import Binding
 from .rotation import Standing
-from .states import Cookie, Login, State, is_login
+from .states import Cookie, State
 from .store import SessionStore
 
 log = logging.getLogger("flask_srvsession")
@@ -413,14 +414,7 @@ class ServerSideSession(SessionMixin):
     def _login(self) -> Login:
         if self._forced_login:
             return Login.IN
-        login = Login.SAME
-        for key in self._draft.touched(self._settings.login_keys):
-            before, after = self._draft.before(key), self._draft.get(key)
-            if is_login(before, after):
-                return Login.IN
-            if before is not None and after is None:
-                login = Login.OUT
-        return login
+        return change_of_login(self._draft, self._settings.login_keys)
 
     def _renew(self, held: Held) -> None:
         if self._failure or not self._store.needs_renewal(held):
@@ -514,9 +508,8 @@ class ServerSideSession(SessionMixin):
         of an anonymous request may begin a new one. After a move only a login may:
         any other cookie would overwrite the one that the move has just set.
         """
-        anonymous = not held.record.bindings and all(
-            self._draft.stored(key) is None for key in self._settings.login_keys
-        )
+        keys = self._settings.login_keys
+        anonymous = not held.record.bindings and was_anonymous(self._draft, keys)
         may_begin = anonymous and changes.has_content and not self._response_left
         if may_begin and (login or found is None):
             self._held = None
@@ -532,11 +525,9 @@ class ServerSideSession(SessionMixin):
         moved = found.successor if isinstance(found, Superseded) else None
         if moved is None or self._login() is not Login.OUT:
             return
-        successor, was = self._store.trace(moved), held.record.values
         left = [key for key in self._settings.login_keys if key not in self._draft]
-        if successor and any(
-            key in was and successor.record.values.get(key) == was[key] for key in left
-        ):
+        successor, was = self._store.trace(moved), held.record.values
+        if successor and is_same_user(was, successor.record.values, left):
             self._store.destroy(successor.id)
 
     def _drop_changes(self, held: Held | None, found: Found) -> None:

@@ -27,7 +27,7 @@ EDGE = {
 
 CORE = (
     *("store", "creation", "regeneration", "places", "cells", "listing"),
-    *("record", "rotation", "ids", "draft", "changes"),
+    *("record", "rotation", "ids", "logins", "draft", "changes"),
 )
 ABOVE = ("extension", "interface", "runtime", "session", "arrival")
 

@@ -55,9 +55,9 @@ MUTANTS = (
     ),
     Mutant(
         name="removal-of-the-user-ends-the-login-of-another",
-        file="session.py",
-        old="key in was and successor.record.values.get(key) == was[key] for",
-        new="key in was for",
+        file="logins.py",
+        old="key in values and others.get(key) == values[key] for",
+        new="key in values for",
         breaks="a logout does not end the login of somebody else meanwhile",
         found_by="integration/test_regressions.py::TestLogoutThatMeetsARotation::"
         "test_does_not_end_the_login_of_somebody_else_meanwhile",
@@ -109,8 +109,8 @@ MUTANTS = (
     Mutant(
         name="dropped-changes-begin-a-session",
         file="session.py",
-        old="anonymous = not held.record.bindings and all(",
-        new="anonymous = True or all(",
+        old="anonymous = not held.record.bindings and was_anonymous(self._draft, keys)",
+        new="anonymous = True",
         breaks="what somebody logged in had changed is dropped with the session",
         found_by="integration/test_logout.py::"
         "test_a_writer_in_flight_leaves_the_session_dead_and_sends_no_cookie",
@@ -162,7 +162,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-dict-of-another-user-is-no-login",
-        file="states.py",
+        file="logins.py",
         old="return any(before.get(name) != after.get(name) for name in NAMING)",
         new="return False",
         breaks="the cookie from before a login is worth nothing after it",
@@ -180,7 +180,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-logout-by-removal-keeps-the-id",
-        file="session.py",
+        file="logins.py",
         old="if before is not None and after is None:",
         new="if False:",
         breaks="a copy from before the user was removed is worth nothing",

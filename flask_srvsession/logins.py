@@ -1,0 +1,59 @@
+"""What the login keys of a session say, and what a request has done to them.
+
+``SRVSESSION_LOGIN_KEYS`` are those that tell who is logged in: a session in which one
+appears, disappears or says somebody else gets a new id.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from .draft import Draft
+
+NAMING = ("sub", "id", "user_id", "username", "email")
+"""What names the user in a dict that is the value of a login key."""
+
+
+class Login(enum.Enum):
+    """What a request has done to the keys that say who is logged in."""
+
+    SAME = enum.auto()
+    IN = enum.auto()
+    OUT = enum.auto()
+
+
+def change_of_login(draft: Draft, keys: Collection[str]) -> Login:
+    """Return what was done to the login `keys`; a login outweighs a logout."""
+    login = Login.SAME
+    for key in draft.touched(keys):
+        before, after = draft.before(key), draft.get(key)
+        if is_login(before, after):
+            return Login.IN
+        if before is not None and after is None:
+            login = Login.OUT
+    return login
+
+
+def is_login(before: Any, after: Any) -> bool:
+    """Whether a login key says somebody else now; of a dict about a user, which may
+    well be changed for other reasons, what names the user counts."""
+    if after is None or before is None:
+        return after is not None
+    if isinstance(before, dict) and isinstance(after, dict):
+        return any(before.get(name) != after.get(name) for name in NAMING)
+    both_are_lists = isinstance(before, list) and isinstance(after, list)
+    return not both_are_lists and bool(before != after)
+
+
+def was_anonymous(draft: Draft, keys: Collection[str]) -> bool:
+    """Whether what is stored names nobody."""
+    return all(draft.stored(key) is None for key in keys)
+
+
+def is_same_user(
+    values: Mapping[str, bytes], others: Mapping[str, bytes], keys: Collection[str]
+) -> bool:
+    """Whether one of `keys` has the same value in both."""
+    return any(key in values and others.get(key) == values[key] for key in keys)
