@@ -52,7 +52,8 @@ class Creation:
     ) -> Held:
         """Add a session that was `born` then, or now, bound and listed.
 
-        What it is to replace hands on its bindings and its places.
+        What it is to replace hands on its bindings and its places. Raises as
+        :meth:`Places.take` does; then nothing of it is left.
         """
         self._cells.check_size(values)
         carried = replaced.record.bindings if replaced else {}

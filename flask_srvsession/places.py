@@ -1,10 +1,10 @@
 """A place in each list: where ``SRVSESSION_MAX_PER_KEY`` limits them, who makes room.
 
 A session is listed with one conditional command, which the index refuses if the epoch
-is over or all places are taken. Only then is it looked at who takes them. The places of
-the dead are free, and so are those of sessions that their client never came back with;
-otherwise the oldest is ended, or the new one refused, as the policy says. What a
-session is regenerated to has the same mark in its entry, and so takes over its place.
+has ended or all places are taken. Only then is it looked at who takes them. The dead do
+not count, nor does what nobody has presented within a minute. If all others do, the
+oldest is ended or the new one refused, as the policy says. What a session is
+regenerated to has the same mark in its entry, and so takes over its place.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a session gets a new id: at a login, a logout by removal, a ``rotate()``.
+"""How a session gets a new id: at logins, at logouts that keep it, by ``rotate()``.
 
 The order is proven in tests/concurrency/models/regenerate.pml: the new record exists,
 bound and listed, before the old one turns into a tombstone, on the version whose
@@ -48,7 +48,7 @@ class Regeneration:
         epochs: Mapping[Binding, Epoch],
         meta: Mapping[str, Any] | None,
     ) -> Found:
-        """Do what :meth:`SessionStore.regenerate` says."""
+        """Do what :meth:`SessionStore.regenerate` promises."""
         for _ in range(MAX_ATTEMPTS):
             try:
                 fresh = self._successor(held, changes, login, epochs, meta)
