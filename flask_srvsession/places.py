@@ -53,7 +53,8 @@ class Places:
     ) -> None:
         """List the session everywhere; StaleLogin or TooManySessions if refused.
 
-        Where `replaced` is listed, its place is taken over; PlaceLost if it is gone.
+        Where `replaced` is listed, its place is taken over; PlaceLost if that was the
+        only one left, and is gone.
         """
         ttl = max(1, self._cells.ends_at(session_id) - int(self._clock()))
         former = replaced.record.bindings if replaced else {}
