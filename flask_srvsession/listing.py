@@ -151,9 +151,9 @@ class Listing:
         for index, keys in self._settings.indexes.items():
             for key in keys:
                 if key in values:
-                    value = self._serializer.loads(values[key])
+                    value = fed(key, self._serializer.loads(values[key]))
                     if value is not None:
-                        yield Binding(index, index_value(f"session[{key!r}]", value))
+                        yield Binding(index, value)
 
     def _with_present_epochs(self, sessions: Mapping[str, Bindings]) -> set[str]:
         admitted = set(sessions)
@@ -198,6 +198,11 @@ def _ids(entries: Collection[str]) -> dict[str, str]:
         except ValueError:
             log.warning("an entry of an index is ignored: it is not one of ours")
     return known
+
+
+def fed(key: str, value: object) -> str | None:
+    """Return what ``session[key]`` feeds its indexes, if anything."""
+    return None if value is None else index_value(f"session[{key!r}]", value)
 
 
 def index_value(where: str, value: object) -> str:

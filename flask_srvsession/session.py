@@ -24,7 +24,7 @@ from .draft import Draft, Undecodable
 from .errors import BackendError, StaleCredential, StaleLogin
 from .ids import Credential
 from .info import SessionInfo, utc
-from .listing import parse_index
+from .listing import fed, parse_index
 from .logins import Login, change_of_login, is_login, is_same_user, was_anonymous
 from .record import Binding
 from .rotation import Standing
@@ -274,7 +274,7 @@ class ServerSideSession(SessionMixin):
         epochs = {} if epoch is None else {binding: epoch}
         keys = indexes[binding.index]
         with self._acting():
-            naming = [k for k in keys if _names(self._draft.get(k), binding.value)]
+            naming = [k for k in keys if fed(k, self._draft.get(k)) == binding.value]
             if not naming:
                 self._draft[keys[0]] = value
             for key in naming:  # what is there already counts as this request's own
@@ -680,8 +680,3 @@ class ServerSideSession(SessionMixin):
     def _send(self, signal: Signal, held: Held | None) -> None:
         info = self._store.info(held, is_current=True) if held else None
         signal.send(self._opening.app, info=info)
-
-
-def _names(value: Any, indexed: str) -> bool:
-    """Whether a session value is listed as `indexed`: 42 and "42" are the same."""
-    return value is not None and str(value) == indexed

@@ -518,6 +518,16 @@ class TestEnumInAnIndex:
         assert revoke_all(app, user_id=member) == 1
         assert browser.values() == {}
 
+    def test_is_known_to_bind_where_another_key_has_it(self, app: Flask) -> None:
+        browser = Browser(app)
+
+        def login() -> None:
+            session["_user_id"] = Name.ANN
+            session.bind(user_id="ann")
+
+        browser.do(login)
+        assert browser.values() == {"_user_id": "ann"}
+
     @pytest.mark.parametrize("member", [Name.ANN, Number.SEVEN])
     def test_is_refused_with_an_epoch_that_is_over(
         self, app: Flask, member: object
