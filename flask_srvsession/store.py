@@ -283,8 +283,7 @@ class SessionStore:
         return self._listing.epoch(binding)
 
     def find(self, binding: Binding) -> list[Held]:
-        """Return the live sessions of `binding`, oldest first; those of one second in
-        the order of the list."""
+        """Return the live sessions of `binding`, those that began first in front."""
         entries = self._listing.entries(binding)
         found = self._cells.read_many(dict.fromkeys(entries.values()))
         absent = (None, None)  # what is there, but cannot be read, stays listed

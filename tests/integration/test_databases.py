@@ -343,6 +343,7 @@ def plan(connection: sa.Connection, statement: str, values: Any) -> list[str]:
 def goes_by_key(step: str) -> bool:
     return (
         "=?" in step  # SQLite
+        or "TEMP B-TREE" in step  # a sort of what was found so
         or "Index" in step  # PostgreSQL
         or "Bitmap Heap Scan" in step  # of what an index scan below has found
         or step in ("const", "ref", "range")  # MariaDB
