@@ -133,15 +133,16 @@ class Listing:
         """Unlist a session everywhere. Its record is gone already, and who reads the
         list finds that out: so a failure here is no failure of the logout, and after
         a timeout nobody waits for another one for a while."""
+        if time.monotonic() < self._waited + REST:
+            return
         for binding, stamp in bindings.items():
-            if time.monotonic() < self._waited + REST:
-                return
             try:
                 self.remove(binding, [entry(session_id, stamp)])
             except BackendError as error:
                 log.warning("session %s is still listed: %s", session_id, error)
                 if not error.quick:
                     self._waited = time.monotonic()
+                    return
 
     def name(self, binding: Binding) -> str:
         """Return the name of the index that lists its sessions."""

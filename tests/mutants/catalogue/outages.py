@@ -127,9 +127,18 @@ MUTANTS = (
         "test_who_has_waited_for_a_timeout_does_not_wait_again",
     ),
     Mutant(
+        name="to-end-several-sessions-waits-for-each",
+        file="listing.py",
+        old="if time.monotonic() < self._waited + REST:",
+        new="if False:",
+        breaks="a client waits for one timeout, never for two",
+        found_by="integration/test_regressions.py::TestARequestWaitsForOneTimeout::"
+        "test_to_unlist_however_many_sessions_it_ends",
+    ),
+    Mutant(
         name="a-logout-waits-for-each-index",
         file="listing.py",
-        old="self._waited = time.monotonic()",
+        old="self._waited = time.monotonic()\n                    return",
         new="pass",
         breaks="a client waits for one timeout, never for two",
         found_by="integration/test_regressions.py::TestARequestWaitsForOneTimeout::"
