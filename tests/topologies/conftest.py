@@ -15,6 +15,10 @@ from tests.servers import patient
 if TYPE_CHECKING:
     from tests.redis_topologies import Cluster, Watched
 
+FORGETS_NODES = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+"""redis-py leaves the connections to what has left a cluster to the garbage collector:
+tests in which that happens collect it themselves."""
+
 
 @pytest.fixture(scope="session", params=["cluster", "sentinel"])
 def servers(request: pytest.FixtureRequest) -> Cluster | Watched:

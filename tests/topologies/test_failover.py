@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext, suppress
@@ -16,6 +17,7 @@ from flask_srvsession.backends.redis import RedisBackend
 from tests.integration.apps import Browser, together
 from tests.integration.probes import hanging
 from tests.redis_topologies import FAILED_AFTER, Cluster, Watched, eventually
+from tests.topologies.conftest import FORGETS_NODES
 from tests.topologies.load import User, under_load
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from flask_srvsession.backends.base import Cell
     from tests.conftest import MakeApp
     from tests.servers import Server
+
+pytestmark = FORGETS_NODES
 
 sessions = ServerSession()
 
@@ -40,6 +44,7 @@ def healed(servers: Cluster | Watched) -> Iterator[None]:
     servers.replace_after(FAILED_AFTER)
     yield
     servers.heal()
+    gc.collect()
 
 
 @pytest.fixture

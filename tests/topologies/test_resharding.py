@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 from flask_srvsession import ServerSession, session
 from tests.integration.apps import Browser, index_name, listed
 from tests.redis_topologies import Cluster, eventually, slot_of
+from tests.topologies.conftest import FORGETS_NODES
 from tests.topologies.load import User, under_load
 
 if TYPE_CHECKING:
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
 sessions = ServerSession()
 
-pytestmark = pytest.mark.parametrize("servers", ["cluster"], indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("servers", ["cluster"], indirect=True),
+    FORGETS_NODES,
+]
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +38,7 @@ def healed(servers: Cluster) -> Iterator[None]:
     """The servers agree again after each test."""
     yield
     servers.heal()
+    gc.collect()
 
 
 @pytest.fixture
