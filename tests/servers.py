@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ HOST = "127.0.0.1"
 PATIENCE = 20
 """Seconds; a computer that is busy answers by then."""
 REQUIRED = "SRVSESSION_TEST_REQUIRE"
-_START = 10.0
+_START = 30.0
+_PORTS = range(10_000, 32_000)
+"""Below those that Linux gives to outgoing connections."""
 REDIS = os.environ.get("SRVSESSION_TEST_REDIS", "redis-server")
 """The program that all tests with Redis run; ``valkey-server`` will do as well."""
 _PROGRAMS = (REDIS, "memcached")
@@ -173,7 +176,10 @@ def _version(name: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a port that no outgoing connection takes before its server starts."""
+    for _ in range(100):
+        port = secrets.choice(_PORTS)
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind((HOST, port))
+            return port
+    raise AssertionError("no port is free")

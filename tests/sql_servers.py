@@ -29,7 +29,7 @@ USER = "srvsession"
 PASSWORD = "not-a-secret"
 DATABASE = "srvsession"
 _PROGRAMS = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
-_START = 30.0
+_START = 90.0
 _STOP = 10.0
 
 
@@ -199,13 +199,13 @@ def _running(server: SQLServer) -> Iterator[SQLServer]:
 
 def _succeeds(command: list[str]) -> bool:
     quiet = subprocess.DEVNULL
-    done = subprocess.run(command, stdout=quiet, stderr=quiet, check=False, timeout=10)
+    done = subprocess.run(command, stdout=quiet, stderr=quiet, check=False, timeout=60)
     return done.returncode == 0
 
 
 def _wait_until_stopped(pids: list[int]) -> None:
     """Wait until each thread of each process has noticed that it was stopped."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     threads = [thread for pid in pids for thread in Path(f"/proc/{pid}/task").iterdir()]
     while not all(_state(thread) in "TZX" for thread in threads):
         assert time.monotonic() < deadline, "the server does not stop"

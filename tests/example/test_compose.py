@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 WEB = SERVICES["web"]
-START = 30.0
+START = 60.0
 """Seconds that gunicorn may take to listen."""
 
 
