@@ -75,7 +75,7 @@ class Settings:
         ("user_id", "_user_id", "username", "user"),
         "Session keys that say who is logged in: when one appears, disappears or "
         "changes, the session gets a new id. Of a dict, sub, id, user_id, username and "
-        "email count.",
+        "email count, or, if it has none of them, all that is in it.",
     )
     drop_at_login: tuple[str, ...] = _key(
         ("csrf_token",),

@@ -37,14 +37,15 @@ def change_of_login(draft: Draft, keys: Collection[str]) -> Login:
 
 
 def is_login(before: Any, after: Any) -> bool:
-    """Whether a login key says somebody else now; of a dict about a user, which may
-    well be changed for other reasons, what names the user counts."""
+    """Whether a login key says somebody else now. A dict about a user may well change
+    for other reasons: where something names the user, only that counts."""
     if after is None or before is None:
         return after is not None
     if isinstance(before, dict) and isinstance(after, dict):
-        return any(before.get(name) != after.get(name) for name in NAMING)
-    both_are_lists = isinstance(before, list) and isinstance(after, list)
-    return not both_are_lists and bool(before != after)
+        named = [name for name in NAMING if name in before or name in after]
+        if named:
+            return any(before.get(name) != after.get(name) for name in named)
+    return bool(before != after)
 
 
 def was_anonymous(draft: Draft, keys: Collection[str]) -> bool:

@@ -304,6 +304,9 @@ def test_another_user_in_the_same_session_gets_another_id(app: Flask) -> None:
         ({"username": "eve"}, {"id": 2}),
         ((1, "eve"), (2, "ada")),
         ({"id": 1}, 2),
+        ({"_id": "1", "name": "eve"}, {"_id": "2", "name": "ada"}),
+        ({"userinfo": {"sub": "1"}}, {"userinfo": {"sub": "2"}}),
+        ([1, "eve"], [2, "ada"]),
     ],
     ids=repr,
 )
@@ -321,18 +324,19 @@ def test_another_user_dict_in_the_same_session_gets_another_id(
     assert victim.values() == {"user": after}
 
 
-@pytest.mark.parametrize("before", [{}, {"id": 1, "name": "eve"}], ids=repr)
+@pytest.mark.parametrize("name", ["id", "_id"])
+@pytest.mark.parametrize("known", [False, True], ids=["empty", "known"])
 def test_another_user_in_the_same_dict_gets_another_id(
-    app: Flask, before: dict[str, object]
+    app: Flask, name: str, known: bool
 ) -> None:
     attacker = Browser(app)
-    attacker.set(user=before, csrf_token="known")
+    attacker.set(user={name: 1} if known else {}, csrf_token="known")
     victim = attacker.copy()
 
-    victim.do(lambda: session["user"].update(id=2, name="ada"))
+    victim.do(lambda: session["user"].update({name: 2}))
 
     assert attacker.values() == {}
-    assert victim.values() == {"user": {"id": 2, "name": "ada"}}
+    assert victim.values() == {"user": {name: 2}}
 
 
 def test_assigning_the_same_user_changes_no_id(app: Flask) -> None:

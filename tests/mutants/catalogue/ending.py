@@ -163,8 +163,17 @@ MUTANTS = (
     Mutant(
         name="a-dict-of-another-user-is-no-login",
         file="logins.py",
-        old="return any(before.get(name) != after.get(name) for name in NAMING)",
+        old="return any(before.get(name) != after.get(name) for name in named)",
         new="return False",
+        breaks="the cookie from before a login is worth nothing after it",
+        found_by="integration/test_login.py::"
+        "test_another_user_dict_in_the_same_session_gets_another_id",
+    ),
+    Mutant(
+        name="a-dict-without-a-name-is-always-the-same-user",
+        file="logins.py",
+        old="if named:",
+        new="if True:",
         breaks="the cookie from before a login is worth nothing after it",
         found_by="integration/test_login.py::"
         "test_another_user_dict_in_the_same_session_gets_another_id",
