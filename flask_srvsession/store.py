@@ -452,9 +452,11 @@ class SessionStore:
         """Remove the entries that the session had, or was given in vain."""
         if not any(former):
             return
-        kept = {entry(found.id, stamp) for stamp in found.record.bindings.values()}
+        kept = {(b, entry(found.id, s)) for b, s in found.record.bindings.items()}
         for bindings in former:
-            gone = {b: s for b, s in bindings.items() if entry(found.id, s) not in kept}
+            gone = {
+                b: s for b, s in bindings.items() if (b, entry(found.id, s)) not in kept
+            }
             self._listing.forget(found.id, gone)
 
 

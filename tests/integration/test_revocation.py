@@ -226,6 +226,23 @@ class TestRevokeAll:
         assert found(app) == []
         assert listed(app, 42) == set()
 
+    def test_does_not_touch_who_has_left_for_another_value(
+        self, make_app: MakeApp
+    ) -> None:
+        indexes = {name: (name,) for name in ("user_id", "tenant")}
+        app = make_app(SRVSESSION_INDEXES=indexes)
+        browser = Browser(app)
+        browser.set(user_id=42, tenant="red")
+        browser.set(tenant="blue")
+
+        with app.app_context():
+            ended = sessions.revoke_all(tenant="red")
+
+        assert ended == 0
+        assert listed(app, "red", "tenant") == set()
+        assert listed(app, 42) == listed(app, "blue", "tenant") == {browser.id}
+        assert browser.values() == {"user_id": 42, "tenant": "blue"}
+
     def test_works_outside_a_request(self, app: Flask) -> None:
         browsers = signed_in(app, 42, count=2)
 

@@ -272,12 +272,20 @@ MUTANTS = (
     Mutant(
         name="a-save-unlists-its-own-entry",
         file="store.py",
-        old="gone = {b: s for b, s in bindings.items() if entry(found.id, s) not in "
-        "kept}",
-        new="gone = dict(bindings)",
+        old="if (b, entry(found.id, s)) not in kept",
+        new="if True",
         breaks="a session is listed at every moment at which it is bound",
         found_by="integration/test_revocation_races.py::"
         "test_a_session_is_listed_at_every_moment_at_which_it_is_bound",
+    ),
+    Mutant(
+        name="who-leaves-one-list-of-several-stays-listed",
+        file="store.py",
+        old="if (b, entry(found.id, s)) not in kept",
+        new="if entry(found.id, s) not in dict(kept).values()",
+        breaks="a save leaves the list of what the session no longer is",
+        found_by="integration/test_revocation.py::TestRevokeAll::"
+        "test_does_not_touch_who_has_left_for_another_value",
     ),
     Mutant(
         name="load-does-not-ask-the-index",
