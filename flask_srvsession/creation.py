@@ -99,7 +99,7 @@ class Creation:
         except BackendError as error:
             log.warning("session %s was not withdrawn: %s", fresh.id, error)
         else:
-            self._listing.forget(fresh.id, fresh.record.bindings)
+            self._listing.forget({fresh.id: fresh.record.bindings})
 
     def _add(self, record: Record, born: int) -> tuple[str, Token]:
         """Store `record` under a fresh id, at the second try under another."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
 import secrets
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -19,9 +17,6 @@ from .record import Binding
 from .serializers import Serializer
 
 log = logging.getLogger("flask_srvsession")
-
-REST = 5.0
-"""Seconds for which nobody is unlisted after that has timed out."""
 
 Bindings = Mapping[Binding, str]
 """Where a session is listed, each place with a *stamp*: the epoch that it was listed
@@ -44,7 +39,6 @@ class Listing:
         self._index = backend.backend.index
         self._serializer = serializer
         self._settings = settings
-        self._waited = -math.inf  # when somebody last waited in vain to unlist
 
     def bindings(
         self,
@@ -129,20 +123,24 @@ class Listing:
             name = self.name(binding)
             self._backend.twice("unbind", self._index.remove, name, entries)
 
-    def forget(self, session_id: str, bindings: Bindings) -> None:
-        """Unlist a session everywhere. Its record is gone already, and who reads the
-        list finds that out: so a failure here is no failure of the logout, and after
-        a timeout nobody waits for another one for a while."""
-        if time.monotonic() < self._waited + REST:
-            return
-        for binding, stamp in bindings.items():
+    def forget(
+        self, sessions: Mapping[str, Bindings], *, but: Binding | None = None
+    ) -> None:
+        """Unlist sessions everywhere, `but` in one list that the caller sees to. Their
+        records say so already, and who reads a list finds that out: so a failure here
+        is no failure of the logout."""
+        leaving: dict[Binding, dict[str, str]] = {}
+        for session_id, bindings in sessions.items():
+            for binding, stamp in bindings.items():
+                if binding != but:
+                    leaving.setdefault(binding, {})[session_id] = stamp
+        for binding, stamps in leaving.items():
             try:
-                self.remove(binding, [entry(session_id, stamp)])
+                self.remove(binding, [entry(i, stamp) for i, stamp in stamps.items()])
             except BackendError as error:
-                log.warning("session %s is still listed: %s", session_id, error)
+                log.warning("session %s is still listed: %s", ", ".join(stamps), error)
                 if not error.quick:
-                    self._waited = time.monotonic()
-                    return
+                    return  # a client waits for one timeout, not for several
 
     def name(self, binding: Binding) -> str:
         """Return the name of the index that lists its sessions."""

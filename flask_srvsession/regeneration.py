@@ -94,7 +94,7 @@ class Regeneration:
         for _ in range(MAX_ATTEMPTS):
             found = self._retire(held, fresh.id)
             if isinstance(found, Superseded) and found.successor == fresh.id:
-                self._listing.forget(held.id, held.record.bindings)
+                self._listing.forget({held.id: held.record.bindings})
                 return fresh
             if not isinstance(found, Held):
                 self._creation.withdraw(fresh)
@@ -131,5 +131,5 @@ class Regeneration:
         except Exception as error:
             self._creation.withdraw(fresh, error)
             raise
-        self._listing.forget(fresh.id, gained(bindings, before))
+        self._listing.forget({fresh.id: gained(bindings, before)})
         return found if isinstance(found, Held) else None

@@ -179,7 +179,7 @@ class SessionStore:
             if doubt and isinstance(found, Superseded):
                 raise doubt  # it may have been done before the session moved
             if not isinstance(found, Held):
-                self._listing.forget(held.id, listed)
+                self._listing.forget({held.id: listed})
                 return found
             if operation in found.record.operations:
                 self._unlist_former(found, held.record.bindings, listed)
@@ -221,37 +221,18 @@ class SessionStore:
         deleted = self._cells.delete(held.id, held.version)
         found = None if deleted else self._cells.reread(held)
         if found is None:
-            self._listing.forget(held.id, held.record.bindings)
+            self._listing.forget({held.id: held.record.bindings})
         return deleted, found
 
-    @changing("destroy")
-    def destroy(
-        self,
-        session_id: str,
-        held: Held | None = None,
-        *,
-        still_listed: Binding | None = None,
-    ) -> Held | None:
+    def destroy(self, session_id: str, held: Held | None = None) -> Held | None:
         """Delete the session, and what it was regenerated to; return what lived.
 
         From the return on no copy of its cookie works and no request in flight can
-        bring it back. `held` spares the read; the caller unlists the session from
-        `still_listed`. Raises BackendError if that could not be confirmed; then it
-        may be done again.
+        bring it back. `held` spares the read. Raises BackendError if that could not be
+        confirmed; then it may be done again.
         """
-        passed: list[str] = []
-        ended = self._end(session_id, held)
-        while isinstance(ended, str):
-            passed.append(session_id)
-            session_id = ended
-            ended = self._end(session_id)
-        if ended:
-            bindings = dict(ended.record.bindings)
-            if still_listed and not passed:
-                bindings.pop(still_listed, None)
-            self._listing.forget(session_id, bindings)
-        for former in reversed(passed):
-            self._cells.delete(former)
+        if ended := self._end(session_id, held):
+            self._listing.forget({ended.id: ended.record.bindings})
         return ended
 
     @changing("regenerate")
@@ -319,10 +300,11 @@ class SessionStore:
                 kept.update(h.id for h in line)  # what the spared one becomes
                 continue
             ending = held.id if held else session_id
-            if lived := self.destroy(ending, held, still_listed=binding):
+            if lived := self._end(ending, held):
                 ended.append(lived)
             gone |= {session_id, ending}
         self._listing.remove(binding, [e for e, i in entries.items() if i not in kept])
+        self._listing.forget({h.id: h.record.bindings for h in ended}, but=binding)
         return Revocation(epoch, ended, gone, spared)
 
     def _fence(
@@ -375,7 +357,20 @@ class SessionStore:
 
     # -- pieces -----------------------------------------------------------------------
 
-    def _end(self, session_id: str, held: Held | None = None) -> Held | str | None:
+    @changing("destroy")
+    def _end(self, session_id: str, held: Held | None = None) -> Held | None:
+        """Do what :meth:`destroy` promises, but leave the session listed."""
+        passed: list[str] = []
+        ended = self._delete(session_id, held)
+        while isinstance(ended, str):
+            passed.append(session_id)
+            session_id = ended
+            ended = self._delete(session_id)
+        for former in reversed(passed):
+            self._cells.delete(former)
+        return ended
+
+    def _delete(self, session_id: str, held: Held | None = None) -> Held | str | None:
         """Delete what is there; return what lived, or, if a tombstone is there, which
         is left, the id of the successor."""
         for _ in range(MAX_ATTEMPTS):
@@ -393,7 +388,8 @@ class SessionStore:
 
     def _evict(self, session_id: str, binding: Binding) -> None:
         """End a session to make room in the list of `binding`."""
-        if evicted := self.destroy(session_id, still_listed=binding):
+        if evicted := self._end(session_id):
+            self._listing.forget({evicted.id: evicted.record.bindings}, but=binding)
             self._on_evicted(evicted)
 
     def _admitted(self, held: Held | None) -> Held | None:
@@ -457,7 +453,7 @@ class SessionStore:
             gone = {
                 b: s for b, s in bindings.items() if (b, entry(found.id, s)) not in kept
             }
-            self._listing.forget(found.id, gone)
+            self._listing.forget({found.id: gone})
 
 
 def _is_presented(held: Held) -> bool:

@@ -429,16 +429,10 @@ class SavedAgainBlindly(SessionStore):
 
 
 class UnlistedFirst(SessionStore):
-    def destroy(
-        self,
-        session_id: str,
-        held: Held | None = None,
-        *,
-        still_listed: Binding | None = None,
-    ) -> Held | None:
+    def destroy(self, session_id: str, held: Held | None = None) -> Held | None:
         if held:
-            self._listing.forget(session_id, held.record.bindings)
-        return super().destroy(session_id, held, still_listed=still_listed)
+            self._listing.forget({session_id: held.record.bindings})
+        return super().destroy(session_id, held)
 
 
 class RevokedUnlistedFirst(SessionStore):
@@ -480,15 +474,9 @@ class OutageIsNotFound(SessionStore):
 
 
 class LogoutTakenForGranted(SessionStore):
-    def destroy(
-        self,
-        session_id: str,
-        held: Held | None = None,
-        *,
-        still_listed: Binding | None = None,
-    ) -> Held | None:
+    def destroy(self, session_id: str, held: Held | None = None) -> Held | None:
         try:
-            return super().destroy(session_id, held, still_listed=still_listed)
+            return super().destroy(session_id, held)
         except BackendError:
             return None
 

@@ -8,17 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from flask_srvsession import listing
-
 from .stage import SHORT, Stage
 
 _AT_A_TIME = 14
-
-
-@pytest.fixture(autouse=True)
-def unlisting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flow has the same commands each time, whatever failed the time before."""
-    monkeypatch.setattr(listing, "REST", 0)
 
 
 @dataclass(frozen=True)

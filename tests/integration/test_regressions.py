@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import pytest
 from flask_login import current_user, login_user, logout_user
 
 import flask_srvsession
-from flask_srvsession import BackendError, StaleLogin, listing, session
+from flask_srvsession import BackendError, StaleLogin, session
 from flask_srvsession.serializers import MsgpackSerializer
 
 from .apps import (
@@ -472,27 +473,43 @@ class TestARequestWaitsForOneTimeout:
         assert copy.values() == {}
 
     def test_to_unlist_however_many_sessions_it_ends(
-        self,
-        make_app: MakeApp,
-        watched: WatchedBackend,
-        monkeypatch: pytest.MonkeyPatch,
+        self, make_app: MakeApp, watched: WatchedBackend
     ) -> None:
-        """Later on, what is ended is unlisted again."""
-        app = make_app(watched)
-        *browsers, last = signed_in(app, count=4)
-        watched.hang(at=lambda name: name == "index.remove")
+        """Each of them is in another list, too, which does not answer."""
+        indexes = {name: (name,) for name in ("user_id", "device")}
+        app = make_app(watched, SRVSESSION_INDEXES=indexes)
+        browsers = [Browser(app) for _ in range(3)]
+        for browser in browsers:
+            browser.set(user_id=1, device=2)
+        lists = count()
+        watched.hang(at=lambda name: name == "index.remove" and next(lists) > 0)
 
-        response = browsers[0].do(
-            lambda: f"{[sessions.revoke(browser.id) for browser in browsers]}"
-        )
+        with app.app_context():
+            ended = sessions.revoke_all(user_id=1)
 
-        assert response.text == "[True, True, True]"
+        assert ended == 3
         assert watched.timeouts == 1
-        assert len(listed(app, 42)) == 4
-        watched.answer()
-        monkeypatch.setattr(listing, "REST", 0)
-        log_out(last)
-        assert len(listed(app, 42)) == 3
+        assert listed(app, 1) == set()
+
+
+def test_what_was_not_unlisted_for_one_is_unlisted_for_others(
+    make_app: MakeApp, watched: WatchedBackend
+) -> None:
+    """Else who moves to another tenant would be ended with the former one."""
+    indexes = {name: (name,) for name in ("user_id", "tenant")}
+    app = make_app(watched, SRVSESSION_INDEXES=indexes)
+    stranger, mover = Browser(app), Browser(app)
+    stranger.set(user_id=1)
+    mover.set(user_id=2, tenant="red")
+    watched.hang(at=lambda name: name == "index.remove")
+    stranger.do(lambda: session.destroy())
+    watched.answer()
+
+    mover.set(tenant="blue")
+    with app.app_context():
+        sessions.revoke_all(tenant="red")
+
+    assert mover.values() == {"user_id": 2, "tenant": "blue"}
 
 
 class Name(str, enum.Enum):

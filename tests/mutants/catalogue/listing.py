@@ -255,7 +255,7 @@ MUTANTS = (
     Mutant(
         name="the-ended-stay-listed",
         file="listing.py",
-        old="self.remove(binding, [entry(session_id, stamp)])",
+        old="self.remove(binding, [entry(i, stamp) for i, stamp in stamps.items()])",
         new="pass",
         breaks="a logout unlists the session",
         found_by="integration/test_logout.py::test_nothing_of_it_is_left_in_the_store",
