@@ -7,7 +7,7 @@ appears, disappears or says somebody else gets a new id.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from .draft import Draft
@@ -53,8 +53,7 @@ def was_anonymous(draft: Draft, keys: Collection[str]) -> bool:
     return all(draft.stored(key) is None for key in keys)
 
 
-def is_same_user(
-    values: Mapping[str, bytes], others: Mapping[str, bytes], keys: Collection[str]
-) -> bool:
-    """Whether one of `keys` has the same value in both."""
-    return any(key in values and others.get(key) == values[key] for key in keys)
+def is_same_user(draft: Draft, other: Draft, keys: Collection[str]) -> bool:
+    """Whether what is stored of one of `keys` names the same user in both."""
+    pairs = [(draft.stored(key), other.stored(key)) for key in keys]
+    return any(None not in pair and not is_login(*pair) for pair in pairs)

@@ -490,7 +490,7 @@ class ServerSideSession(SessionMixin):
             self._become_new()
             self._send(signals.session_destroyed, held)
         else:
-            self._end_successor(held, found)
+            self._end_successor(found)
             self._drop_changes(held, found)
 
     def _go_on_without(
@@ -516,19 +516,20 @@ class ServerSideSession(SessionMixin):
             self._draft.rebase({})
             self._create(self._pending(), login=login, epochs=epochs)
         else:
-            self._end_successor(held, found)
+            self._end_successor(found)
             self._drop_changes(held, found)
 
-    def _end_successor(self, held: Held, found: Found) -> None:
+    def _end_successor(self, found: Found) -> None:
         """A logout by removal means what the session moved to meanwhile, too, if that
         has the same user: a login of somebody else is not meant."""
         moved = found.successor if isinstance(found, Superseded) else None
         if moved is None or self._login() is not Login.OUT:
             return
         left = [key for key in self._settings.login_keys if key not in self._draft]
-        successor, was = self._store.trace(moved), held.record.values
-        if successor and is_same_user(was, successor.record.values, left):
-            self._store.destroy(successor.id)
+        if successor := self._store.trace(moved):
+            now = Draft(successor.record.values, self._opening.serializer)
+            if is_same_user(self._draft, now, left):
+                self._store.destroy(successor.id)
 
     def _drop_changes(self, held: Held | None, found: Found) -> None:
         """Begin anew, without a session of its own: from now on, too, its cookie would

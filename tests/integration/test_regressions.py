@@ -294,6 +294,18 @@ class TestLogoutThatMeetsARotation:
         assert browser.values() == {}
         assert found(app) == []
 
+    def test_by_removal_of_a_user_dict_that_has_changed_ends_the_successor(
+        self, app: Flask
+    ) -> None:
+        browser = Browser(app)
+        browser.set(user={"id": 42, "theme": "light"})
+
+        with browser.in_flight(lambda: session.pop("user")):
+            rotate(browser)
+            browser.set(user={"id": 42, "theme": "dark"})
+
+        assert browser.values() == {}
+
     def test_by_flask_login_ends_the_successor(self, app: Flask) -> None:
         use_flask_login(app)
         browser = Browser(app)

@@ -56,8 +56,8 @@ MUTANTS = (
     Mutant(
         name="removal-of-the-user-ends-the-login-of-another",
         file="logins.py",
-        old="key in values and others.get(key) == values[key] for",
-        new="key in values for",
+        old="None not in pair and not is_login(*pair) for",
+        new="None not in pair for",
         breaks="a logout does not end the login of somebody else meanwhile",
         found_by="integration/test_regressions.py::TestLogoutThatMeetsARotation::"
         "test_does_not_end_the_login_of_somebody_else_meanwhile",
