@@ -5,16 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any, cast
+from typing import Any
 
-import flask
 from flask import Flask, Request, Response, request
 from flask.sessions import SessionInterface, SessionMixin
 from werkzeug.exceptions import HTTPException
 
 from .errors import BackendError, SessionRefused
 from .ids import Credential
-from .outages import FAILURE
+from .outages import ANSWERED, FAILURE
 from .rotation import Standing
 from .runtime import Keyed, Runtime
 from .serializers import Serializer
@@ -109,7 +108,8 @@ class ServerSessionInterface(SessionInterface):
 
         Where that fails, the response turns into the error's, in place: Flask would
         make a bare 500 of it. May be called again, for another response. Raises what
-        fails where nobody would see the response: in a test's ``session_transaction``.
+        fails where nobody would see the response: in a test's ``session_transaction``,
+        in an event of Flask-SocketIO.
         """
         if not isinstance(session, ServerSideSession):
             return
@@ -117,7 +117,7 @@ class ServerSessionInterface(SessionInterface):
             try:
                 session.commit()
             except (BackendError, SessionRefused) as error:
-                if not _is_of_request(session):
+                if ANSWERED not in request.environ:
                     raise
                 _turn_into(app, response, error)
             _vary_by_cookie(response)
@@ -159,10 +159,6 @@ class ServerSessionInterface(SessionInterface):
         now = datetime.fromtimestamp(self._runtime.clock(), timezone.utc)
         expires = now + app.permanent_session_lifetime + session._time_to_next_cookie()
         return min(expires, session.ends_at or expires)
-
-
-def _is_of_request(session: ServerSideSession) -> bool:
-    return cast(Any, flask.session)._get_current_object() is session
 
 
 def _is_public(response: Response) -> bool:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 FAILURE = "flask_srvsession.failure"
 """Where the WSGI environ has the first BackendError that a session met."""
 
+ANSWERED = "flask_srvsession.answered"
+"""There in the WSGI environ of a request whose response somebody waits for."""
+
 
 class AnswerOutages:
     """WSGI middleware: where an outage ended in a 500, or in nothing, answer 503.
@@ -31,6 +34,7 @@ class AnswerOutages:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         withheld = False
+        environ[ANSWERED] = True
 
         def start(status: str, *args: Any) -> Callable[[bytes], object]:
             nonlocal withheld

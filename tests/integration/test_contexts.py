@@ -596,6 +596,25 @@ def test_session_transaction_raises_an_outage(make_app: MakeApp) -> None:
     assert not browser.has_cookie
 
 
+def test_an_event_of_flask_socketio_raises_an_outage(make_app: MakeApp) -> None:
+    """What it returns would tell the client that all was saved."""
+    flask_socketio = pytest.importorskip("flask_socketio")
+    storage = LosingBackend(MemoryBackend())
+    app = make_app(storage)
+    socketio = flask_socketio.SocketIO(
+        app, manage_session=False, async_mode="threading"
+    )
+    socketio.on_event("add", lambda: session.update(cart=[1]))
+    browser = Browser(app)
+    browser.set(lang="de")
+    cookie = {"Cookie": f"session={browser.cookie}"}
+    client = socketio.test_client(app, headers=cookie)
+
+    storage.lose(at_write=1)
+    with pytest.raises(BackendError):
+        client.emit("add", callback=True)
+
+
 def test_session_transaction_raises_what_refuses_a_login(make_app: MakeApp) -> None:
     app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject")
     Browser(app).set(user_id=42)

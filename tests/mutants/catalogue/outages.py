@@ -219,7 +219,7 @@ MUTANTS = (
     Mutant(
         name="a-test-does-not-see-that-its-session-was-not-saved",
         file="interface.py",
-        old="if not _is_of_request(session):",
+        old="if ANSWERED not in request.environ:",
         new="if False:",
         breaks="an outage is never silent",
         found_by="integration/test_contexts.py::"
