@@ -98,7 +98,11 @@ class Index(Protocol):
         """Unlist `members`; those that are not listed are no error."""
 
     def members(self, name: str) -> list[str]:
-        """Return the listed members whose time has not run out, in any order."""
+        """Return the listed members whose time has not run out.
+
+        Whose time is over first comes first; else, of several sessions that began in
+        the same second, it is not known who logged in first.
+        """
 
 
 class Backend(Protocol):
