@@ -9,7 +9,7 @@ import pytest
 
 from flask_srvsession import session
 
-from .apps import Browser
+from .apps import Browser, listed
 from .devices import alive, found, revoke_all, sessions, signed_in
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ def test_a_session_whose_key_is_none_belongs_to_nobody(app: Flask) -> None:
     browser = Browser(app)
     browser.set(user_id=None, theme="dark")
 
+    assert listed(app, "None") == set()
     assert found(app, user_id="None") == []
     assert browser.values() == {"user_id": None, "theme": "dark"}
 
