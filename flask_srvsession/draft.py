@@ -136,12 +136,14 @@ class Draft(MutableMapping[str, Any]):
     def touched(self, keys: Iterable[str]) -> list[str]:
         """Return those of `keys` whose value this request has set or removed, or may
         have changed inside."""
-        named = self._assigned | self._removed
         return [
             key
             for key in keys
-            if key in named or not isinstance(self._values.get(key), _IMMUTABLE)
+            if key in self._assigned or key in self._removed or self._may_differ(key)
         ]
+
+    def _may_differ(self, key: str) -> bool:
+        return key in self._values and not isinstance(self._values[key], _IMMUTABLE)
 
     def before(self, key: str) -> Any:
         """Return the value that this request began with, None if there was none, or

@@ -181,8 +181,8 @@ MUTANTS = (
     Mutant(
         name="another-user-in-the-same-dict-is-no-login",
         file="draft.py",
-        old="if key in named or not isinstance(self._values.get(key), _IMMUTABLE)",
-        new="if key in named",
+        old="or key in self._removed or self._may_differ(key)",
+        new="or key in self._removed",
         breaks="the cookie from before a login is worth nothing after it",
         found_by="integration/test_login.py::"
         "test_another_user_in_the_same_dict_gets_another_id",
