@@ -101,6 +101,10 @@ class ServerSessionInterface(SessionInterface):
         opening = RequestOpening(self._runtime, request, self.get_cookie_name(app))
         return ServerSideSession(opening)
 
+    def is_null_session(self, obj: object) -> bool:
+        """Return whether there is nothing to save; for ours, without asking an ABC."""
+        return type(obj) is not ServerSideSession and super().is_null_session(obj)
+
     def save_session(
         self, app: Flask, session: SessionMixin | None, response: Response
     ) -> None:
