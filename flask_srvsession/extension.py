@@ -112,8 +112,9 @@ class ServerSession:
         ]
 
     @_latching
-    def get(self, session_id: str) -> SessionInfo | None:
-        """Return what may be shown of a session; None if there is none."""
+    def get(self, session_id: str | None) -> SessionInfo | None:
+        """Return what may be shown of a session; None if there is none of this id,
+        whatever that is."""
         store = _store()
         held = store.peek(session_id) if ids.is_id(session_id) else None
         if held is None:
@@ -121,8 +122,8 @@ class ServerSession:
         return store.info(held, is_current=held.id == _current_id())
 
     @_latching
-    def revoke(self, session_id: str, *, durable: int = 0, **owner: Any) -> bool:
-        """End a session; return whether it lived.
+    def revoke(self, session_id: str | None, *, durable: int = 0, **owner: Any) -> bool:
+        """End a session; return whether it lived: what is no id has none.
 
         With an owner, ``sessions.revoke(session_id, user_id=42)``, only a session of
         theirs: a view that lets users end sessions should always give it. Raises

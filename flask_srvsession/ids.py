@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from itsdangerous import Signer
 from itsdangerous.encoding import base64_encode
@@ -30,9 +31,9 @@ def new_id(born: float) -> str:
     return f"{secrets.token_hex(16)}_{int(born):x}"
 
 
-def is_id(text: str) -> bool:
-    """Return whether `text` has the form of an id."""
-    return re.fullmatch(_ID, text) is not None
+def is_id(value: object) -> TypeGuard[str]:
+    """Return whether `value` has the form of an id."""
+    return isinstance(value, str) and re.fullmatch(_ID, value) is not None
 
 
 def born(session_id: str) -> int:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import MakeApp
 
 UNKNOWN_IDS = [
+    None,
     "",
     "42",
     "f" * 32 + "_65f00000",
@@ -60,7 +61,9 @@ def app(make_app: MakeApp) -> Iterator[Flask]:
 
 
 @pytest.mark.parametrize("session_id", UNKNOWN_IDS)
-def test_an_id_that_nobody_has_is_no_session(app: Flask, session_id: str) -> None:
+def test_an_id_that_nobody_has_is_no_session(
+    app: Flask, session_id: str | None
+) -> None:
     browsers = signed_in(app)
 
     assert sessions.get(session_id) is None
