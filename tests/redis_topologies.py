@@ -26,7 +26,7 @@ PATIENCE = 30.0
 
 FAILED_AFTER = 1000
 """Milliseconds of silence after which a primary is replaced."""
-_PATIENT = 15000
+PATIENT = 15000
 """The same while nothing is to fail: a computer may be too busy to answer."""
 _SLOTS = 16384
 _REDIS = ["--bind", HOST, "--save", "", "--appendonly", "no"]
@@ -119,7 +119,7 @@ class Cluster(Servers):
             if not server.process:
                 server.start()
         eventually(self.is_whole)
-        self.replace_after(_PATIENT)
+        self.replace_after(PATIENT)
 
     def replace_after(self, milliseconds: int) -> None:
         """From now on replace a primary that has been silent for so long."""
@@ -258,7 +258,7 @@ class Watched(Servers):
             if server is not primary:
                 self.ask(server).replicaof(HOST, primary.port)
         eventually(self.is_whole)
-        self.replace_after(_PATIENT)
+        self.replace_after(PATIENT)
 
     def replace_after(self, milliseconds: int) -> None:
         """From now on replace a primary that has been silent for so long."""
@@ -313,7 +313,7 @@ def running_cluster(directory: Path, *options: str) -> Iterator[Cluster]:
         for server in cluster.members:
             server.start()
         cluster.create()
-        cluster.replace_after(_PATIENT)
+        cluster.replace_after(PATIENT)
         yield cluster
 
 
@@ -332,7 +332,7 @@ def running_sentinel(directory: Path, *options: str) -> Iterator[Watched]:
         for sentinel in watched.sentinels:
             sentinel.start()
         eventually(watched.is_whole)
-        watched.replace_after(_PATIENT)
+        watched.replace_after(PATIENT)
         yield watched
 
 

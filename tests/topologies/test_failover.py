@@ -16,7 +16,7 @@ from flask_srvsession.backends import redis as redis_module
 from flask_srvsession.backends.redis import RedisBackend
 from tests.integration.apps import Browser, together
 from tests.integration.probes import hanging
-from tests.redis_topologies import FAILED_AFTER, Cluster, Watched, eventually
+from tests.redis_topologies import FAILED_AFTER, PATIENT, Cluster, Watched, eventually
 from tests.topologies.conftest import FORGETS_NODES
 from tests.topologies.load import User, under_load
 
@@ -34,6 +34,8 @@ sessions = ServerSession()
 TIMEOUT = 0.5
 FIRST_SLOT = "3560"
 """A key in slot 0, whose primary is the one that redis-py prefers to ask."""
+LONG_TIMEOUT = 3.0
+"""Of which a quarter is left to a busy computer when one server has not answered."""
 PUNCTUAL = TIMEOUT + 2
 """Seconds that a request takes at most, on a computer that is busy."""
 
@@ -171,7 +173,8 @@ def test_a_new_process_serves_what_is_on_the_primaries_that_answer(
     servers: Cluster, users: list[User], app: Flask, make_app: MakeApp
 ) -> None:
     """Though it still has to find out who they are, and whether they may evict."""
-    fresh = RedisBackend.from_url(f"{servers.url}?socket_timeout={TIMEOUT}")
+    servers.replace_after(PATIENT)
+    fresh = RedisBackend.from_url(f"{servers.url}?socket_timeout={LONG_TIMEOUT}")
     new_app = make_app(
         fresh,
         TESTING=False,
@@ -186,7 +189,7 @@ def test_a_new_process_serves_what_is_on_the_primaries_that_answer(
 
     assert newcomer.last_status == 200
     assert newcomer.lost == []
-    assert newcomer.slowest < PUNCTUAL
+    assert newcomer.slowest < 2 * LONG_TIMEOUT, "each of two commands is in time"
     fresh.close()
 
 
@@ -195,7 +198,8 @@ def test_a_primary_that_did_not_answer_is_asked_again_whether_it_may_evict(
     servers: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_module, "ASK_AGAIN", 0)
-    fresh = RedisBackend.from_url(f"{servers.url}?socket_timeout={TIMEOUT}")
+    servers.replace_after(PATIENT)
+    fresh = RedisBackend.from_url(f"{servers.url}?socket_timeout={LONG_TIMEOUT}")
     silent = servers.primaries()[-1]
 
     with servers.evicting(silent, servers.replica_of(silent)):
