@@ -70,8 +70,8 @@ class RedisBackend:
     def evicts(self) -> bool:
         """Whether the server may throw out keys that have not expired.
 
-        True as well where the server does not want to tell. Of a cluster, the
-        primaries that answer decide, until the others do, too.
+        True as well where the server does not want to tell, and of a cluster until all
+        primaries have answered.
         """
         if time.monotonic() >= self._ask_again:
             self._evicts, final = redis_health.any_evicts(self._client)

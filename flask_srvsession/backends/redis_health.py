@@ -55,7 +55,8 @@ def stats(client: Any) -> dict[str, int]:
 def any_evicts(client: Any) -> tuple[bool, bool]:
     """Return whether a primary may throw out what is alive, and whether all answered.
 
-    True as well where one does not say. Raises what a primary did if none answers.
+    True as well where one does not say, or not answer. Raises what a primary did if
+    none answers.
     """
     answers, failure = list[bool](), None
     with deadline(timeout(client)):
@@ -67,7 +68,8 @@ def any_evicts(client: Any) -> tuple[bool, bool]:
                 failure = error
     if failure and not answers:
         raise failure
-    return any(answers), len(answers) == len(nodes)
+    complete = len(answers) == len(nodes)
+    return any(answers) or not complete, complete
 
 
 def of_client(client: Any) -> Iterator[Finding]:

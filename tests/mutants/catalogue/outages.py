@@ -468,9 +468,18 @@ MUTANTS = (
         file="backends/redis.py",
         old="math.inf if final else time.monotonic() + ASK_AGAIN",
         new="math.inf",
-        breaks="one primary that may evict is enough for fenced load",
+        breaks="who does not evict is not asked for lists for ever",
         found_by="topologies/test_failover.py::"
-        "test_a_primary_that_did_not_answer_is_asked_again_whether_it_may_evict",
+        "test_a_primary_may_evict_until_it_has_answered_that_it_does_not",
+    ),
+    Mutant(
+        name="a-primary-that-is-silent-does-not-evict",
+        file="backends/redis_health.py",
+        old="any(answers) or not complete, complete",
+        new="any(answers), complete",
+        breaks="a lost index never leaves a revoked session alive",
+        found_by="topologies/test_failover.py::"
+        "test_a_primary_may_evict_until_it_has_answered_that_it_does_not",
     ),
     Mutant(
         name="redis-is-not-given-its-scripts-again",
