@@ -14,7 +14,7 @@ from .apps import Browser, listed, together
 from .devices import alive, found, result_of, sessions, signed_in
 
 if TYPE_CHECKING:
-    from flask import Flask
+    from flask import Flask, Response
     from werkzeug.test import TestResponse
 
     from flask_srvsession.testing import FakeClock
@@ -107,6 +107,21 @@ def test_a_refused_login_leaves_no_record(make_app: MakeApp) -> None:
     assert log_in(Browser(app)).status_code == 409
 
     assert len(backend) == before
+
+
+def test_a_refusal_is_a_409_also_where_what_is_done_for_all_responses_fails(
+    rejecting: Flask,
+) -> None:
+    @rejecting.after_request
+    def fail(response: Response) -> Response:
+        if response.status_code >= 400:
+            raise LookupError("a mistake in the app")
+        return response
+
+    rejecting.config["PROPAGATE_EXCEPTIONS"] = False
+    signed_in(rejecting, count=LIMIT)
+
+    assert log_in(Browser(rejecting)).status_code == 409
 
 
 def test_a_refused_login_at_the_end_of_a_request_is_a_409(
