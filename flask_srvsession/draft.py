@@ -2,18 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Set,
+)
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from .changes import NO_CHANGES, Changes
 from .serializers import Serializer, encode
 
 T = TypeVar("T")
 
 _IMMUTABLE = (str, int, float, bool, type(None), bytes, UUID, datetime)
+
+
+@dataclass(slots=True)
+class Changes:
+    """The difference that a request makes, key by key.
+
+    Applied to the present values, not to those that the request had read: so two
+    requests that change different keys both survive, and of two that change the same
+    key the later commit wins. `computed` maps a key to a function from its present
+    encoded value (None where there is none) to the new one.
+    """
+
+    cleared: bool = False
+    assigned: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    removed: Collection[str] = ()
+    computed: Mapping[str, Callable[[bytes | None], bytes]] = field(
+        default_factory=dict, repr=False
+    )
+    permanent: bool | None = None
+
+    def __bool__(self) -> bool:
+        touched = self.cleared or self.assigned or self.removed or self.computed
+        return bool(touched) or self.permanent is not None
+
+    @property
+    def has_content(self) -> bool:
+        """Whether there is something in it to begin a session with."""
+        return bool(self.assigned or self.computed)
+
+    def touches(self, keys: Set[str]) -> bool:
+        """Return whether the value of one of `keys` may be another one now."""
+        return not (
+            keys.isdisjoint(self.assigned)
+            and keys.isdisjoint(self.removed)
+            and keys.isdisjoint(self.computed)
+        )
+
+    def apply(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Return `values` with these changes made."""
+        result = {} if self.cleared else dict(values)
+        for key in self.removed:
+            result.pop(key, None)
+        result.update(self.assigned)
+        for key, compute in self.computed.items():
+            result[key] = compute(result.get(key))
+        return result
+
+
+NO_CHANGES = Changes()
 
 
 class Undecodable(Exception):
@@ -51,18 +107,17 @@ class Draft(MutableMapping[str, Any]):
     """
 
     def __init__(self, base: Mapping[str, bytes], serializer: Serializer) -> None:
-        self._stored = base
+        self._stored = self._base = base
         self._serializer = serializer
-        self.discard_changes()
-
-    def discard_changes(self) -> None:
-        """Go back to what is stored."""
-        self._base = self._stored
         self._values: dict[str, Any] = {}
         self._assigned: set[str] = set()
         self._removed: set[str] = set()
         self._computed: dict[str, _Computation] = {}
         self._cleared = False
+
+    def discard_changes(self) -> None:
+        """Go back to the stored values."""
+        self.__init__(self._stored, self._serializer)  # type: ignore[misc]
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._values:
@@ -72,9 +127,11 @@ class Draft(MutableMapping[str, Any]):
         return self._values[key]
 
     def get(self, key: str, default: Any = None) -> Any:
-        if key not in self:  # without an exception: it is often so
-            return default
-        return self[key]
+        if key in self._values:
+            return self._values[key]
+        if key in self._base and key not in self._removed:
+            return self[key]
+        return default
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._values[key] = value
@@ -112,7 +169,7 @@ class Draft(MutableMapping[str, Any]):
         """Set `key` to ``function(present value or None)``; :class:`Changes` repeats
         that on another present value. What this request had set itself counts as the
         present value for good."""
-        own = key in self._assigned or self._encoded_change(key) is not None
+        own = key in self._assigned or key in self.changes().assigned
         if self._cleared or key in self._removed or own:
             self[key] = value = function(self.get(key))
             return value
@@ -133,6 +190,10 @@ class Draft(MutableMapping[str, Any]):
         data = self._stored.get(key)
         return None if data is None else self._decode(key, data)
 
+    def is_own(self, key: str) -> bool:
+        """Return whether this request has set the value of `key`."""
+        return key in self._assigned
+
     def touched(self, keys: Iterable[str]) -> list[str]:
         """Return those of `keys` whose value this request has set or removed, or may
         have changed inside."""
@@ -152,26 +213,26 @@ class Draft(MutableMapping[str, Any]):
 
     def decode(self, keys: Iterable[str]) -> None:
         """Make sure that these values can be read; :class:`Undecodable` if not."""
-        for key in keys:
-            if key in self:
-                self[key]
+        for key in self._base.keys() & keys:
+            if key not in self._values and key not in self._removed:
+                self._values[key] = self._decode(key, self._base[key])
 
     def changes(self) -> Changes:
-        """Return what is different from what is stored; TypeError names what cannot
-        be stored."""
-        assigned = {}
-        for key in self._values:
-            data = self._encoded_change(key)
-            if data is not None:
-                assigned[key] = data
+        """Return the difference to the stored values, :data:`NO_CHANGES` if there is
+        none; TypeError names a value that cannot be stored."""
+        assigned: dict[str, bytes] = {}
+        for key, value in self._values.items():
+            if key in self._assigned or not isinstance(value, _IMMUTABLE):
+                data = encode(self._serializer, key, value)
+                computed = self._computed.get(key)
+                if data != (computed.after if computed else self._base.get(key)):
+                    assigned[key] = data
         if not (assigned or self._cleared or self._removed or self._computed):
             return NO_CHANGES
-        return Changes(
-            cleared=self._cleared,
-            assigned=assigned,
-            removed=frozenset(self._removed),
-            computed={k: c for k, c in self._computed.items() if k not in assigned},
-        )
+        others = self._computed
+        if others:
+            others = {k: c for k, c in others.items() if k not in assigned}
+        return Changes(self._cleared, assigned, frozenset(self._removed), others)
 
     def alone(self) -> Changes:
         """Return what this request has set itself, as if nothing were stored."""
@@ -188,12 +249,14 @@ class Draft(MutableMapping[str, Any]):
         Values that the caller may still hold stay the same objects, as long as nobody
         else changed them meanwhile.
         """
-        mine: dict[str, bytes] = {**self._base, **changes.assigned}
-        mine.update((key, c.after) for key, c in self._computed.items())
-        kept = {k: v for k, v in self._values.items() if mine.get(k) == base.get(k)}
+        mine, values = {**self._base, **changes.assigned}, self._values
+        for key, computation in self._computed.items():
+            mine[key] = computation.after
         self._stored = base
         self.discard_changes()
-        self._values = kept
+        for key, value in values.items():
+            if mine.get(key) == base.get(key):
+                self._values[key] = value
 
     def rebase(self, base: Mapping[str, bytes]) -> None:
         """Keep only what this request changed, as a change of `base` instead."""
@@ -204,17 +267,6 @@ class Draft(MutableMapping[str, Any]):
         self._removed &= base.keys()
         self._stored = base
         self._base = {} if self._cleared else base
-
-    def _encoded_change(self, key: str) -> bytes | None:
-        """Return the value's bytes if this request changed it by more than compute."""
-        if key not in self._values:
-            return None
-        value, computation = self._values[key], self._computed.get(key)
-        if key not in self._assigned and isinstance(value, _IMMUTABLE):
-            return None
-        data = encode(self._serializer, key, value)
-        known = computation.after if computation else self._base.get(key)
-        return None if data == known else data
 
     def _decode(self, key: str, data: bytes) -> Any:
         try:

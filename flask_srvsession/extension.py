@@ -10,27 +10,28 @@ from typing import Any, ParamSpec, TypeVar, cast
 import flask
 from flask import Flask, current_app, has_request_context
 
-from . import ids
+from . import ids, values
 from .backends import backend_from_url
 from .backends.base import Backend, Epoch
-from .cells import Held
-from .cli import sessions_group
+from .commands.group import sessions_group
 from .config import Settings
-from .errors import BackendError
-from .guard import Guarded
+from .errors import BackendError, ConfigurationError
 from .info import SessionInfo
-from .interface import ServerSessionInterface
-from .listing import Watch, parse_index
-from .outages import AnswerOutages
-from .record import Binding
+from .interface import AnswerOutages, ServerSessionInterface
 from .runtime import Runtime
 from .session import ServerSideSession
 from .signals import session_revoked
-from .store import SessionStore
+from .store import SessionStore, revocation
+from .store.lists import Binding, Watch
+from .store.records import Live
 from .sweeper import Sweeper
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+BY_KEYWORD = frozenset({"find", "revoke_all", "epoch"})
+"""The methods that take an index and its value as a keyword, and nothing before it."""
 
 
 def _latching(method: Callable[P, R]) -> Callable[P, R]:
@@ -38,14 +39,19 @@ def _latching(method: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if method.__name__ in BY_KEYWORD and len(args) > 1:
+            raise TypeError(
+                f"Say whose sessions by a keyword: {method.__name__}(user_id=42)."
+            )
         if not _has_session():
             return method(*args, **kwargs)
-        if failure := _current()._failure:
-            raise failure
+        visit = _current()._visit
+        if visit.failure:
+            raise visit.failure
         try:
             return method(*args, **kwargs)
         except BackendError as error:
-            _current()._latch(error)
+            visit.latch(error)
             raise
 
     return call
@@ -83,15 +89,27 @@ class ServerSession:
         Reads and checks all ``SRVSESSION_*`` keys now; raises ConfigurationError. The
         storage is not contacted. `clock` returns unix time; tests may bring their own.
         """
+        if not isinstance(app, Flask):
+            raise ConfigurationError(
+                f"The app is a {type(app).__name__}, but must be a Flask: say"
+                " ServerSession(app), and where sessions are stored by"
+                " SRVSESSION_BACKEND or backend=."
+            )
+        if "srvsession" in app.extensions:
+            raise RuntimeError(
+                f"The app {app.name!r} has a ServerSession already: call init_app once."
+            )
         settings = Settings.from_config(app.config, app.name)
-        chosen = settings.backend if backend is None else backend
+        chosen = settings.backend
+        if backend is not None:
+            chosen = values.backend("The argument backend", backend)
         if isinstance(chosen, str):
             chosen = backend_from_url(chosen)
         runtime = Runtime(app, settings, chosen, clock)
         app.extensions["srvsession"] = runtime
         app.session_interface = ServerSessionInterface(runtime)
         app.wsgi_app = AnswerOutages(app)  # type: ignore[method-assign]
-        app.cli.add_command(sessions_group(self, app))
+        app.cli.add_command(sessions_group(self, app, settings, chosen))
         if settings.sweep_every:
             key = f"{settings.key_prefix}sweep"
             app.before_request(Sweeper(chosen, key, settings.sweep_every).begin)
@@ -107,23 +125,25 @@ class ServerSession:
         store, binding = _store_and_binding(index)
         current = _current_id()
         return [
-            store.info(held, is_current=held.id == current)
-            for held in store.find(binding)
+            store.info(live, is_current=live.id == current)
+            for live in revocation.find(store, binding)
         ]
 
     @_latching
-    def get(self, session_id: str | None) -> SessionInfo | None:
-        """Return what may be shown of a session; None if there is none of this id,
-        whatever that is."""
-        store = _store()
-        held = store.peek(session_id) if ids.is_id(session_id) else None
-        if held is None:
+    def get(self, session_id: str | SessionInfo | None) -> SessionInfo | None:
+        """Return what may be shown of a session; None if no session has this id."""
+        store, session_id = _store(), _id_of(session_id)
+        live = store.peek(session_id) if ids.is_id(session_id) else None
+        if live is None:
             return None
-        return store.info(held, is_current=held.id == _current_id())
+        return store.info(live, is_current=live.id == _current_id())
 
     @_latching
-    def revoke(self, session_id: str | None, *, durable: int = 0, **owner: Any) -> bool:
-        """End a session; return whether it lived: what is no id has none.
+    def revoke(
+        self, session_id: str | SessionInfo | None, *, durable: int = 0, **owner: Any
+    ) -> bool:
+        """End a session, given by its id or as :meth:`find` returns it; return whether
+        it lived.
 
         With an owner, ``sessions.revoke(session_id, user_id=42)``, only a session of
         theirs: a view that lets users end sessions should always give it. Raises
@@ -131,17 +151,18 @@ class ServerSession:
         ``session.destroy``.
         """
         store, binding = _store_and_binding(owner) if owner else (_store(), None)
-        store.replicas.need(durable)
+        store.backend.need(durable)
+        session_id = _id_of(session_id)
         if not ids.is_id(session_id):
             return False
-        current, held = _current_id(), store.trace(session_id)
-        if held and binding and binding not in held.record.bindings:
+        current, live = _current_id(), store.trace(session_id)
+        if live and binding and not binding.lists(live.record):
             return False
-        ended = store.destroy(held.id, held) if held else None
+        ended = store.destroy(live.id, live) if live else None
         if ended:
             _tell(store, [ended], current)
-        # What is not there any more may still be on the replicas.
-        gone = {session_id, *(each.id for each in (held, ended) if each)}
+        # A deleted session may still be on the replicas.
+        gone = {session_id, *(each.id for each in (live, ended) if each)}
         store.await_replicas(durable, gone)
         return ended is not None
 
@@ -151,7 +172,8 @@ class ServerSession:
     ) -> int:
         """End all sessions of an index value: ``sessions.revoke_all(user_id=42)``.
 
-        Returns how many there were. `keep_current` spares the one of this request.
+        Returns how many there were. `keep_current` keeps the one of this request,
+        under a new id where a cookie can still be set: copies of its cookie end, too.
         Nobody slips through: a login whose credentials were checked before, with
         ``epoch`` and ``bind``, is refused. Raises BackendError if the storage could
         not confirm all of it; then it is to be done again. `durable` is that of
@@ -168,15 +190,16 @@ class ServerSession:
         watch: Watch = iter,
     ) -> int:
         store, binding = _store_and_binding(index)
-        store.replicas.need(durable)
+        store.backend.need(durable)
         current = _current_id()
-        spare = _current()._live() if keep_current and current else None
-        revocation = store.revoke_all(binding, spare=spare, watch=watch)
-        if revocation.spared:
-            _current()._note_spared(revocation.spared)
-        _tell(store, revocation.ended, current)
-        store.await_replicas(durable, revocation.gone, binding)
-        return len(revocation.ended)
+        keep = _current()._live() if keep_current and current else None
+        done = revocation.revoke_all(store, binding, keep=keep, watch=watch)
+        if done.kept:
+            with _current()._opened() as visit:
+                visit.note_kept(done.kept)
+        _tell(store, done.ended, current)
+        store.await_replicas(durable, done.gone, binding)
+        return len(done.ended)
 
     @_latching
     def epoch(self, **index: Any) -> Epoch:
@@ -186,13 +209,13 @@ class ServerSession:
         ``session.bind``: then no login slips through a ``revoke_all`` in between.
         """
         store, binding = _store_and_binding(index)
-        return store.epoch(binding)
+        return store.lists.epoch(binding)
 
     def sweep(self) -> int:
         """Remove expired records where the storage does not do so by itself; return
         how many there were. Raises BackendError; then it may be done again."""
-        backend = _runtime().backend
-        return Guarded(backend).once("sweep", backend.sweep)
+        backend = _store().backend
+        return backend.once("sweep", backend.backend.sweep)
 
 
 def _runtime() -> Runtime:
@@ -202,17 +225,34 @@ def _runtime() -> Runtime:
         raise RuntimeError(
             f"The app {current_app.name!r} has no ServerSession: call init_app(app)."
         ) from None
+    interface = current_app.session_interface
+    if not isinstance(interface, ServerSessionInterface):
+        other = type(interface).__name__
+        raise RuntimeError(  # noqa: TRY004 (nobody has passed a wrong type)
+            f"The app {current_app.name!r} has another session_interface now, {other}:"
+            " its sessions are not seen here. Take out the other extension."
+        )
     return runtime
 
 
+def _id_of(session_id: str | SessionInfo | None) -> str | None:
+    if isinstance(session_id, SessionInfo):
+        return session_id.id
+    if session_id is None or isinstance(session_id, str):
+        return session_id
+    raise TypeError(
+        f"A session is given by its id, a str, or by a SessionInfo, not by a"
+        f" {type(session_id).__name__}; end those of a user by revoke_all(user_id=42)."
+    )
+
+
 def _store() -> SessionStore:
-    return _runtime().keyed.store
+    return _runtime().store
 
 
 def _store_and_binding(index: dict[str, Any]) -> tuple[SessionStore, Binding]:
     store = _store()
-    binding, _ = parse_index(store.settings.indexes, index)
-    return store, binding
+    return store, store.lists.parse(index)
 
 
 def _current() -> ServerSideSession:
@@ -228,24 +268,31 @@ def _has_session() -> bool:
     return has_request_context() and isinstance(flask.session, ServerSideSession)
 
 
-def _tell(store: SessionStore, ended: list[Held], current: str | None) -> None:
+def _tell(store: SessionStore, ended: list[Live], current: str | None) -> None:
     """Say which sessions were ended; this request's own is a new one from now on."""
-    if any(held.id == current for held in ended):
-        _current()._note_revoked()
+    if any(live.id == current for live in ended):
+        with _current()._opened() as visit:
+            visit.note_revoked()
     app = _runtime().app
-    for held in ended:
-        info = store.info(held, is_current=held.id == current)
+    for live in ended:
+        info = store.info(live, is_current=live.id == current)
         session_revoked.send(app, info=info)
 
 
 def _follow_flask_login(app: Flask) -> None:
     """Treat each login of Flask-Login as one, also of the user who was logged in."""
     try:
-        from flask_login import user_logged_in
+        from flask_login import user_logged_in, user_logged_out
     except ImportError:
         return
 
     def renew(sender: Flask, **_: Any) -> None:
-        _current()._note_login()
+        with _current()._opened() as visit:
+            visit.note_login()
+
+    def end(sender: Flask, **_: Any) -> None:
+        with _current()._opened() as visit:
+            visit.note_logout()
 
     user_logged_in.connect(renew, sender=app, weak=False)
+    user_logged_out.connect(end, sender=app, weak=False)

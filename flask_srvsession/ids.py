@@ -8,8 +8,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from itsdangerous import Signer
 from itsdangerous.encoding import base64_encode
@@ -21,6 +20,39 @@ _ID = r"[0-9a-f]{32}_[1-9a-f][0-9a-f]{0,11}"
 _COOKIE = re.compile(
     rf"(({_ID})\.([1-9][0-9]{{0,8}})\.([0-9a-f]{{32}}))\.([0-9A-Za-z_-]{{43}})"
 )
+_BLOCK = 64
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+
+
+class Mac:
+    """HMAC-SHA256 (RFC 2104) under one key, `length` bytes of it.
+
+    Both halves are prepared once: ``hmac.new`` and its ``copy`` take twice the time of
+    the two hashes.
+    """
+
+    def __init__(self, key: bytes, length: int = 32) -> None:
+        self._length = length
+        if len(key) > _BLOCK:
+            key = hashlib.sha256(key).digest()
+        key = key.ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha256(key.translate(_INNER))
+        self._outer = hashlib.sha256(key.translate(_OUTER))
+
+    def __call__(self, *parts: bytes) -> bytes:
+        """Return the bytes that authenticate the parts, one after the other."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        for part in parts:
+            inner.update(part)
+        outer.update(inner.digest())
+        return outer.digest()[: self._length]
+
+
+def derived(secret: str | bytes, label: str, length: int = 32) -> Mac:
+    """Return the MAC whose key is derived from an app's secret key, for one purpose."""
+    secret = secret.encode() if isinstance(secret, str) else secret
+    return Mac(hmac.digest(secret, label.encode(), hashlib.sha256), length)
 
 
 def new_id(born: float) -> str:
@@ -49,9 +81,12 @@ def pack(session_id: str) -> str:
 
 
 def unpack(packed: str) -> str:
-    """Return the id that was packed."""
-    raw = base64.urlsafe_b64decode(packed)
-    return f"{raw[:16].hex()}_{int.from_bytes(raw[16:], 'big'):x}"
+    """Return the id that was packed; ValueError for any other text."""
+    raw = base64.b64decode(packed, altchars=b"-_", validate=True)
+    session_id = f"{raw[:16].hex()}_{int.from_bytes(raw[16:], 'big'):x}"
+    if len(raw) != 21 or not is_id(session_id):
+        raise ValueError("this is no packed id")
+    return session_id
 
 
 def new_token() -> str:
@@ -65,13 +100,15 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode("ascii")).digest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """What a client presents: which session, and the proof that it is theirs."""
+class Credential(NamedTuple):
+    """What a client presents: a session's id, and the proof that it is theirs."""
 
     id: str
     generation: int
-    token: str = field(repr=False)
+    token: str
+
+    def __repr__(self) -> str:  # without the token
+        return f"<Credential {self.id}, generation {self.generation}>"
 
 
 class CookieSigner:
@@ -90,13 +127,14 @@ class CookieSigner:
             key_derivation="hmac",
             digest_method=hashlib.sha256,
         )
-        derived = [signer.derive_key(key) for key in reversed(signer.secret_keys)]
-        self._macs = [hmac.new(key, digestmod=hashlib.sha256) for key in derived]
+        keys = reversed(signer.secret_keys)
+        self._macs = [Mac(signer.derive_key(key)) for key in keys]
 
     def dumps(self, credential: Credential) -> str:
         """Return ``KEY_CREATED.GENERATION.TOKEN.SIGNATURE``."""
         payload = f"{credential.id}.{credential.generation}.{credential.token}"
-        return f"{payload}.{_signature(self._macs[0], payload)}"
+        signature = base64_encode(self._macs[0](payload.encode("ascii")))
+        return f"{payload}.{signature.decode('ascii')}"
 
     def loads(self, value: str) -> Credential | None:
         """Return the credential if `value` is exactly what we would have sent."""
@@ -104,13 +142,8 @@ class CookieSigner:
         if match is None:
             return None
         payload, session_id, generation, token, signature = match.groups()
+        message, given = payload.encode("ascii"), signature.encode("ascii")
         for mac in self._macs:
-            if hmac.compare_digest(_signature(mac, payload), signature):
+            if hmac.compare_digest(base64_encode(mac(message)), given):
                 return Credential(session_id, int(generation), token)
         return None
-
-
-def _signature(mac: hmac.HMAC, payload: str) -> str:
-    mac = mac.copy()
-    mac.update(payload.encode("ascii"))
-    return base64_encode(mac.digest()).decode("ascii")

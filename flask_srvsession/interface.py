@@ -1,90 +1,27 @@
-"""Flask's session interface: cookies in, cookies out."""
+"""Flask's session interface: cookies in, cookies out, and a 503 for an outage."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
-from typing import Any
+from inspect import signature
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, request
+from flask.globals import app_ctx
 from flask.sessions import SessionInterface, SessionMixin
 from werkzeug.exceptions import HTTPException
 
 from .errors import BackendError, SessionRefused
 from .ids import Credential
-from .outages import ANSWERED, FAILURE
-from .rotation import Standing
-from .runtime import Keyed, Runtime
-from .serializers import Serializer
+from .runtime import Runtime
 from .session import ServerSideSession
-from .states import Cookie
-from .store import SessionStore
+from .visit import ANSWERED, FAILURE, Cookie, Visit
 
-MAX_COOKIES = 3
-"""How many valid cookies of our name are tried; browsers send one."""
-
-OPENED = "flask_srvsession.opened"
-VERDICTS = "flask_srvsession.verdicts"
-
-
-class RequestOpening:
-    """A session's view of the request it was opened for.
-
-    Time and verdict are kept in the WSGI environ: whoever opens the session again from
-    the environ of a long-lived connection (Flask-SocketIO does) is judged by when that
-    connection began, and once.
-    """
-
-    def __init__(self, runtime: Runtime, request: Request, cookie_name: str) -> None:
-        self.app = runtime.app
-        self.opened: float = request.environ.setdefault(OPENED, runtime.clock())
-        self._runtime = runtime
-        self._keyed: Keyed | None = None
-        self._request = request
-        self._cookie_name = cookie_name
-
-    @property
-    def keyed(self) -> Keyed:
-        """The same to the end, even if the app's keys change meanwhile."""
-        if self._keyed is None:
-            self._keyed = self._runtime.keyed
-        return self._keyed
-
-    @property
-    def store(self) -> SessionStore:
-        return self.keyed.store
-
-    @property
-    def serializer(self) -> Serializer:
-        return self._runtime.serializer
-
-    def credentials(self) -> list[Credential]:
-        loads, is_plausible = self.keyed.signer.loads, self.store.is_plausible
-        valid = [loads(cookie) for cookie in cookies(self._request, self._cookie_name)]
-        return [c for c in valid if c and is_plausible(c.id)][:MAX_COOKIES]
-
-    @property
-    def verdicts(self) -> dict[str, Standing]:
-        verdicts: dict[str, Standing]
-        verdicts = self._request.environ.setdefault(VERDICTS, {})
-        return verdicts
-
-    def note_failure(self, failure: BackendError) -> None:
-        self._request.environ[FAILURE] = failure
-
-    def metadata(self) -> Mapping[str, Any] | None:
-        return self._runtime.metadata(self._request)
-
-
-def cookies(request: Request, name: str) -> list[str]:
-    """Return the values of all cookies of this name, as ``request.cookies`` has them,
-    but without parsing the others."""
-    header: str = request.environ.get("HTTP_COOKIE", "")
-    if '"' in header:  # may quote a semicolon
-        return request.cookies.getlist(name)
-    pairs = [pair.partition("=") for pair in header.split(";")]
-    return [value.strip(" \t") for key, _, value in pairs if key.strip(" \t") == name]
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 class ServerSessionInterface(SessionInterface):
@@ -97,13 +34,10 @@ class ServerSessionInterface(SessionInterface):
         """Return a session that has read nothing yet; None without a SECRET_KEY."""
         if not app.secret_key:
             return None
-        self._runtime.warn_if_not_shared(request.environ)
-        opening = RequestOpening(self._runtime, request, self.get_cookie_name(app))
-        return ServerSideSession(opening)
-
-    def is_null_session(self, obj: object) -> bool:
-        """Return whether there is nothing to save; for ours, without asking an ABC."""
-        return type(obj) is not ServerSideSession and super().is_null_session(obj)
+        if self._runtime.is_alone:
+            self._runtime.warn_if_several(request.environ)
+        visit = Visit(self._runtime, request, self.get_cookie_name(app))
+        return ServerSideSession(visit)
 
     def save_session(
         self, app: Flask, session: SessionMixin | None, response: Response
@@ -111,27 +45,32 @@ class ServerSessionInterface(SessionInterface):
         """Write what there is to write, and set or delete the cookie accordingly.
 
         Where that fails, the response turns into the error's, in place: Flask would
-        make a bare 500 of it. May be called again, for another response. Raises what
-        fails where nobody would see the response: in a test's ``session_transaction``,
+        make a bare 500 of it. May be called again, for another response. Raises the
+        error where nobody would see the response: in a test's ``session_transaction``,
         in an event of Flask-SocketIO.
         """
         if not isinstance(session, ServerSideSession):
             return
-        if session.accessed:
+        visit = session._visit
+        if visit.accessed:
+            quiet = False
             try:
-                session.commit()
+                quiet = session._finish()
             except (BackendError, SessionRefused) as error:
                 if ANSWERED not in request.environ:
                     raise
                 _turn_into(app, response, error)
             _vary_by_cookie(response)
-            self._send_cookie(app, session, response)
-        session._note_response_left()
+            if not quiet:
+                self._send_cookie(app, session, response)
+        elif response.is_streamed and not response.direct_passthrough:
+            _vary_by_cookie(response)  # the stream may still read the session
+        visit.response_left = True
 
     def _send_cookie(
         self, app: Flask, session: ServerSideSession, response: Response
     ) -> None:
-        change = session._cookie(
+        change = session._visit.cookie(
             repeat=app.config["SESSION_REFRESH_EACH_REQUEST"],
             is_public=lambda: _is_public(response),
         )
@@ -147,13 +86,26 @@ class ServerSessionInterface(SessionInterface):
             "partitioned": self.get_cookie_partitioned(app),
         }
         if isinstance(change, Credential):
-            value = self._runtime.keyed.signer.dumps(change)
+            value = self._runtime.store.signer.dumps(change)
             expires = self.get_expiration_time(app, session)
             response.set_cookie(name, value, expires=expires, **attributes)
         else:
             response.delete_cookie(name, **attributes)
-        if "Cache-Control" not in response.headers:
-            response.cache_control.no_store = True
+        if session._visit.rivals_ended:
+            self._delete_variants(app, name, response, attributes)
+        _keep_from_shared_caches(response)
+
+    def _delete_variants(
+        self, app: Flask, name: str, response: Response, attributes: dict[str, Any]
+    ) -> None:
+        """Delete the cookies of our name that another configuration may have set."""
+        domains = {None, attributes["domain"]}
+        paths = {"/", attributes["path"]}
+        present = attributes["domain"], attributes["path"]
+        for domain, path in sorted(product(domains, paths), key=str):
+            if (domain, path) != present:
+                other = {**attributes, "domain": domain, "path": path}
+                response.delete_cookie(name, **other)
 
     def get_expiration_time(self, app: Flask, session: SessionMixin) -> datetime | None:
         """Return when the cookie of a permanent session ends: never past its end, and
@@ -161,31 +113,59 @@ class ServerSessionInterface(SessionInterface):
         if not isinstance(session, ServerSideSession) or not session.permanent:
             return None
         now = datetime.fromtimestamp(self._runtime.clock(), timezone.utc)
-        expires = now + app.permanent_session_lifetime + session._time_to_next_cookie()
+        wait = session._visit.time_to_next_cookie()
+        expires = now + app.permanent_session_lifetime + wait
         return min(expires, session.ends_at or expires)
 
 
-def _is_public(response: Response) -> bool:
-    directives = response.headers.getlist("Cache-Control")
-    return "public" in ",".join(directives).lower()
+FOR_CACHES = ("CDN-Cache-Control", "Surrogate-Control")
+"""Headers by which a response speaks to shared caches alone (RFC 9213)."""
 
 
 def _vary_by_cookie(response: Response) -> None:
-    """The same as ``response.vary.add("Cookie")``, in a third of its time."""
     if response.headers.getlist("Vary"):
         response.vary.add("Cookie")
     else:
-        response.headers.add("Vary", "Cookie")
+        response.headers.add("Vary", "Cookie")  # a third of the time
+
+
+def _is_public(response: Response) -> bool:
+    directives = ",".join(response.headers.getlist("Cache-Control")).lower()
+    return "public" in directives or "s-maxage" in directives
+
+
+def _keep_from_shared_caches(response: Response) -> None:
+    """Let no cache give our Set-Cookie to others (RFC 9111, section 3).
+
+    A view's own Cache-Control stays as far as it concerns the browser's cache.
+    """
+    control = response.cache_control
+    if "Cache-Control" not in response.headers:
+        control.no_store = True
+    else:
+        control.public, control.s_maxage = False, None
+        control.private = True
+    for name in FOR_CACHES:
+        if name in response.headers:
+            response.headers[name] = "no-store"
+
+
+def _with_context(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a method of Flask, which from 3.2 on wants the context first."""
+    if "ctx" in signature(function).parameters:
+        context: Any = app_ctx
+        return function(context._get_current_object(), *args)
+    return function(*args)
 
 
 def _turn_into(app: Flask, response: Response, error: HTTPException) -> None:
     """Make of `response` what the app's error handlers make of `error`."""
     try:
-        answer = app.make_response(app.handle_user_exception(error))
+        answer = app.make_response(_with_context(app.handle_user_exception, error))
         answer = _finished(app, answer)
     except Exception as failure:
         if failure is not error:
-            app.log_exception(sys.exc_info())
+            _with_context(app.log_exception, sys.exc_info())
         answer = app.make_response(error.get_response())
     _replace(response, answer)
 
@@ -193,7 +173,8 @@ def _turn_into(app: Flask, response: Response, error: HTTPException) -> None:
 def _finished(app: Flask, answer: Response) -> Response:
     """Let the app do what it does for all responses: CORS headers are set there.
 
-    What the view asked for with ``after_this_request`` was for the one that failed.
+    A wish that the view expressed with ``after_this_request`` was for the response that
+    failed.
     """
     for name in (*request.blueprints, None):
         for function in reversed(app.after_request_funcs.get(name, ())):
@@ -209,3 +190,52 @@ def _replace(response: Response, answer: Response) -> None:
     response.headers.clear()
     response.headers.extend(answer.headers)
     response.set_data(answer.get_data())
+
+
+class AnswerOutages:
+    """WSGI middleware: where an outage ended in a 500, or in nothing, answer 503.
+
+    Error pages and ``after_request`` functions that use the session fail with the
+    storage, too. Flask makes a 500 of that, or lets the exception pass to the server.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._wsgi_app: WSGIApplication = app.wsgi_app
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        withheld = False
+        environ[ANSWERED] = True
+
+        def start(status: str, *args: Any) -> Callable[[bytes], object]:
+            nonlocal withheld
+            withheld = FAILURE in environ and status.startswith("500")
+            return _ignore if withheld else start_response(status, *args)
+
+        try:
+            body = self._wsgi_app(environ, start)
+        except Exception:
+            if FAILURE not in environ or self._propagates():
+                raise
+            return _answer(environ, start_response)
+        if not withheld:
+            return body
+        if callable(close := getattr(body, "close", None)):
+            close()
+        return _answer(environ, start_response)
+
+    def _propagates(self) -> bool:
+        """Whether Flask lets exceptions through on purpose: for tests, a debugger."""
+        wanted = self._app.config["PROPAGATE_EXCEPTIONS"]
+        return bool(self._app.testing or self._app.debug if wanted is None else wanted)
+
+
+def _ignore(data: bytes) -> None:
+    pass
+
+
+def _answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    failure: BackendError = environ[FAILURE]
+    return failure.get_response(environ)(environ, start_response)

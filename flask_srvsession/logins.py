@@ -12,8 +12,12 @@ from typing import Any
 
 from .draft import Draft
 
-NAMING = ("sub", "id", "user_id", "username", "email")
-"""What names the user in a dict that is the value of a login key."""
+NAMING = ("sub", "id", "_id", "user_id", "uid", "username", "email")
+"""The keys that name the user in a dict that is the value of a login key."""
+
+INSIDE = ("userinfo", "user", "profile", "claims")
+"""The keys under which such a dict may hold another one that names the user: an OAuth
+token does, which changes every hour while the user stays."""
 
 
 class Login(enum.Enum):
@@ -42,10 +46,17 @@ def is_login(before: Any, after: Any) -> bool:
     if after is None or before is None:
         return after is not None
     if isinstance(before, dict) and isinstance(after, dict):
-        named = [name for name in NAMING if name in before or name in after]
-        if named:
-            return any(before.get(name) != after.get(name) for name in named)
+        named = _names(before), _names(after)
+        if named != ({}, {}):
+            return named[0] != named[1]
     return bool(before != after)
+
+
+def _names(about: dict[Any, Any]) -> dict[str, Any]:
+    """Return what names the user in a dict, or in the first one inside that does."""
+    found = {name: about[name] for name in NAMING if name in about}
+    inside = [about[key] for key in INSIDE if isinstance(about.get(key), dict)]
+    return found or next(filter(None, map(_names, inside)), {})
 
 
 def was_anonymous(draft: Draft, keys: Collection[str]) -> bool:
@@ -54,6 +65,6 @@ def was_anonymous(draft: Draft, keys: Collection[str]) -> bool:
 
 
 def is_same_user(draft: Draft, other: Draft, keys: Collection[str]) -> bool:
-    """Whether what is stored of one of `keys` names the same user in both."""
+    """Whether the stored value of one of `keys` names the same user in both."""
     pairs = [(draft.stored(key), other.stored(key)) for key in keys]
     return any(None not in pair and not is_login(*pair) for pair in pairs)

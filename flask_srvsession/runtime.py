@@ -5,36 +5,26 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from flask import Flask, Request
 
 from .backends.base import Backend
-from .cells import Held
 from .config import Settings, secret_keys
-from .ids import CookieSigner
-from .record import RecordCodec
 from .serializers import SERIALIZERS, Serializer
 from .signals import session_revoked
 from .store import SessionStore
+from .store.records import Live
 
 log = logging.getLogger("flask_srvsession")
 
 
-@dataclass(frozen=True, slots=True)
-class Keyed:
-    """What depends on the app's secret keys."""
-
-    signer: CookieSigner
-    store: SessionStore
-
-
 class Runtime:
-    """Settings and backend of an app, and what is built from its secret keys.
+    """Settings and backend of an app, and the store that is built from its secret keys.
 
-    Those may be set after the extension, and change while the app runs: what they
-    go into is built when a session is first used, and again when they change.
+    Those may be set after the extension, and change while the app runs: the store is
+    built when a session is first used, and again when they change.
     """
 
     def __init__(
@@ -55,58 +45,63 @@ class Runtime:
         else:
             self.serializer, self._format = chosen, type(chosen).__qualname__
         self._built_for: tuple[object, ...] = ()
-        self._warned = False
+        self.is_alone = not backend.shared
+        """Whether no other process sees its sessions, and nobody was told so yet."""
 
     @property
-    def keyed(self) -> Keyed:
-        """What fits the app's present keys."""
-        config = self.app.config
-        keys = secret_keys(config)
-        present = (keys, config["PERMANENT_SESSION_LIFETIME"])
+    def store(self) -> SessionStore:
+        """The sessions of the app under its present keys."""
+        app, config = self.app, self.app.config
+        fallbacks = config.get("SECRET_KEY_FALLBACKS") or ()
+        present = (app.secret_key, *fallbacks, app.permanent_session_lifetime)
         if present != self._built_for:
-            self._keyed = self._build(keys)
+            self._store = self._build()
             self._built_for = present
-        return self._keyed
+        return self._store
 
-    def _build(self, secret_keys: list[Any]) -> Keyed:
-        settings = self.settings.resolved(self.app.permanent_session_lifetime)
-        prefix = settings.key_prefix
-        codec = RecordCodec(secret_keys, prefix, self._format)
-        store = SessionStore(
+    def _build(self) -> SessionStore:
+        return SessionStore(
             self.backend,
-            codec,
+            secret_keys(self.app.config, self.app.secret_key),
             self.serializer,
-            settings,
+            self._settings(),
+            format_name=self._format,
             clock=self.clock,
-            on_evicted=self._tell_evicted,
+            evicted=self._tell_evicted,
         )
-        return Keyed(CookieSigner(secret_keys, prefix), store)
 
-    def _tell_evicted(self, held: Held) -> None:
+    def _settings(self) -> Settings:
+        """Return the settings with what depends on keys of others filled in."""
+        settings = self.settings.resolved(self.app.permanent_session_lifetime)
+        field = self.app.config.get("WTF_CSRF_FIELD_NAME")
+        if field is None or field in settings.drop_at_login:
+            return settings
+        return replace(settings, drop_at_login=(*settings.drop_at_login, field))
+
+    def _tell_evicted(self, live: Live) -> None:
         """Send the signal in the middle of somebody else's login, which goes on."""
-        info = self.keyed.store.info(held)
+        info = self._store.info(live)
         try:
             session_revoked.send(self.app, info=info)
         except Exception:
             log.exception("a receiver of session_revoked failed")
 
     def metadata(self, request: Request) -> Mapping[str, Any] | None:
-        """Return what is kept about the client of `request`."""
+        """Return the facts that are kept about the client of `request`."""
         wanted = self.settings.metadata
         if callable(wanted):
             return wanted(request)
         return _about(request) if wanted else None
 
-    def warn_if_not_shared(self, environ: Mapping[str, Any]) -> None:
+    def warn_if_several(self, environ: Mapping[str, Any]) -> None:
         """Say once if several processes cannot see each other's sessions."""
-        if self._warned or self.backend.shared or not environ.get("wsgi.multiprocess"):
-            return
-        self._warned = True
-        log.warning(
-            "SRVSESSION_BACKEND keeps sessions in the memory of one process, but this "
-            "server runs several: users will seem to be logged out. Use Redis, for "
-            "example."
-        )
+        if environ.get("wsgi.multiprocess"):
+            self.is_alone = False
+            log.warning(
+                "SRVSESSION_BACKEND keeps sessions in the memory of one process, but"
+                " this server runs several: users will seem logged out. Use Redis,"
+                " for example."
+            )
 
 
 def _about(request: Request) -> Mapping[str, Any]:
@@ -117,7 +112,7 @@ def _about(request: Request) -> Mapping[str, Any]:
     except ValueError:
         return {"agent": agent}
     if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped or address  # what a socket for both calls it
+        address = address.ipv4_mapped or address  # as a socket for both calls it
     bits = 24 if address.version == 4 else 48
     network = ipaddress.ip_network((address, bits), strict=False)
     return {"ip": str(network.network_address), "agent": agent}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -56,7 +57,15 @@ class MsgpackSerializer:
     """
 
     def dumps(self, value: Any) -> bytes:
-        return self._pack(value, depth=0)
+        packed: bytes = msgpack.packb(
+            value,
+            default=self._extend,
+            strict_types=True,
+            unicode_errors="surrogatepass",
+        )
+        if _EXTENDED.search(packed):
+            _refuse_foreign(value)
+        return packed
 
     def loads(self, data: bytes) -> Any:
         return msgpack.unpackb(
@@ -66,7 +75,7 @@ class MsgpackSerializer:
             unicode_errors="surrogatepass",
         )
 
-    def _pack(self, value: Any, *, depth: int) -> bytes:
+    def _pack(self, value: Any, depth: int) -> bytes:
         if depth > MAX_NESTED_TUPLES:
             raise TypeError("tuples are nested too deeply to be stored in a session")
         packed: bytes = msgpack.packb(
@@ -77,10 +86,10 @@ class MsgpackSerializer:
         )
         return packed
 
-    def _extend(self, value: Any, *, depth: int) -> Any:
+    def _extend(self, value: Any, depth: int = 0) -> Any:
         match value:
             case tuple():
-                inside = self._pack(list(value), depth=depth + 1)
+                inside = self._pack(list(value), depth + 1)
                 return msgpack.ExtType(_Type.TUPLE, inside)
             case UUID():
                 return msgpack.ExtType(_Type.UUID, value.bytes)
@@ -109,6 +118,22 @@ class MsgpackSerializer:
             case _Type.INT:
                 return int(data)
         raise ValueError(f"unknown extension type {code}")
+
+
+_EXTENDED = re.compile(rb"[\xc7-\xc9\xd4-\xd8]")
+"""In each text of MessagePack that has an extension type, and in some others."""
+
+
+def _refuse_foreign(value: Any) -> None:
+    """Raise TypeError for extension types that are not ours: MessagePack would store
+    them, and nobody could read the session again."""
+    if isinstance(value, (msgpack.ExtType, msgpack.Timestamp)):
+        raise TypeError(f"a msgpack.{type(value).__name__} cannot be stored")
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            _refuse_foreign(part)
 
 
 class JSONSerializer:
@@ -140,7 +165,8 @@ def encode(serializer: Serializer, key: str, value: Any) -> bytes:
         path, culprit = _culprit(serializer, f"session[{key!r}]", value)
         raise TypeError(
             f"{path} cannot be stored: it is a {type(culprit).__name__} that does not "
-            "survive serialization. Convert it to a type that does."
+            "survive serialization. Convert it to a str, int, float, bool, None, bytes,"
+            " list, tuple, dict, datetime, UUID or Markup."
         ) from error
 
 

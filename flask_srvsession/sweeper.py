@@ -9,8 +9,8 @@ import threading
 import weakref
 
 from .backends.base import Backend
+from .backends.guarded import Guarded
 from .errors import BackendError
-from .guard import Guarded
 
 log = logging.getLogger("flask_srvsession")
 

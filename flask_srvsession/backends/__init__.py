@@ -9,17 +9,17 @@ from importlib.metadata import entry_points
 from typing import Any, cast
 
 from ..errors import ConfigurationError
-from .base import Added, Backend, Cell, Epoch, Index, Token
-from .index import CellIndex
+from .base import Backend, Cell, Epoch, Head, Index, Version
+from .cell_index import CellIndex
 
 __all__ = [
-    "Added",
     "Backend",
     "Cell",
     "CellIndex",
     "Epoch",
+    "Head",
     "Index",
-    "Token",
+    "Version",
     "backend_from_url",
 ]
 

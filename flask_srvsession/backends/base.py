@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-Token: TypeAlias = Any
+Version: TypeAlias = Any
 """Opaque proof of which version was read; only its own backend looks inside."""
 
 Epoch: TypeAlias = str
@@ -26,82 +24,63 @@ def new_epoch() -> Epoch:
     return secrets.token_hex(8)
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What is stored under a key now, and the token that a change of it needs."""
+class Cell(NamedTuple):
+    """What is stored under a key now, and the version that a change of it needs."""
 
-    data: bytes = field(repr=False)
-    token: Token = field(repr=False)
+    data: bytes
+    version: Version
 
-
-class Added(enum.Enum):
-    """How :meth:`Index.add` ended."""
-
-    DONE = "done"
-    STALE = "stale"  # the epoch has moved on: nothing was added
-    FULL = "full"  # the limit is reached: nothing was added
+    def __repr__(self) -> str:  # without secrets
+        return "<Cell>"
 
 
-def place(member: str) -> str:
-    """Return what a member counts as: those with the same are counted once."""
-    return member.rpartition(".")[2]
+class Head(NamedTuple):
+    """The present of an index."""
 
-
-def shares_place(member: str, other: str) -> bool:
-    """Return whether two members count once: they are of the same place, or the text
-    before their first dot says that they are the same session."""
-    same_session = member.partition(".")[0] == other.partition(".")[0]
-    return same_session or place(member) == place(other)
+    epoch: Epoch
+    kept: tuple[str, ...] = ()
+    """The members that the last fence kept."""
 
 
 class Index(Protocol):
-    """Which sessions belong to a name, and since when.
+    """The members of each name, and the epoch that they were added under.
 
-    Each method takes effect in one step. A session is *admitted* while the epoch it
-    was added under is current; :meth:`fence` ends an epoch.
+    Each method takes effect in one step. :meth:`fence` ends an epoch. A member is text
+    without spaces, at most 200 printable ASCII characters; a backend never looks
+    into it. A name is a key, as those of the cells are.
     """
 
     def epoch(self, name: str) -> Epoch:
-        """Return the current epoch, a never used one where there was none."""
+        """Return the current epoch; begin one, never used before, if there is none."""
 
-    def add(
-        self,
-        name: str,
-        member: str,
-        expect: Epoch,
-        ttl: int,
-        *,
-        limit: int | None = None,
-    ) -> Added:
+    def add(self, name: str, member: str, expect: Epoch, ttl: int) -> bool:
         """List `member` for `ttl` seconds if `expect` is still the current epoch.
 
-        With `limit`, no more than that many *places* may be taken: members with the
-        same text after their last dot share one (see :func:`place`), and what has the
-        same text before the first dot as `member` does not count against it. Adding a
-        listed member again only renews its time.
+        Return False, and add nothing, if the epoch has moved on. A member that is
+        listed already keeps the later one of the two expiries.
         """
 
-    def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:
-        """Start a new epoch; return it with all members. Nothing is removed.
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+        """Begin a new epoch; return it with all members. All of them stay listed.
 
-        The members in `spare` stay admitted with the epoch they have.
+        `keep` are the members that :attr:`Head.kept` names until the next fence.
         """
 
-    def admits(self, name: str, epochs: Mapping[str, Epoch]) -> set[str]:
-        """Return those members whose epoch, in `epochs`, is current, or who were
-        spared by the last fence.
+    def head(self, name: str) -> Head | None:
+        """Return the current epoch and the members that the last fence kept.
 
-        Nobody where the storage has lost the index. Never changes anything.
+        None if the index was never used, or if the storage has lost it. Changes
+        nothing.
         """
 
     def remove(self, name: str, members: Collection[str]) -> None:
         """Unlist `members`; those that are not listed are no error."""
 
     def members(self, name: str) -> list[str]:
-        """Return the listed members whose time has not run out.
+        """Return the members that have not expired.
 
-        Whose time is over first comes first; else, of several sessions that began in
-        the same second, it is not known who logged in first.
+        The one that expires soonest comes first; those that expire at the same time
+        come in the order in which they were added.
         """
 
 
@@ -137,20 +116,20 @@ class Backend(Protocol):
     def get(self, key: str) -> Cell | None:
         """Return what is stored under `key`, or None."""
 
-    def add(self, key: str, data: bytes, ttl: int) -> Token | None:
-        """Store `data` if nothing is there; return its token, None if something is."""
+    def add(self, key: str, data: bytes, ttl: int) -> Version | None:
+        """Store `data` if nothing is there; return its version, else None."""
 
     def swap(
-        self, key: str, data: bytes, token: Token, ttl: int
-    ) -> Token | Cell | None:
-        """Replace what `token` stands for with `data`, in one step.
+        self, key: str, data: bytes, version: Version, ttl: int
+    ) -> Version | Cell | None:
+        """Replace what `version` stands for with `data`, in one step.
 
-        Returns the new token; the present :class:`Cell` if it is somebody else's by
+        Returns the new version; the present :class:`Cell` if it is somebody else's by
         now; None if nothing is there any more. Never creates.
         """
 
-    def delete(self, key: str, token: Token | None = None) -> bool:
-        """Delete what is under `key`, with `token` only if it is still that version.
+    def delete(self, key: str, version: Version | None = None) -> bool:
+        """Delete what is under `key`, with `version` only if it is still that version.
 
         Returns whether something was deleted.
         """
@@ -168,6 +147,20 @@ class ReadsMany(Protocol):
 
         Those under which nothing is may be left out. Others may change something
         between the reads of two.
+        """
+
+
+@runtime_checkable
+class ReadsHeads(Protocol):
+    """A backend that reads a cell and the heads of indexes in one round trip."""
+
+    def get_with_heads(
+        self, key: str, names: Sequence[str]
+    ) -> tuple[Cell | None, Mapping[str, Head]]:
+        """Return the cell under `key`, or None, and the heads of `names` by name.
+
+        A head that was never begun, or was lost, is left out. None of the heads is
+        older than the cell.
         """
 
 

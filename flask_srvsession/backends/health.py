@@ -1,4 +1,4 @@
-"""What is wrong with a storage, or with the way to it, and what to do about it.
+"""Faults of a storage, or of the way to it, and what to do about them.
 
 A backend may have two more methods than :class:`~.base.Backend` asks for::
 
@@ -6,12 +6,13 @@ A backend may have two more methods than :class:`~.base.Backend` asks for::
     def stats(self) -> Mapping[str, int]: ...
 
 Both only read, and raise what is in the backend's `errors`. What the server does not
-let them read they leave out, or say so in a finding of severity "info".
+let them read they leave out.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -19,6 +20,9 @@ from typing import Literal, Protocol, runtime_checkable
 from .base import Backend
 
 Severity = Literal["error", "warning", "info"]
+
+CLOCKS_DIFFER = 1.0
+"""Seconds by which the clocks of two computers may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Checks(Protocol):
     """A backend that can say what is to be mended."""
 
     def check(self) -> Iterable[Finding]:
-        """Yield what is wrong with the server and the connection to it."""
+        """Yield the faults of the server, and of the connection to it."""
 
 
 @runtime_checkable
@@ -68,6 +72,26 @@ def stats(backend: Backend) -> dict[str, int]:
     if isinstance(backend, Sized):
         return {"items": len(backend)}
     return {}
+
+
+def clock(
+    server: str, told: float, asked: float, resolution: float = 0.0
+) -> Iterator[Finding]:
+    """Yield a finding if the clock of `server` is wrong, or the one of this computer.
+
+    `told` is the server's unix time in seconds, rounded down to `resolution`; `asked`
+    is the time of this computer just before.
+    """
+    apart = max(told - time.time(), asked - resolution - told)
+    if apart > CLOCKS_DIFFER:
+        yield Finding(
+            "warning",
+            "clocks",
+            f"The clocks of {server} and of this computer differ by {apart:.0f} s."
+            " Sessions end that much too early or too late; from a minute on, they are"
+            " refused.",
+            "Have both set by NTP.",
+        )
 
 
 def unencrypted(key: str, hosts: Iterable[str]) -> Iterator[Finding]:

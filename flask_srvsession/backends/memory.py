@@ -5,11 +5,11 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from .base import Cell, Token
-from .index import CellIndex, IndexContention, IndexFull
+from .base import Cell, Head, Version
+from .cell_index import CellIndex, IndexContention, IndexFull, read_with_heads
 
 STRIPES = 64
 _EXPIRED_PER_CALL = 4
@@ -37,7 +37,7 @@ class _Stripe:
         item = self.items.get(key)
         return None if item is None or item.deadline <= now else item
 
-    def write(self, key: str, data: bytes, deadline: float) -> Token:
+    def write(self, key: str, data: bytes, deadline: float) -> Version:
         self.written += 1
         item = self.items.get(key)
         if item is None or deadline < item.queued:
@@ -109,7 +109,15 @@ class MemoryBackend:
             item = stripe.live(key, now)
             return None if item is None else item.cell
 
-    def add(self, key: str, data: bytes, ttl: int) -> Token | None:
+    def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
+        return {key: self.get(key) for key in keys}
+
+    def get_with_heads(
+        self, key: str, names: Sequence[str]
+    ) -> tuple[Cell | None, dict[str, Head]]:
+        return read_with_heads(self.get_many, key, names)
+
+    def add(self, key: str, data: bytes, ttl: int) -> Version | None:
         stripe, now = self._stripe(key), self._clock()
         with stripe.lock:
             stripe.expire(now, _EXPIRED_PER_CALL)
@@ -118,24 +126,24 @@ class MemoryBackend:
             return stripe.write(key, bytes(data), now + ttl)
 
     def swap(
-        self, key: str, data: bytes, token: Token, ttl: int
-    ) -> Token | Cell | None:
+        self, key: str, data: bytes, version: Version, ttl: int
+    ) -> Version | Cell | None:
         stripe, now = self._stripe(key), self._clock()
         with stripe.lock:
             stripe.expire(now, _EXPIRED_PER_CALL)
             item = stripe.live(key, now)
             if item is None:
                 return None
-            if item.cell.token != token:
+            if item.cell.version != version:
                 return item.cell
             return stripe.write(key, bytes(data), now + ttl)
 
-    def delete(self, key: str, token: Token | None = None) -> bool:
+    def delete(self, key: str, version: Version | None = None) -> bool:
         stripe, now = self._stripe(key), self._clock()
         with stripe.lock:
             stripe.expire(now, _EXPIRED_PER_CALL)
             item = stripe.live(key, now)
-            if item is None or (token is not None and item.cell.token != token):
+            if item is None or (version is not None and item.cell.version != version):
                 return False
             del stripe.items[key]
             return True

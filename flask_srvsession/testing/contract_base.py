@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from ..backends.base import Backend, Cell
-from ..guard import Guarded
+from ..backends.guarded import Guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +81,7 @@ def read_many(backend: Backend, keys: Sequence[str]) -> dict[str, Cell]:
     return found
 
 
-def is_token(reply: object, when: str) -> None:
+def is_version(reply: object, when: str) -> None:
     assert reply is not None, f"swap {when} said that nothing is there"
     assert not isinstance(reply, Cell), f"swap {when} was refused"
 

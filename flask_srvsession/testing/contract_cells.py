@@ -20,12 +20,12 @@ from .contract_base import (
     at_once,
     bind,
     holds,
-    is_token,
+    is_version,
     lists,
     read_many,
 )
 
-_INDEX = ("epoch", "add", "fence", "admits", "remove", "members")
+_INDEX = ("epoch", "add", "fence", "head", "remove", "members")
 
 
 class CellContract(ContractBase):
@@ -72,11 +72,11 @@ class CellContract(ContractBase):
     def test_what_was_added_is_there(self, backend: Backend, key: str) -> None:
         """What was added is read back unchanged, as a Cell."""
         assert backend.add(key, b"data", MINUTE) is not None, (
-            "add must return a token when it stored the data"
+            "add must return a version when it stored the data"
         )
         cell = holds(backend, key, b"data", "after add")
         assert isinstance(cell.data, bytes), "the data of a Cell must be bytes"
-        assert cell.token is not None, "a Cell must carry a token; None means none"
+        assert cell.version is not None, "a Cell must carry a version; None means none"
 
     def test_add_never_overwrites(self, backend: Backend, key: str) -> None:
         """A second add is refused and leaves what is there."""
@@ -97,11 +97,11 @@ class CellContract(ContractBase):
     )
     def test_any_bytes_survive(self, backend: Backend, key: str, data: bytes) -> None:
         """Add and swap store any bytes, none at all and 200 KB of them too."""
-        token = backend.add(key, data, MINUTE)
+        version = backend.add(key, data, MINUTE)
         holds(backend, key, data, "after add")
-        token = backend.swap(key, b"other", token, MINUTE)
-        is_token(token, "with the token that add returned")
-        is_token(backend.swap(key, data, token, MINUTE), "with the token of a swap")
+        version = backend.swap(key, b"other", version, MINUTE)
+        is_version(version, "with the version that add returned")
+        is_version(backend.swap(key, data, version, MINUTE), "with a swap's version")
         holds(backend, key, data, "after swap")
 
     @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ class CellContract(ContractBase):
         """Keys of up to 200 printable ASCII characters work, and are distinct."""
         key = form.format(unique=uuid.uuid4().hex)
         neighbour = key[:-1] + ("0" if key[-1] != "0" else "1")
-        token = backend.add(key, b"data", MINUTE)
+        version = backend.add(key, b"data", MINUTE)
         holds(backend, key, b"data", f"under a key of {len(key)} characters")
         assert backend.get(neighbour) is None, "two keys must not share their data"
-        is_token(backend.swap(key, b"more", token, MINUTE), "with the token of add")
+        is_version(backend.swap(key, b"more", version, MINUTE), "with add's version")
         holds(backend, key, b"more", f"under a key of {len(key)} characters")
 
     def test_keys_and_members_that_differ_in_case_are_two(
@@ -146,9 +146,9 @@ class CellContract(ContractBase):
 
     def test_a_ttl_may_be_longer_than_30_days(self, backend: Backend, key: str) -> None:
         """A ttl beyond 30 days is a duration, not a date."""
-        token = backend.add(key, b"data", 40 * DAY)
+        version = backend.add(key, b"data", 40 * DAY)
         holds(backend, key, b"data", "after add with a ttl of 40 days")
-        is_token(backend.swap(key, b"more", token, 90 * DAY), "with the token of add")
+        is_version(backend.swap(key, b"more", version, 90 * DAY), "with add's version")
         holds(backend, key, b"more", "after swap with a ttl of 90 days")
 
     # get_many, where a backend has it
@@ -165,8 +165,8 @@ class CellContract(ContractBase):
             "get_many must return what is there, under its own key, and nothing else"
         )
         for each, cell in cells.items():
-            token = backend.swap(each, b"new", cell.token, MINUTE)
-            is_token(token, "with the token that get_many returned")
+            version = backend.swap(each, b"new", cell.version, MINUTE)
+            is_version(version, "with the version that get_many returned")
 
     def test_get_many_takes_many_keys(self, backend: Backend, key: str) -> None:
         """As many as it is ever asked for, with a kilobyte under each."""
@@ -183,43 +183,43 @@ class CellContract(ContractBase):
     def test_swap_replaces_what_its_token_stands_for(
         self, backend: Backend, key: str
     ) -> None:
-        """The tokens of add, swap and get all allow one change."""
-        token = backend.add(key, b"1", MINUTE)
-        token = backend.swap(key, b"2", token, MINUTE)
-        is_token(token, "with the token that add returned")
-        token = backend.swap(key, b"3", token, MINUTE)
-        is_token(token, "with the token that swap returned")
+        """The versions of add, swap and get all allow one change."""
+        version = backend.add(key, b"1", MINUTE)
+        version = backend.swap(key, b"2", version, MINUTE)
+        is_version(version, "with the version that add returned")
+        version = backend.swap(key, b"3", version, MINUTE)
+        is_version(version, "with the version that swap returned")
         cell = holds(backend, key, b"3", "after two swaps")
-        token = backend.swap(key, b"4", cell.token, MINUTE)
-        is_token(token, "with the token that get returned")
+        version = backend.swap(key, b"4", cell.version, MINUTE)
+        is_version(version, "with the version that get returned")
         holds(backend, key, b"4", "after three swaps")
 
     @pytest.mark.parametrize("source", ["add", "get"])
     def test_swap_with_an_outdated_token_returns_what_is_there(
         self, backend: Backend, key: str, source: str
     ) -> None:
-        """An outdated token changes nothing; the reply is the present Cell."""
+        """An outdated version changes nothing; the reply is the present Cell."""
         old = backend.add(key, b"old", MINUTE)
         if source == "get":
-            old = holds(backend, key, b"old", "after add").token
+            old = holds(backend, key, b"old", "after add").version
         backend.swap(key, b"theirs", old, MINUTE)
         reply = backend.swap(key, b"ours", old, MINUTE)
         assert isinstance(reply, Cell), (
-            "swap must return the present Cell where the token is outdated,"
+            "swap must return the present Cell where the version is outdated,"
             " or one session overwrites the changes of another request"
         )
         assert reply.data == b"theirs", "the returned Cell must hold what is there"
         holds(backend, key, b"theirs", "after a refused swap")
-        again = backend.swap(key, b"ours", reply.token, MINUTE)
-        is_token(again, "with the token in the Cell that swap returned")
+        again = backend.swap(key, b"ours", reply.version, MINUTE)
+        is_version(again, "with the version in the Cell that swap returned")
         holds(backend, key, b"ours", "after the repeated swap")
 
     def test_swap_never_creates(self, backend: Backend, key: str) -> None:
         """Where nothing is there any more, swap returns None and changes nothing."""
-        token = backend.add(key, b"data", MINUTE)
-        read = holds(backend, key, b"data", "after add").token
+        version = backend.add(key, b"data", MINUTE)
+        read = holds(backend, key, b"data", "after add").version
         backend.delete(key)
-        for outdated in (token, read):
+        for outdated in (version, read):
             reply = backend.swap(key, b"back", outdated, MINUTE)
             assert backend.get(key) is None, (
                 "swap must never create: a session that was ended would come back"
@@ -229,19 +229,19 @@ class CellContract(ContractBase):
     def test_an_outdated_token_of_a_former_cell_is_refused(
         self, backend: Backend, key: str
     ) -> None:
-        """A token from before a delete means nothing to what was added since."""
+        """A version from before a delete means nothing to what was added since."""
         old = backend.add(key, b"former", MINUTE)
         backend.delete(key)
         backend.add(key, b"latter", MINUTE)
         reply = backend.swap(key, b"x", old, MINUTE)
-        assert isinstance(reply, Cell), "a token must die with its cell"
-        assert not backend.delete(key, old), "a token must die with its cell"
-        holds(backend, key, b"latter", "after changes with a dead token")
+        assert isinstance(reply, Cell), "a version must die with its cell"
+        assert not backend.delete(key, old), "a version must die with its cell"
+        holds(backend, key, b"latter", "after changes with a dead version")
 
     # delete
 
     def test_delete_without_a_token_deletes(self, backend: Backend, key: str) -> None:
-        """Without a token whatever is there goes; a second time there is nothing."""
+        """Without a version whatever is there goes; a second time there is nothing."""
         backend.add(key, b"data", MINUTE)
         assert backend.delete(key) is True, "delete must say that it deleted"
         assert backend.get(key) is None, "what was deleted must be absent at once"
@@ -251,18 +251,18 @@ class CellContract(ContractBase):
     def test_delete_with_the_current_token_deletes(
         self, backend: Backend, key: str, source: str
     ) -> None:
-        """A current token of any origin deletes; the key can be added anew."""
-        token = backend.add(key, b"data", MINUTE)
+        """A current version of any origin deletes; the key can be added anew."""
+        version = backend.add(key, b"data", MINUTE)
         if source == "get":
-            token = holds(backend, key, b"data", "after add").token
+            version = holds(backend, key, b"data", "after add").version
         if source == "swap":
-            token = backend.swap(key, b"more", token, MINUTE)
-        assert backend.delete(key, token) is True, "delete must say that it deleted"
+            version = backend.swap(key, b"more", version, MINUTE)
+        assert backend.delete(key, version) is True, "delete must say that it deleted"
         assert backend.get(key) is None, "what was deleted must be absent at once"
-        assert backend.swap(key, b"back", token, MINUTE) is None, (
-            "swap must return None for what was deleted with a token"
+        assert backend.swap(key, b"back", version, MINUTE) is None, (
+            "swap must return None for what was deleted with a version"
         )
-        assert backend.delete(key, token) is False, "nothing is there any more"
+        assert backend.delete(key, version) is False, "nothing is there any more"
         assert backend.add(key, b"new", MINUTE) is not None, (
             "add must work where something was deleted"
         )
@@ -271,13 +271,13 @@ class CellContract(ContractBase):
     def test_delete_with_an_outdated_token_keeps_what_is_there(
         self, backend: Backend, key: str, source: str
     ) -> None:
-        """An outdated token deletes nothing."""
+        """An outdated version deletes nothing."""
         old = backend.add(key, b"old", MINUTE)
         if source == "get":
-            old = holds(backend, key, b"old", "after add").token
+            old = holds(backend, key, b"old", "after add").version
         backend.swap(key, b"new", old, MINUTE)
         assert backend.delete(key, old) is False, (
-            "delete must refuse an outdated token, or it takes changes with it that"
+            "delete must refuse an outdated version, or it takes changes with it that"
             " its caller has not seen"
         )
         holds(backend, key, b"new", "after a refused delete")
@@ -294,10 +294,10 @@ class CellContract(ContractBase):
         """Each swap brings its own ttl, longer or shorter; a read changes nothing."""
         for use in ("longer", "shorter", "read"):
             ttl = MINUTE if use == "shorter" else self.shortest_ttl
-            token = backend.add(f"{key}:{use}", b"1", ttl)
+            version = backend.add(f"{key}:{use}", b"1", ttl)
             if use != "read":
                 ttl = self.shortest_ttl if use == "shorter" else MINUTE
-                backend.swap(f"{key}:{use}", b"2", token, ttl)
+                backend.swap(f"{key}:{use}", b"2", version, ttl)
         self.elapse(self.shortest_ttl / 2)
         backend.get(f"{key}:read")
         self.elapse(self.shortest_ttl / 2 + 0.15)
@@ -310,7 +310,7 @@ class CellContract(ContractBase):
     ) -> None:
         """Expired: not read, not revived, not deleted; its key is free for add."""
         uses = ("get", "get_many", "swap", "swap read", "delete", "delete it", "add")
-        tokens = {
+        versions = {
             use: backend.add(f"{key}:{use[:4]}{len(use)}", b"x", self.shortest_ttl)
             for use in uses
         }
@@ -324,14 +324,14 @@ class CellContract(ContractBase):
         assert backend.get(keys["get"]) is None, "get must not return the expired"
         many = read_many(backend, [keys["get_many"]])
         assert many == {}, "get_many must not return the expired"
-        for use, token in (("swap", tokens["swap"]), ("swap read", cell.token)):
-            assert backend.swap(keys[use], b"y", token, MINUTE) is None, (
+        for use, version in (("swap", versions["swap"]), ("swap read", cell.version)):
+            assert backend.swap(keys[use], b"y", version, MINUTE) is None, (
                 "swap must return None for what has expired"
             )
             assert backend.get(keys[use]) is None, "swap must never revive the expired"
         assert backend.delete(keys["delete"]) is False, "the expired is not there"
-        assert backend.delete(keys["delete it"], tokens["delete it"]) is False, (
-            "the expired is not there, with a token neither"
+        assert backend.delete(keys["delete it"], versions["delete it"]) is False, (
+            "the expired is not there, with a version neither"
         )
         assert backend.add(keys["add"], b"new", MINUTE) is not None, (
             "add must work where something has expired"
@@ -355,7 +355,7 @@ class CellContract(ContractBase):
                     assert time.monotonic() < deadline, "swap hardly ever succeeds"
                     assert cell is not None, "the cell vanished under concurrent swaps"
                     new = b"%d" % (int(cell.data) + 1)
-                    reply = backend.swap(key, new, cell.token, MINUTE)
+                    reply = backend.swap(key, new, cell.version, MINUTE)
                     if isinstance(reply, Cell):
                         cell = reply
                         continue
@@ -368,37 +368,37 @@ class CellContract(ContractBase):
         assert cell is not None, "the cell vanished under concurrent swaps"
         assert int(cell.data) == each * THREADS, (
             f"{each * THREADS - int(cell.data)} of {each * THREADS} changes were"
-            " lost: two swaps with the same token both succeeded"
+            " lost: two swaps with the same version both succeeded"
         )
 
     def test_of_many_adds_one_wins(self, backend: Backend, key: str) -> None:
-        """Threads that add the same key: one gets a token, and its data are there."""
+        """Threads that add the same key: one gets a version, and its data are there."""
         for attempt in range(10):
             tried = f"{key}:{attempt}"
 
             def add(number: int, tried: str = tried) -> Any:
                 return backend.add(tried, b"%d" % number, MINUTE)
 
-            tokens = at_once([bind(add, number) for number in range(THREADS)])
-            winners = [n for n, token in enumerate(tokens) if token is not None]
-            assert len(winners) == 1, f"{len(winners)} concurrent adds got a token"
+            versions = at_once([bind(add, number) for number in range(THREADS)])
+            winners = [n for n, version in enumerate(versions) if version is not None]
+            assert len(winners) == 1, f"{len(winners)} concurrent adds got a version"
             holds(backend, tried, b"%d" % winners[0], "after racing adds")
 
     def test_of_delete_and_swap_one_wins(self, backend: Backend, key: str) -> None:
-        """With one token, either the delete happens or the swap, and what won stays."""
+        """With one version, the delete happens or the swap, and what won stays."""
         for attempt in range(30):
             tried = f"{key}:{attempt}"
             backend.add(tried, b"old", MINUTE)
-            token = holds(backend, tried, b"old", "after add").token
+            version = holds(backend, tried, b"old", "after add").version
             swapped, deleted = at_once(
                 [
-                    bind(backend.swap, tried, b"new", token, MINUTE),
-                    bind(backend.delete, tried, token),
+                    bind(backend.swap, tried, b"new", version, MINUTE),
+                    bind(backend.delete, tried, version),
                 ]
             )
             won = swapped is not None and not isinstance(swapped, Cell)
             assert won != deleted, (
-                "of a swap and a delete with the same token exactly one must win;"
+                "of a swap and a delete with the same version exactly one must win;"
                 f" swap: {won}, delete: {deleted}"
             )
             if deleted:
@@ -412,10 +412,10 @@ class CellContract(ContractBase):
         """However a plain delete and a swap fall together, nothing is left."""
         for attempt in range(30):
             tried = f"{key}:{attempt}"
-            token = backend.add(tried, b"old", MINUTE)
+            version = backend.add(tried, b"old", MINUTE)
             _, deleted = at_once(
                 [
-                    bind(backend.swap, tried, b"new", token, MINUTE),
+                    bind(backend.swap, tried, b"new", version, MINUTE),
                     bind(backend.delete, tried),
                 ]
             )

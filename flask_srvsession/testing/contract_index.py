@@ -7,8 +7,19 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..backends.base import Added, Backend
-from .contract_base import DAY, MINUTE, THREADS, ContractBase, at_once, bind, lists
+import pytest
+
+from ..backends.base import Backend, Head, ReadsHeads
+from .contract_base import (
+    DAY,
+    MINUTE,
+    THREADS,
+    ContractBase,
+    at_once,
+    bind,
+    is_version,
+    lists,
+)
 
 
 class IndexContract(ContractBase):
@@ -29,8 +40,8 @@ class IndexContract(ContractBase):
         epoch = backend.index.epoch(name)
         assert backend.index.members(name) == [], "a new index must be empty"
         for member in ("one_1", "two_2", "one_1"):
-            done = backend.index.add(name, member, epoch, MINUTE)
-            assert done is Added.DONE, "add with the current epoch must be DONE"
+            added = backend.index.add(name, member, epoch, MINUTE)
+            assert added is True, "add with the current epoch must be True"
         lists(backend, name, {"one_1", "two_2"})
         assert backend.index.members(f"{name}0") == [], "names must not share members"
         assert backend.index.epoch(name) == epoch, "add must not move the epoch"
@@ -45,26 +56,28 @@ class IndexContract(ContractBase):
         assert backend.index.epoch(name) == epoch, "add must not move the epoch"
         backend.index.add(name, "two", epoch, MINUTE)
         lists(backend, name, {"one", "two"})
-        assert backend.index.admits(name, {"one": epoch}), "its epoch is current"
+        assert backend.index.head(name) == Head(epoch), "add must not move the epoch"
 
-    def test_add_with_an_old_epoch_is_stale(self, backend: Backend, name: str) -> None:
+    def test_add_with_an_old_epoch_is_refused(
+        self, backend: Backend, name: str
+    ) -> None:
         """After a fence nobody is added with an epoch that was read before it."""
         epoch = backend.index.epoch(name)
         fenced, _ = backend.index.fence(name)
         assert fenced != epoch, "fence must start a new epoch"
         assert backend.index.epoch(name) == fenced, "fence must return the new epoch"
-        assert backend.index.add(name, "late", epoch, MINUTE) is Added.STALE, (
+        assert backend.index.add(name, "late", epoch, MINUTE) is False, (
             "add must refuse an old epoch, or a login outlives a revocation"
         )
         assert backend.index.members(name) == [], "a refused member must not be listed"
-        assert backend.index.add(name, "new", fenced, MINUTE) is Added.DONE
+        assert backend.index.add(name, "new", fenced, MINUTE) is True
 
-    def test_add_to_an_unknown_index_is_stale(
+    def test_add_to_an_unknown_index_is_refused(
         self, backend: Backend, name: str
     ) -> None:
         """Where the storage knows no epoch, none that is expected is current."""
         refused = backend.index.add(name, "late", "0123456789abcdef", MINUTE)
-        assert refused is Added.STALE, "add must not adopt an epoch that it is given"
+        assert refused is False, "add must not adopt an epoch that it is given"
 
     def test_fence_lists_everybody_and_removes_nobody(
         self, backend: Backend, name: str
@@ -88,45 +101,72 @@ class IndexContract(ContractBase):
         assert members == [], "nobody was listed"
         assert backend.index.epoch(name) == epoch, "fence must return the new epoch"
 
-    def test_admits_follows_the_epoch(self, backend: Backend, name: str) -> None:
-        """Admitted is the current epoch only, and in an unknown index nothing is."""
-        assert not backend.index.admits(name, {"one": "0123456789abcdef"}), (
-            "admits must be False where the index is unknown: it may have been lost"
+    def test_head_follows_the_epoch(self, backend: Backend, name: str) -> None:
+        """The head is the current epoch; an index that nobody used has none."""
+        assert backend.index.head(name) is None, (
+            "head must be None where the index is unknown: it may have been lost"
         )
+        assert backend.index.head(name) is None, "head must not begin an epoch"
         epoch = backend.index.epoch(name)
-        backend.index.add(name, "one", epoch, MINUTE)
-        assert backend.index.admits(name, {"one": epoch}), "its epoch is current"
+        assert backend.index.head(name) == Head(epoch), "head must tell the epoch"
+        backend.index.add(name, "one", epoch, 90 * DAY)
+        assert backend.index.head(name) == Head(epoch), "add must not change the head"
         fenced, _ = backend.index.fence(name)
-        assert not backend.index.admits(name, {"one": epoch}), (
-            "admits must be False for an epoch that a fence has ended"
+        assert backend.index.head(name) == Head(fenced), (
+            "head must tell the new epoch after a fence"
         )
-        assert backend.index.admits(name, {"one": fenced}), "its epoch is current"
 
-    def test_the_spared_stay_admitted_until_the_next_fence(
+    def test_the_kept_are_known_until_the_next_fence(
         self, backend: Backend, name: str
     ) -> None:
-        """A fence spares whom it is told to; the next one spares anew."""
+        """The head names the members that the last fence was to keep."""
         epoch = backend.index.epoch(name)
-        for member in ("mine_1", "mine_2", "other"):
+        for member in ("mine_1", "mine.2", "other"):
             backend.index.add(name, member, epoch, MINUTE)
-        fenced, members = backend.index.fence(name, ["mine_1", "mine_2"])
-        assert sorted(members) == ["mine_1", "mine_2", "other"], (
-            "fence must return all members, the spared ones too"
+        fenced, members = backend.index.fence(name, ["mine_1", "mine.2"])
+        assert sorted(members) == ["mine.2", "mine_1", "other"], (
+            "fence must return all members, those that it keeps too"
         )
-        for member in ("mine_1", "mine_2"):
-            assert backend.index.admits(name, {member: epoch}), "it was spared"
-        assert not backend.index.admits(name, {"other": epoch}), "it was not spared"
-        assert not backend.index.admits(name, {"mine": epoch}), "it was not spared"
-        done = backend.index.add(name, "new", fenced, 90 * DAY)
-        assert done is Added.DONE, "the new epoch is current"
-        assert backend.index.admits(name, {"mine_1": epoch}), (
-            "adding a member must not forget who was spared"
+        kept = Head(fenced, ("mine_1", "mine.2"))
+        assert backend.index.head(name) == kept, "head must name whom a fence kept"
+        added = backend.index.add(name, "new", fenced, 90 * DAY)
+        assert added is True, "the new epoch is current"
+        backend.index.remove(name, ["other"])
+        assert backend.index.epoch(name) == fenced, "only a fence moves the epoch"
+        assert backend.index.head(name) == kept, (
+            "only a fence may change whom the last one kept"
         )
-        backend.index.fence(name, ["mine_2"])
-        assert not backend.index.admits(name, {"mine_1": epoch}), (
-            "whom the last fence did not spare is not admitted any more"
+        again, _ = backend.index.fence(name, ["mine.2"])
+        assert backend.index.head(name) == Head(again, ("mine.2",)), (
+            "whom the last fence did not keep must be forgotten"
         )
-        assert backend.index.admits(name, {"mine_2": epoch}), "it was spared again"
+        last, _ = backend.index.fence(name)
+        assert backend.index.head(name) == Head(last), "the last fence kept nobody"
+
+    def test_a_cell_and_heads_are_read_at_once(
+        self, backend: Backend, key: str, name: str
+    ) -> None:
+        """get_with_heads returns what get and head return; lost heads are left out."""
+        if not isinstance(backend, ReadsHeads):
+            pytest.skip("this backend does not read heads with a cell")
+        names = [f"{name}:{number}" for number in range(3)]
+        absent: tuple[None, dict[str, Head]] = (None, {})
+        assert backend.get_with_heads(key, names) == absent, "nothing is there yet"
+        assert backend.get_with_heads(key, []) == absent, "nothing is there yet"
+        backend.add(key, b"data", MINUTE)
+        backend.index.epoch(names[0])
+        backend.index.fence(names[2], ["one", "two"])
+        cell, heads = backend.get_with_heads(key, names)
+        assert cell == backend.get(key), "get_with_heads must return what get returns"
+        assert heads == {
+            each: backend.index.head(each) for each in (names[0], names[2])
+        }, "get_with_heads must return the heads that are there by their names"
+        assert cell is not None
+        is_version(backend.swap(key, b"new", cell.version, MINUTE), "with its version")
+        backend.delete(key)
+        assert backend.get_with_heads(key, names) == (None, heads), (
+            "get_with_heads must return None for what was deleted"
+        )
 
     def test_removed_members_are_not_listed(self, backend: Backend, name: str) -> None:
         """Removing unlists the given members; those not listed are no error."""
@@ -142,47 +182,35 @@ class IndexContract(ContractBase):
         backend.index.remove(name, ["three"])
         assert backend.index.members(name) == [], "all members were removed"
         assert backend.index.epoch(name) == epoch, "remove must not move the epoch"
-        assert backend.index.add(name, "four", epoch, MINUTE) is Added.DONE
+        assert backend.index.add(name, "four", epoch, MINUTE) is True
 
-    def test_a_limit_is_kept(self, backend: Backend, name: str) -> None:
-        """The list grows up to the limit; a listed member may always come again."""
+    def test_who_expires_first_comes_first(self, backend: Backend, name: str) -> None:
+        """Members are ordered by their expiry, not by when they were added."""
         epoch = backend.index.epoch(name)
-        for member in ("one", "two"):
-            done = backend.index.add(name, member, epoch, MINUTE, limit=2)
-            assert done is Added.DONE, "the limit is not reached yet"
-        full = backend.index.add(name, "three", epoch, MINUTE, limit=2)
-        assert full is Added.FULL, "add must refuse what would exceed the limit"
-        lists(backend, name, {"one", "two"})
-        again = backend.index.add(name, "two", epoch, MINUTE, limit=2)
-        assert again is Added.DONE, "a listed member does not make the list longer"
-        backend.index.remove(name, ["one"])
-        done = backend.index.add(name, "three", epoch, MINUTE, limit=2)
-        assert done is Added.DONE, "a removed member must not count"
+        for member, ttl in (("late", DAY), ("soon", MINUTE), ("a", 90 * DAY)):
+            backend.index.add(name, member, epoch, ttl)
+        assert backend.index.members(name) == ["soon", "late", "a"], (
+            "the member that expires soonest must come first"
+        )
+        backend.index.add(name, "soon", epoch, 40 * DAY)
+        assert backend.index.members(name) == ["late", "soon", "a"], (
+            "a member that was added again must move to its new expiry"
+        )
 
-    def test_members_of_one_place_count_once(self, backend: Backend, name: str) -> None:
-        """What shares the text after the last dot takes up one place."""
+    def test_who_was_added_first_comes_first(self, backend: Backend, name: str) -> None:
+        """Members that expire at the same time are in the order of their adds."""
         epoch = backend.index.epoch(name)
-        backend.index.add(name, "old.x", epoch, MINUTE, limit=1)
-        full = backend.index.add(name, "other.y", epoch, MINUTE, limit=1)
-        assert full is Added.FULL, "another place must count"
-        done = backend.index.add(name, "new.x", epoch, MINUTE, limit=1)
-        assert done is Added.DONE, "members of one place must count once"
-        lists(backend, name, {"old.x", "new.x"})
-        full = backend.index.add(name, "other.y", epoch, MINUTE, limit=1)
-        assert full is Added.FULL, "that place is still taken"
-
-    def test_a_session_does_not_count_against_itself(
-        self, backend: Backend, name: str
-    ) -> None:
-        """What shares the text before the first dot is the same session."""
-        epoch = backend.index.epoch(name)
-        backend.index.add(name, "one.x", epoch, MINUTE, limit=1)
-        done = backend.index.add(name, "one.y", epoch, MINUTE, limit=1)
-        assert done is Added.DONE, "a session must not count against itself"
-        lists(backend, name, {"one.x", "one.y"})
+        added = [f"{number * 7 % 10}" for number in range(10)]
+        for member in added:
+            backend.index.add(name, member, epoch, MINUTE)
+        order = "members of the same ttl must be in the order in which they were added"
+        assert backend.index.members(name) == added, order
+        _, members = backend.index.fence(name)
+        assert sorted(members) == sorted(added), "fence must return all members"
+        assert backend.index.members(name) == added, order
 
     def test_members_expire(self, backend: Backend, name: str) -> None:
-        """A member whose time has run out is not listed and does not count."""
+        """What has expired is not listed; to add it again never shortens its time."""
         epoch = backend.index.epoch(name)
         backend.index.add(name, "short", epoch, self.shortest_ttl)
         backend.index.add(name, "renewed", epoch, self.shortest_ttl)
@@ -190,8 +218,8 @@ class IndexContract(ContractBase):
         backend.index.add(name, "renewed", epoch, self.shortest_ttl)
         self._outlive()
         lists(backend, name, {"renewed"})
-        done = backend.index.add(name, "new", epoch, MINUTE, limit=2)
-        assert done is Added.DONE, "an expired member must not count, nor end the epoch"
+        added = backend.index.add(name, "new", epoch, MINUTE)
+        assert added is True, "a member that expires must not end the epoch"
         lists(backend, name, {"renewed", "new"})
 
     def test_a_fence_misses_nobody(self, backend: Backend, name: str) -> None:
@@ -202,7 +230,7 @@ class IndexContract(ContractBase):
 
             def add(
                 number: int, index: str = index, epoch: str = epoch
-            ) -> list[tuple[str, Added]]:
+            ) -> list[tuple[str, bool]]:
                 members = [f"{number}_{n}" for n in range(3)]
                 return [
                     (member, backend.index.add(index, member, epoch, MINUTE))
@@ -216,13 +244,13 @@ class IndexContract(ContractBase):
             adders = [bind(add, number) for number in range(THREADS - 1)]
             *added, (fenced, members) = at_once([*adders, fence])
             outcome = [pair for pairs in added for pair in pairs]
-            done = {member for member, result in outcome if result is Added.DONE}
+            done = {member for member, result in outcome if result}
             missed = done - set(members)
             assert not missed, (
                 f"{len(missed)} members were added with the old epoch, but the fence"
                 " did not return them: a login outlives a revocation"
             )
-            refused = {member for member, how in outcome if how is Added.STALE}
+            refused = {member for member, result in outcome if not result}
             assert not refused & set(members), "a refused member was listed"
             lists(backend, index, done)
             assert backend.index.epoch(index) == fenced, "only the fence moves it"
@@ -235,26 +263,10 @@ class IndexContract(ContractBase):
         for number in range(THREADS):
             backend.index.add(name, f"old_{number}", epoch, MINUTE)
 
-        def exchange(number: int) -> Added:
+        def exchange(number: int) -> bool:
             backend.index.remove(name, [f"old_{number}"])
             return backend.index.add(name, f"new_{number}", epoch, MINUTE)
 
         results = at_once([bind(exchange, number) for number in range(THREADS)])
-        assert set(results) == {Added.DONE}, "the epoch did not move"
+        assert set(results) == {True}, "the epoch did not move"
         lists(backend, name, {f"new_{number}" for number in range(THREADS)})
-
-    def test_a_limit_is_kept_by_many(self, backend: Backend, name: str) -> None:
-        """Of many who are added at once, as many as the limit allows get in."""
-        for attempt in range(5):
-            index = f"{name}:{attempt}"
-            epoch = backend.index.epoch(index)
-
-            def add(number: int, index: str = index, epoch: str = epoch) -> Added:
-                return backend.index.add(index, f"m_{number}", epoch, MINUTE, limit=3)
-
-            results = at_once([bind(add, number) for number in range(THREADS)])
-            assert results.count(Added.DONE) == 3, (
-                f"{results.count(Added.DONE)} of {THREADS} were added at a limit of 3"
-            )
-            assert results.count(Added.FULL) == THREADS - 3, "the others must be FULL"
-            assert len(backend.index.members(index)) == 3, "the limit was not kept"

@@ -1,0 +1,328 @@
+"""An index over the cells of any backend.
+
+Two cells hold an index: the *head* (the current epoch and the members that the last
+fence kept) and the *roll* (the members, stamped with the epoch that they were listed
+under). No storage changes two cells in one step, so the order of the steps has to do
+it:
+
+- A member is added by swapping a roll whose stamp is the current epoch. The roll is
+  read before the head: its version then vouches that a fence, which changes the head
+  first, has not come to the roll yet.
+- A fence changes the head, then restamps the roll. Whoever was added in between is
+  in the roll that is restamped, and so in the list that the fence returns; nobody
+  is added under the old epoch after that.
+- A roll with another stamp is a fence that is between its steps, or died there:
+  anybody may finish it.
+- A roll that is missing under a head was lost by the storage. Sessions of this epoch
+  might be unlisted, so the epoch ends.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from .base import EPOCH_ALONE, Cell, Epoch, Head, Version, new_epoch
+
+_ROUNDS = 64
+_PATIENCE = 3
+_LONGEST_ROLL = 64 * 1024 * 1024
+
+
+class IndexContention(OSError):
+    """An index was changed by others each time that it was to be changed."""
+
+
+class IndexFull(OSError):
+    """The list of members is longer than what the storage takes."""
+
+
+class Cells(Protocol):
+    """What a backend must offer for an index over it."""
+
+    @property
+    def max_bytes(self) -> int | None: ...
+    def get(self, key: str) -> Cell | None: ...
+    def add(self, key: str, data: bytes, ttl: int) -> Version | None: ...
+    def swap(
+        self, key: str, data: bytes, version: Version, ttl: int
+    ) -> Version | Cell | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    epoch: Epoch
+    until: float
+    kept: tuple[str, ...] = ()
+
+    def dump(self) -> bytes:
+        return " ".join((self.epoch, f"{_tenths(self.until)}", *self.kept)).encode()
+
+    @classmethod
+    def of(cls, cell: Cell | None) -> _Head | None:
+        try:
+            data = cell.data.decode("ascii") if cell else ""
+            epoch, until, *kept = data.split(" ")
+            return cls(epoch, int(until) / 10, tuple(kept)) if epoch else None
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Roll:
+    stamp: Epoch
+    until: float
+    members: Mapping[str, float]
+
+    def dump(self) -> bytes:
+        """Return stamp and time in clear, then the compressed columns.
+
+        The times follow each other as differences, so that they cost little. Those
+        of one time stay as they were listed.
+        """
+        tenths = {member: _tenths(until) for member, until in self.members.items()}
+        listed = sorted(tenths, key=tenths.__getitem__)
+        times, last = [], 0
+        for member in listed:
+            times.append(f"{tenths[member] - last}")
+            last = tenths[member]
+        text = f"{' '.join(listed)}\n{' '.join(times)}"
+        clear = f"{self.stamp} {_tenths(self.until)}\n"
+        return clear.encode() + zlib.compress(text.encode())
+
+    @classmethod
+    def load(cls, data: bytes) -> _Roll | None:
+        try:
+            clear, _, body = data.partition(b"\n")
+            stamp, until = clear.decode("ascii").split(" ")
+            text = zlib.decompressobj().decompress(body, _LONGEST_ROLL).decode("ascii")
+            names, times = text.split("\n")
+            members, last = {}, 0
+            for name, time_ in zip(names.split(), times.split(), strict=True):
+                last += int(time_)
+                members[name] = last / 10
+            return cls(stamp, int(until) / 10, members) if stamp else None
+        except (ValueError, zlib.error):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Aligned:
+    """A roll, and the head that was current while the roll carried its epoch."""
+
+    roll_cell: Cell | None
+    roll: _Roll
+    head_cell: Cell | None
+    head: _Head
+
+
+class CellIndex:
+    """The :class:`~.base.Index` of a backend that has none of its own.
+
+    `clock` returns the time in seconds, alike in all processes that share the cells.
+    """
+
+    def __init__(self, cells: Cells, clock: Callable[[], float] = time.time) -> None:
+        self._cells = cells
+        self._clock = clock
+
+    def epoch(self, name: str) -> Epoch:
+        return self._aligned(name).head.epoch
+
+    def add(self, name: str, member: str, expect: Epoch, ttl: int) -> bool:
+        for _ in _rounds():
+            seen = self._aligned(name)
+            if seen.head.epoch != expect:
+                return False
+            now = self._clock()
+            listed = _living(seen.roll.members, now)
+            listed[member] = max(now + ttl, listed.get(member, 0))
+            head_until = self._outlast(name, seen, listed[member])
+            if head_until is None:
+                continue
+            until = max(head_until, *listed.values())
+            roll = replace(seen.roll, until=until, members=listed)
+            if self._write_roll(name, seen.roll_cell, roll):
+                return True
+        raise _contention()
+
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+        for _ in _rounds():
+            seen = self._aligned(name)
+            until = max(seen.head.until, self._clock() + EPOCH_ALONE)
+            head = _Head(new_epoch(), until, tuple(keep))
+            if self._write_head(name, seen.head_cell, head):
+                return head.epoch, self._restamp(name, seen.roll, head)
+        raise _contention()
+
+    def head(self, name: str) -> Head | None:
+        return _present(self._read_head(name)[1])
+
+    def remove(self, name: str, members: Collection[str]) -> None:
+        gone = frozenset(members)
+        for _ in _rounds():
+            cell, roll = self._read_roll(name)
+            if roll is None or gone.isdisjoint(roll.members):
+                return
+            left = {m: until for m, until in roll.members.items() if m not in gone}
+            if self._write_roll(name, cell, replace(roll, members=left)):
+                return
+        raise _contention()
+
+    def members(self, name: str) -> list[str]:
+        _, roll = self._read_roll(name)
+        return list(_living(roll.members, self._clock())) if roll else []
+
+    def _aligned(self, name: str) -> _Aligned:
+        """Return a head and a roll of the same epoch; make them so where they are not.
+
+        Whatever this writes is safe to leave at any point, and for others to finish.
+        """
+        for _ in _rounds():
+            # The roll comes first. The other way round, two readers that know a head
+            # which a fence has ended since could restamp the roll for it, and add.
+            roll_cell, roll = self._read_roll(name)
+            head_cell, head = self._read_head(name)
+            if head is None:
+                self._begin(name, roll_cell, roll, head_cell)
+            elif roll is None:
+                self._end_epoch_of_lost_roll(name, head_cell, head)
+            elif roll.stamp != head.epoch:
+                self._stamp(name, roll_cell, roll, head)
+            else:
+                return _Aligned(roll_cell, roll, head_cell, head)
+        raise _contention()
+
+    def _begin(
+        self,
+        name: str,
+        roll_cell: Cell | None,
+        roll: _Roll | None,
+        head_cell: Cell | None,
+    ) -> None:
+        """Write the roll, then the head: a head without a roll means a loss."""
+        head = _Head(new_epoch(), self._clock() + EPOCH_ALONE)
+        roll = roll or _Roll(head.epoch, head.until, {})
+        if self._stamp(name, roll_cell, roll, head):
+            self._write_head(name, head_cell, head)
+
+    def _end_epoch_of_lost_roll(
+        self, name: str, head_cell: Cell | None, head: _Head
+    ) -> None:
+        """Move the head, then write the roll: halfway, it is still seen as lost."""
+        roll_cell, roll = self._read_roll(name)
+        if roll is not None:
+            return  # it was written between our reads of the two
+        until = max(head.until, self._clock() + EPOCH_ALONE)
+        head = _Head(new_epoch(), until)
+        if self._write_head(name, head_cell, head):
+            self._write_roll(name, roll_cell, _Roll(head.epoch, until, {}))
+
+    def _stamp(self, name: str, over: Cell | None, roll: _Roll, head: _Head) -> bool:
+        """Write `roll` with the epoch of `head`, to live no shorter than that."""
+        until = max(roll.until, head.until)
+        roll = replace(roll, stamp=head.epoch, until=until)
+        return self._write_roll(name, over, roll)
+
+    def _restamp(self, name: str, before: _Roll, head: _Head) -> list[str]:
+        """Take a fence's second step; return who was listed when it took effect."""
+        for _ in _rounds():
+            cell, roll = self._read_roll(name)
+            if roll is not None and roll.stamp == head.epoch:
+                return list(roll.members)  # somebody did it for us
+            if roll is not None and roll.stamp != before.stamp:
+                # It is another fence's already, or was lost and begun again.
+                return list({**before.members, **roll.members})
+            # Lost since the first step: what we know of it is better than nothing.
+            roll = roll or before
+            if self._stamp(name, cell, roll, head):
+                return list(roll.members)
+        raise _contention()
+
+    def _outlast(self, name: str, seen: _Aligned, until: float) -> float | None:
+        """Make the head live past `until`; return how long it lives, None if lost."""
+        if seen.head.until >= until:
+            return seen.head.until
+        now = self._clock()
+        head = replace(seen.head, until=now + 2 * (until - now))
+        written = self._write_head(name, seen.head_cell, head)
+        return head.until if written else None
+
+    def _read_head(self, name: str) -> tuple[Cell | None, _Head | None]:
+        cell = self._cells.get(_head_key(name))
+        return cell, _Head.of(cell)
+
+    def _read_roll(self, name: str) -> tuple[Cell | None, _Roll | None]:
+        cell = self._cells.get(_roll_key(name))
+        return cell, _Roll.load(cell.data) if cell else None
+
+    def _write_roll(self, name: str, over: Cell | None, roll: _Roll) -> bool:
+        data = roll.dump()
+        if self._cells.max_bytes is not None and len(data) > self._cells.max_bytes:
+            raise IndexFull(
+                f"an index has {len(roll.members)} members, which take {len(data)}"
+                f" bytes; this storage takes {self._cells.max_bytes}"
+            )
+        return self._write(_roll_key(name), over, data, roll.until)
+
+    def _write_head(self, name: str, over: Cell | None, head: _Head) -> bool:
+        return self._write(_head_key(name), over, head.dump(), head.until)
+
+    def _write(self, key: str, over: Cell | None, data: bytes, until: float) -> bool:
+        ttl = max(1, math.ceil(until - self._clock()))
+        if over is None:
+            return self._cells.add(key, data, ttl) is not None
+        written = self._cells.swap(key, data, over.version, ttl)
+        return written is not None and not isinstance(written, Cell)
+
+
+def read_with_heads(
+    get_many: Callable[[Sequence[str]], Mapping[str, Cell | None]],
+    key: str,
+    names: Sequence[str],
+) -> tuple[Cell | None, dict[str, Head]]:
+    """Return what ``get_with_heads`` of a backend does whose index is a CellIndex.
+
+    `get_many` must read no cell before the first one of its keys.
+    """
+    cells = get_many([key, *map(_head_key, names)])
+    read = {name: _Head.of(cells.get(_head_key(name))) for name in names}
+    heads = {name: _present(head) for name, head in read.items()}
+    return cells.get(key), {name: head for name, head in heads.items() if head}
+
+
+def _present(head: _Head | None) -> Head | None:
+    return Head(head.epoch, head.kept) if head else None
+
+
+def _head_key(name: str) -> str:
+    return name + ":e"
+
+
+def _roll_key(name: str) -> str:
+    return name + ":m"
+
+
+def _living(members: Mapping[str, float], now: float) -> dict[str, float]:
+    return {member: until for member, until in members.items() if until > now}
+
+
+def _tenths(until: float) -> int:
+    return math.ceil(until * 10)
+
+
+def _rounds() -> Iterator[None]:
+    """Yield for each attempt, after some of them with a moment's pause."""
+    for number in range(_ROUNDS):
+        if number >= _PATIENCE:
+            time.sleep(random.uniform(0, 0.0005 * number))  # noqa: S311 (no secret)
+        yield
+
+
+def _contention() -> IndexContention:
+    return IndexContention(f"an index was changed by others {_ROUNDS} times in a row")

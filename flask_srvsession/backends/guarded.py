@@ -1,0 +1,155 @@
+"""A backend whose failures are :class:`BackendError`, and what may be tried again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from ..errors import BackendError, ConfigurationError, NotReplicated
+from .base import MOST_AT_ONCE, Backend, Cell, ReadsMany, Replicated, Version
+
+log = logging.getLogger("flask_srvsession")
+
+READS = frozenset({"load", "find"})
+"""The operations that change nothing: their failure is never ambiguous."""
+
+QUICK = 0.1
+"""Seconds; what failed later than that has waited for a timeout already."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def changing(operation: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let an outage in the middle of a change be one of the change: a read that failed
+    does not tell whether the change was done."""
+
+    def decorate(change: Callable[P, T]) -> Callable[P, T]:
+        @wraps(change)
+        def changed(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return change(*args, **kwargs)
+            except BackendError as error:
+                if error.operation not in READS:
+                    raise
+                raise BackendError(
+                    operation, ambiguous=True, quick=error.quick
+                ) from error.__cause__
+
+        return changed
+
+    return decorate
+
+
+def reason(error: BaseException) -> str:
+    """Return what may be said of `error`: the text of a client may hold a password."""
+    ours = isinstance(error, ConfigurationError)
+    return str(error) if ours else type(error).__name__
+
+
+class Guarded:
+    """Calls a backend and translates what it raises.
+
+    What is harmless when it happens twice is tried a second time, but only where the
+    first try failed at once: a client waits for one timeout, never for two. Clients
+    must not repeat anything by themselves: a repeated ``add`` or ``swap`` could take
+    effect twice.
+    """
+
+    def __init__(
+        self, backend: Backend, timer: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.backend = backend
+        self._many = backend if isinstance(backend, ReadsMany) else None
+        self._timer = timer
+
+    def once(self, operation: str, call: Callable[..., T], *args: Any, **kw: Any) -> T:
+        """Return ``call(*args, **kw)``; BackendError if it fails, ambiguous
+        unless `operation` only reads."""
+        began = self._timer()
+        try:
+            return call(*args, **kw)
+        except self._failures as error:
+            raise self._failed(operation, began, error) from error
+
+    def twice(self, operation: str, call: Callable[..., T], *args: Any, **kw: Any) -> T:
+        """The same for what may be repeated."""
+        try:
+            return self.once(operation, call, *args, **kw)
+        except BackendError as error:
+            if not error.quick:
+                raise
+        return self.once(operation, call, *args, **kw)
+
+    def _failed(self, operation: str, began: float, error: Exception) -> BackendError:
+        quick = self._timer() - began < QUICK
+        log.error("storage failed at %s: %s", operation, reason(error))
+        return BackendError(operation, ambiguous=operation not in READS, quick=quick)
+
+    @property
+    def _failures(self) -> tuple[type[Exception], ...]:
+        """A storage that is set up wrongly is as good as one that is down."""
+        return (ConfigurationError, *self.backend.errors)
+
+    def get(self, key: str) -> Cell | None:
+        began = self._timer()
+        try:
+            return self.backend.get(key)
+        except self._failures as error:
+            failed = self._failed("load", began, error)
+            if not failed.quick:
+                raise failed from error
+        return self.once("load", self.backend.get, key)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
+        """Return what is under `keys`, read one by one if the backend knows no better
+        way; where nothing is, None or no entry."""
+        if self._many is None:
+            return {key: self.get(key) for key in keys}
+        found: dict[str, Cell | None] = {}
+        for start in range(0, len(keys), MOST_AT_ONCE):
+            batch = keys[start : start + MOST_AT_ONCE]
+            found.update(self.twice("load", self._many.get_many, batch))
+        return found
+
+    def add(self, key: str, data: bytes, ttl: int) -> Version | None:
+        return self.once("create", self.backend.add, key, data, ttl)
+
+    def swap(
+        self, key: str, data: bytes, version: Version, ttl: int
+    ) -> Version | Cell | None:
+        began = self._timer()
+        try:
+            return self.backend.swap(key, data, version, ttl)
+        except self._failures as error:
+            raise self._failed("save", began, error) from error
+
+    def delete(self, key: str, version: Version | None = None) -> bool:
+        return self.twice("destroy", self.backend.delete, key, version)
+
+    def need(self, replicas: int) -> None:
+        """Raise ConfigurationError where nobody knows what replicas have, and
+        ValueError for a number that is none of replicas."""
+        if replicas < 0:
+            raise ValueError(f"durable is {replicas}, but must be 0 or more.")
+        if replicas and not isinstance(self.backend, Replicated):
+            raise ConfigurationError(
+                "durable= needs a storage that knows what its replicas have, as Redis;"
+                f" {type(self.backend).__name__} does not. Leave it out, or make it 0,"
+                " here."
+            )
+
+    def wait(self, replicas: int, keys: Collection[str]) -> None:
+        """Return when so many replicas have what was done before to each of `keys`;
+        raise NotReplicated if that takes too long."""
+        if not (replicas and keys and isinstance(self.backend, Replicated)):
+            return
+        try:
+            confirmed = self.once("replicate", self.backend.confirmed, keys, replicas)
+        except BackendError as error:
+            raise NotReplicated(replicas, 0) from error
+        if confirmed < replicas:
+            raise NotReplicated(replicas, confirmed)

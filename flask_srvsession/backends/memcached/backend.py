@@ -1,0 +1,256 @@
+"""Sessions in memcached, through pymemcache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pymemcache.client.base import PooledClient
+from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
+
+from ...errors import ConfigurationError
+from ..base import Cell, Head, Version
+from ..cell_index import CellIndex, IndexContention, IndexFull, read_with_heads
+from ..health import Finding
+from . import health as memcached_health
+
+MAX_BYTES = 1024 * 1024 - 512
+"""What fits into an item of 1 MiB, the server's default, beside its key and header."""
+PORT = 11211
+_TIMEOUT = 1.0
+_LONGEST_RELATIVE = 30 * 24 * 60 * 60
+_AT_ONCE = -1
+_CLOSED = (ConnectionError, MemcacheUnexpectedCloseError)
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/]+)(?::([0-9]{1,5}))?")
+
+
+class ItemTooLarge(ValueError):
+    """The data is longer than an item of the server may be; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The version of what we wrote: memcached does not say which CAS id it got.
+
+    Data that somebody else wrote and that is the same counts as the same version.
+    """
+
+    digest: bytes
+
+    @classmethod
+    def of(cls, data: bytes) -> _Written:
+        return cls(hashlib.sha256(data).digest())
+
+
+class MemcachedBackend:
+    """Keeps each cell as an item; a hash of the key says on which of the servers.
+
+    Each process must be given the same servers in the same order. One that is down
+    is an error, never a reason to look elsewhere: the others do not have its items,
+    and when it came back, so would the sessions that were ended meanwhile.
+    """
+
+    errors: tuple[type[Exception], ...] = (
+        OSError,
+        MemcacheError,
+        ItemTooLarge,
+        IndexContention,
+        IndexFull,
+    )
+    evicts = True
+    shared = True
+
+    def __init__(
+        self,
+        servers: Sequence[tuple[str, int]],
+        *,
+        timeout: float = _TIMEOUT,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        if not servers:
+            raise ConfigurationError("A memcached backend needs at least one server.")
+        self.max_bytes: int | None = max_bytes
+        self._servers = tuple(servers)
+        self._timeout = timeout
+        self._connect()
+        self.index = CellIndex(self)
+
+    @classmethod
+    def from_url(cls, url: str) -> MemcachedBackend:
+        """Build one for ``memcached://host:port,host:port``.
+
+        The query may hold `timeout` (seconds) and `max_bytes` (with ``memcached -I``).
+        """
+        servers, _, query = url.partition("://")[2].partition("?")
+        hosts = [_server(server) for server in servers.rstrip("/").split(",")]
+        return cls(hosts, **_options(query))
+
+    def get(self, key: str) -> Cell | None:
+        data, cas = self._call("gets", key)
+        return None if cas is None else Cell(data, cas)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Cell]:
+        by_client: dict[Any, list[str]] = {}
+        for key in keys:
+            by_client.setdefault(self._client(key), []).append(key)
+        return {
+            key: Cell(data, cas)
+            for client, its_keys in by_client.items()
+            for key, (data, cas) in _ask(client, "gets_many", its_keys).items()
+        }
+
+    def get_with_heads(
+        self, key: str, names: Sequence[str]
+    ) -> tuple[Cell | None, dict[str, Head]]:
+        return read_with_heads(self.get_many, key, names)
+
+    def add(self, key: str, data: bytes, ttl: int) -> Version | None:
+        self._check(data)
+        added = self._call("add", key, data, expire=_expire(ttl), noreply=False)
+        return _Written.of(data) if added else None
+
+    def swap(
+        self, key: str, data: bytes, version: Version, ttl: int
+    ) -> Version | Cell | None:
+        self._check(data)
+        cas, other = self._cas_id(key, version)
+        if cas is None:
+            return other
+        swapped = self._cas(key, data, cas, _expire(ttl))
+        if swapped:
+            return _Written.of(data)
+        return None if swapped is None else self.get(key)
+
+    def delete(self, key: str, version: Version | None = None) -> bool:
+        if version is None:
+            return bool(self._call("delete", key, noreply=False))
+        cas, _ = self._cas_id(key, version)
+        # The text protocol has no conditional delete, but items that end at once.
+        return cas is not None and bool(self._cas(key, b"", cas, _AT_ONCE))
+
+    def sweep(self) -> int:
+        return 0  # the server removes what has expired
+
+    def check(self) -> Iterable[Finding]:
+        """Return the faults of the servers; asks ``stats`` of each."""
+        return memcached_health.check(self._servers, self._facts)
+
+    def stats(self) -> Mapping[str, int]:
+        """Return what the servers count, for all who use them."""
+        return memcached_health.stats(self._facts())
+
+    def close(self) -> None:
+        """Close the connections of this process; the next call opens new ones."""
+        for client in self._clients:
+            client.close()
+
+    def _connect(self) -> None:
+        self._pid = os.getpid()
+        self._clients = tuple(
+            PooledClient(
+                server,
+                connect_timeout=self._timeout,
+                timeout=self._timeout,
+                no_delay=True,
+                default_noreply=False,
+            )
+            for server in self._servers
+        )
+
+    def _facts(self) -> list[dict[str, Any]]:
+        """Return what each server answers to ``stats``."""
+        answers = [client.stats() for client in self._own_clients()]
+        return [{name.decode(): _text(v) for name, v in a.items()} for a in answers]
+
+    def _own_clients(self) -> Sequence[Any]:
+        """Return a client for each server, made in this process."""
+        if self._pid != os.getpid():
+            # Two processes on one socket would read each other's replies.
+            self._connect()
+        return self._clients
+
+    def _client(self, key: str) -> Any:
+        """Return the client for the one server that `key` may be on."""
+        clients = self._own_clients()
+        return clients[zlib.crc32(key.encode()) % len(clients)]
+
+    def _call(self, command: str, key: str, *args: Any, **options: Any) -> Any:
+        return _ask(self._client(key), command, key, *args, **options)
+
+    def _cas(self, key: str, data: bytes, cas: bytes, expire: int) -> bool | None:
+        """Return True for done, False for somebody else's, None for gone."""
+        done: bool | None = self._call(
+            "cas", key, data, cas, expire=expire, noreply=False
+        )
+        return done
+
+    def _cas_id(self, key: str, version: Version) -> tuple[bytes | None, Cell | None]:
+        """Return the CAS id that `version` stands for, or what is there instead."""
+        if not isinstance(version, _Written):
+            return version, None
+        cell = self.get(key)
+        if cell is None or _Written.of(cell.data) != version:
+            return None, cell
+        return cell.version, None
+
+    def _check(self, data: bytes) -> None:
+        if self.max_bytes is not None and len(data) > self.max_bytes:
+            raise ItemTooLarge(
+                f"{len(data)} bytes are too many for memcached, which takes"
+                f" {self.max_bytes}"
+            )
+
+
+def _ask(client: Any, command: str, *args: Any, **options: Any) -> Any:
+    try:
+        return getattr(client, command)(*args, **options)
+    except _CLOSED:
+        # A server that was restarted has closed the idle connections, too.
+        pool = client.client_pool
+        for _ in range(len(pool.free)):
+            pool.destroy(pool.get())
+        raise
+
+
+def _expire(ttl: int) -> int:
+    # Beyond 30 days the server takes the number for a date; 0 would mean for ever.
+    return int(time.time()) + ttl if ttl > _LONGEST_RELATIVE else max(1, ttl)
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _server(text: str) -> tuple[str, int]:
+    match = _SERVER.fullmatch(text)
+    port = int(match[2] or PORT) if match else 0
+    if match is None or not 0 < port < 65536:
+        raise ConfigurationError(
+            "This memcached:// URL cannot be understood. It looks like"
+            " memcached://host:port,host:port (without user and password)."
+        )
+    return match[1].strip("[]"), port
+
+
+def _options(query: str) -> dict[str, Any]:
+    known = {"timeout": float, "max_bytes": int}
+    options = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            raise ConfigurationError(
+                "A memcached:// URL takes the options timeout and max_bytes only."
+            )
+        try:
+            options[name] = known[name](value)
+        except ValueError:
+            raise ConfigurationError(
+                f"The option {name} of the memcached:// URL must be a number."
+            ) from None
+    return options

@@ -1,0 +1,41 @@
+"""Faults of the memcached servers that sessions are in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..health import Finding, clock, unencrypted
+
+Facts = Mapping[str, Any]
+"""What a server answers to ``stats``."""
+
+_COUNTERS = {
+    "items": "curr_items",
+    "used_memory": "bytes",
+    "maxmemory": "limit_maxbytes",
+    "evicted_items": "evictions",
+}
+
+
+def check(
+    servers: Sequence[tuple[str, int]], facts: Callable[[], Iterable[Facts]]
+) -> Iterator[Finding]:
+    """Yield what is to be mended; `facts` asks `servers`, in the same order."""
+    yield from unencrypted("memcached: host", [host for host, _ in servers])
+    asked = time.time()
+    for (host, port), counters in zip(servers, facts(), strict=True):
+        yield from clock(f"{host}:{port}", int(counters["time"]), asked, 1.0)
+
+
+def stats(counters: Iterable[Facts]) -> dict[str, int]:
+    """Return the sums over all servers; they hold what others store there, too.
+
+    memcached cannot list keys, so it cannot tell how many of them are sessions.
+    """
+    facts = list(counters)
+    return {
+        name: sum(int(fact.get(counter, 0)) for fact in facts)
+        for name, counter in _COUNTERS.items()
+    }

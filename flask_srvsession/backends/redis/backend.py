@@ -1,0 +1,323 @@
+"""Sessions in Redis or Valkey, through redis-py."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import secrets
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+from redis.exceptions import NoScriptError, RedisClusterException
+
+from ...errors import ConfigurationError
+from ..base import EPOCH_ALONE, Cell, Epoch, Head, Version, new_epoch
+from ..health import Finding
+from . import health as redis_health
+from .clients import (
+    LazyCluster,
+    client_from_url,
+    is_cluster,
+    refuse_text,
+    timeout,
+)
+from .deadline import deadline, left
+from .lean import LeanRedis
+
+log = logging.getLogger("flask_srvsession")
+
+ASK_AGAIN_IF_KNOWN = 60.0
+"""Seconds after which they are asked again all the same: CONFIG SET may change it."""
+
+ASK_AGAIN = 10.0
+"""Seconds after which a primary that did not answer is asked again if it evicts."""
+
+_VERSION = 8
+_TAG = re.compile(r"[^{]*\{[^}]+\}")
+_WAIT_SHARE = 0.5  # of the timeout, so that the answer of WAIT comes before it
+
+
+class RedisBackend:
+    """Keeps each cell as a string: 8 random bytes, its version, and the data.
+
+    `client` is a ``redis.Redis`` (Sentinel's ``master_for`` too) or ``RedisCluster``
+    that answers in bytes, asks no replicas, and better does not retry by itself.
+    """
+
+    errors: tuple[type[Exception], ...] = (redis.RedisError, RedisClusterException)
+    shared = True
+    max_bytes: int | None = 512 * 1024 * 1024 - _VERSION
+
+    def __init__(self, client: Any) -> None:
+        if not isinstance(client, LazyCluster):
+            _check_client(client)
+        self._client = client
+        self._swap = _Script(client, "swap")
+        self._delete = _Script(client, "delete")
+        self._evicts, self._ask_again = True, 0.0
+        self.index = RedisIndex(client)
+
+    @classmethod
+    def from_url(cls, url: str) -> RedisBackend:
+        """Build one with timeouts of a second and without retries.
+
+        What the query of the URL says goes first (``?socket_timeout=0.5``).
+        """
+        return cls(client_from_url(url))
+
+    @property
+    def evicts(self) -> bool:
+        """Whether the server may throw out keys that have not expired.
+
+        True as well where the server does not want to tell, and of a cluster until all
+        primaries have answered.
+        """
+        if time.monotonic() >= self._ask_again:
+            self._evicts, final = redis_health.any_evicts(self._client)
+            pause = ASK_AGAIN_IF_KNOWN if final else ASK_AGAIN
+            self._ask_again = time.monotonic() + pause
+        return self._evicts
+
+    def get(self, key: str) -> Cell | None:
+        try:
+            value = self._client.execute_command("GET", key)
+        except redis.ResponseError as error:
+            return _foreign(error)
+        return None if value is None else Cell(value[_VERSION:], value[:_VERSION])
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
+        if is_cluster(self._client):
+            return self._get_many_of_cluster(keys)
+        values = map(_cell, self._client.mget(keys))
+        cells = dict(zip(keys, values, strict=True))
+        absent = [key for key, cell in cells.items() if cell is None]
+        if absent and self._client.exists(*absent):  # something of another type
+            cells.update({key: self.get(key) for key in absent})
+        return cells
+
+    def get_with_heads(
+        self, key: str, names: Sequence[str]
+    ) -> tuple[Cell | None, dict[str, Head]]:
+        if is_cluster(self._client):  # they are in other slots
+            cell = self.get(key)
+            heads = {name: self.index.head(name) for name in names}
+        else:
+            commands = [("GET", key), *map(_get_head, names)]
+            value, *found = _answers(self._client, commands)
+            cell = _cell(value)
+            heads = dict(zip(names, map(_head, found), strict=True))
+        return cell, {name: head for name, head in heads.items() if head}
+
+    def add(self, key: str, data: bytes, ttl: int) -> Version | None:
+        version = secrets.token_bytes(_VERSION)
+        done = self._client.set(key, version + data, nx=True, px=ttl * 1000)
+        return version if done else None
+
+    def swap(
+        self, key: str, data: bytes, version: Version, ttl: int
+    ) -> Version | Cell | None:
+        new = secrets.token_bytes(_VERSION)
+        reply = self._swap(key, version, new + data, ttl * 1000)
+        if reply == 1:
+            return new
+        return _cell(reply)
+
+    def delete(self, key: str, version: Version | None = None) -> bool:
+        if version is None:
+            return bool(self._client.delete(key))
+        return bool(self._delete(key, version))
+
+    def sweep(self) -> int:
+        return 0  # the server removes what has expired
+
+    def confirmed(self, keys: Collection[str], replicas: int) -> int:
+        """See :class:`.base.Replicated`.
+
+        A replica applies what its primary did in the same order, and ``WAIT`` tells
+        how many have reached the last write of its own connection. So one more write
+        to each primary vouches for all before it.
+        """
+        with deadline(timeout(self._client)):
+            return min(
+                _confirmed(primary, its_keys[0], replicas)
+                for primary, its_keys in _by_primary(self._client, keys)
+            )
+
+    def _get_many_of_cluster(self, keys: Sequence[str]) -> dict[str, Cell | None]:
+        """Ask each server for its keys at once, and anew for what it does not tell:
+        that is of another type, or has moved, or the server is down."""
+        cells = {}
+        with deadline(timeout(self._client)):
+            for primary, its_keys in _by_primary(self._client, keys):
+                try:
+                    values = _answers(primary, [("GET", key) for key in its_keys])
+                except redis.RedisError as error:
+                    values = [error] * len(its_keys)
+                for key, value in zip(its_keys, values, strict=True):
+                    told = not isinstance(value, redis.RedisError)
+                    cells[key] = _cell(value) if told else self.get(key)
+        return cells
+
+    def check(self) -> Iterable[Finding]:
+        """Return the faults of server and client; asks INFO, CONFIG GET and TIME."""
+        return redis_health.check(self._client)
+
+    def stats(self) -> Mapping[str, int]:
+        """Return what the server counts, for all who use it."""
+        return redis_health.stats(self._client)
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self._client.close()
+
+
+class RedisIndex:
+    """Each index is one sorted set, under its name.
+
+    Members are scored by when they expire, in microseconds of the server's clock. One
+    more element, with the score 0, is the head: the epoch, a space, and the members
+    that the last fence kept, separated by spaces.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._epoch = _Script(client, "index_epoch")
+        self._add = _Script(client, "index_add")
+        self._fence = _Script(client, "index_fence")
+        self._members = _Script(client, "index_members")
+
+    def epoch(self, name: str) -> Epoch:
+        epoch: bytes = self._epoch(name, new_epoch(), EPOCH_ALONE * 1000)
+        return epoch.decode("utf-8", "replace")
+
+    def add(self, name: str, member: str, expect: Epoch, ttl: int) -> bool:
+        return bool(self._add(name, member, expect, ttl * 1000))
+
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+        epoch = new_epoch()
+        members = self._fence(name, epoch, " ".join(keep), EPOCH_ALONE * 1000)
+        return epoch, _texts(members)
+
+    def head(self, name: str) -> Head | None:
+        return _head(self._client.execute_command(*_get_head(name)))
+
+    def remove(self, name: str, members: Collection[str]) -> None:
+        if members:
+            self._client.zrem(name, *members)
+
+    def members(self, name: str) -> list[str]:
+        return _texts(self._members(name))
+
+
+def _by_primary(client: Any, keys: Collection[str]) -> Iterable[tuple[Any, list[str]]]:
+    """Return a client for each server that some of `keys` are on, with its keys."""
+    if not is_cluster(client):
+        return [(client, list(keys))]
+    by_name: dict[str, tuple[Any, list[str]]] = {}
+    for key in keys:
+        node = client.get_node_from_key(_tagged(key))
+        primary = client.get_redis_connection(node)
+        by_name.setdefault(node.name, (primary, []))[1].append(key)
+    return by_name.values()
+
+
+def _answers(client: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Return what a server answers to commands that are sent at once, errors too."""
+    if isinstance(client, LeanRedis):
+        return client.execute_commands(*commands)
+    with client.pipeline(transaction=False) as pipeline:
+        for command in commands:
+            pipeline.execute_command(*command)
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+        return answers
+
+
+def _confirmed(primary: Any, key: str, replicas: int) -> int:
+    write = ("SET", f"{_tagged(key)}:w", b"", "PX", 1000)
+    patience = max(1, int(left() * _WAIT_SHARE * 1000))  # 0 would be for ever
+    for answer in (answers := _answers(primary, [write, ("WAIT", replicas, patience)])):
+        if isinstance(answer, redis.RedisError):
+            raise answer
+    return cast(int, answers[1])
+
+
+def _cell(value: bytes | redis.RedisError | None) -> Cell | None:
+    if isinstance(value, redis.RedisError):
+        return _foreign(value)
+    return None if value is None else Cell(value[_VERSION:], value[:_VERSION])
+
+
+def _foreign(error: redis.RedisError) -> Cell:
+    """Return a cell for what is there, but is no data of ours; else raise `error`."""
+    if str(error).startswith("WRONGTYPE"):
+        return Cell(b"", b"")
+    raise error
+
+
+def _get_head(name: str) -> tuple[str, str, int, int]:
+    """Return the command that reads the head of an index."""
+    return "ZRANGEBYSCORE", name, 0, 0
+
+
+def _head(found: Sequence[bytes] | redis.RedisError) -> Head | None:
+    if isinstance(found, redis.RedisError):
+        raise found
+    if not found:
+        return None
+    epoch, *kept = found[0].decode("utf-8", "replace").split()
+    return Head(epoch, tuple(kept))
+
+
+def _tagged(key: str) -> str:
+    """Return `key` with a hash tag: what is put behind it does not change the slot."""
+    return key if _TAG.match(key) else f"{{{key}}}"
+
+
+def _texts(members: list[bytes]) -> list[str]:
+    return [member.decode("utf-8", "replace") for member in members]
+
+
+class _Script:
+    """A script that the server knows after the first call, if not before.
+
+    redis-py's own would load it into all nodes of a cluster, those that are down too.
+    """
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._text = Path(__file__).with_name(f"{name}.lua").read_text(encoding="ascii")
+        digest = hashlib.sha1(self._text.encode(), usedforsecurity=False)
+        self._digest = digest.hexdigest()
+
+    def __call__(self, key: str, *args: str | bytes | int) -> Any:
+        ask = self._client.execute_command
+        try:
+            return ask("EVALSHA", self._digest, 1, key, *args)
+        except NoScriptError:
+            return ask("EVAL", self._text, 1, key, *args)
+
+
+def _check_client(client: Any) -> None:
+    refuse_text(client)
+    if _asks_replicas(client):
+        raise ConfigurationError(
+            "The Redis client reads from replicas, which may still have a session"
+            " that was ended. Pass a client that asks the primary: a RedisCluster"
+            " without read_from_replicas and load_balancing_strategy, or Sentinel's"
+            " master_for."
+        )
+    for finding in redis_health.of_client(client):
+        log.warning("%s %s", finding.problem, finding.remedy)
+
+
+def _asks_replicas(client: Any) -> bool:
+    pool = getattr(client, "connection_pool", None)
+    return bool(
+        getattr(client, "read_from_replicas", False)
+        or getattr(client, "load_balancing_strategy", None)
+        or not getattr(pool, "is_master", True)
+    )

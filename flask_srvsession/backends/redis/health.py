@@ -1,0 +1,174 @@
+"""Faults of a Redis or Valkey server, and of the client that asks it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import redis
+from redis.sentinel import SentinelConnectionPool
+
+from ..health import Finding, clock, unencrypted
+from .clients import (
+    TOO_OLD_FOR_CLUSTER,
+    is_cluster,
+    primaries,
+    timeout,
+    too_old_for_cluster,
+)
+from .deadline import deadline
+
+_COUNTERS = ("used_memory", "maxmemory", "expired_keys", "evicted_keys")
+
+
+def check(client: Any) -> list[Finding]:
+    """Return what is to be mended, and where, if not at all primaries of a cluster."""
+    nodes = primaries(client)
+    places: dict[Finding, list[str]] = {}
+    for node in nodes:
+        for finding in (*_of_transport(node), *_of_server(node)):
+            places.setdefault(finding, []).append(":".join(_address(node)))
+    return [*of_client(client)] + [
+        finding
+        if len(where) == len(nodes)
+        else replace(finding, problem=f"{', '.join(where)}: {finding.problem}")
+        for finding, where in places.items()
+    ]
+
+
+def stats(client: Any) -> dict[str, int]:
+    """Return how many keys the database has, those of others too, and what INFO adds.
+
+    The keys of one prefix cannot be counted without looking at all of them.
+    """
+    total: dict[str, int] = {"keys": 0}
+    for node in primaries(client):
+        total["keys"] += node.dbsize()
+        info = _info(node)
+        for name in _COUNTERS:
+            if name in info:
+                total[name] = total.get(name, 0) + int(info[name])
+    return total
+
+
+def any_evicts(client: Any) -> tuple[bool, bool]:
+    """Return whether a primary may throw out what is alive, and whether all answered.
+
+    True as well where one does not say, or not answer. Raises what a primary did if
+    none answers.
+    """
+    answers, failure = list[bool](), None
+    with deadline(timeout(client)):
+        nodes = primaries(client)
+        for node in nodes:
+            try:
+                answers.append(_may_evict(_info(node, "memory")))
+            except redis.RedisError as error:
+                failure = error
+    if failure and not answers:
+        raise failure
+    complete = len(answers) == len(nodes)
+    return any(answers) or not complete, complete
+
+
+def of_client(client: Any) -> Iterator[Finding]:
+    """Yield the faults of the client itself, without asking a server."""
+    if is_cluster(client) and too_old_for_cluster():
+        yield Finding(
+            "warning",
+            "redis client: version",
+            TOO_OLD_FOR_CLUSTER,
+            'Install a newer one: pip install "redis>=7.4".',
+        )
+    if (retries := _retries(client)) > 0:
+        yield Finding(
+            "warning",
+            "redis client: retry",
+            f"The Redis client repeats a command up to {retries} times: a"
+            " request may hang for long, and a command may be executed twice.",
+            "Build it with retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0).",
+        )
+
+
+def _of_transport(node: Any) -> Iterator[Finding]:
+    pool = node.connection_pool
+    if pool.connection_kwargs.get("socket_timeout", 0) is None:
+        yield Finding(
+            "warning",
+            "redis client: socket_timeout",
+            "The client waits for ever for a server that does not answer.",
+            "Build it with socket_timeout=1 and socket_connect_timeout=1.",
+        )
+    host, _ = _address(node)
+    if host and not issubclass(pool.connection_class, redis.SSLConnection):
+        yield from unencrypted("redis client: host", [host])
+
+
+def _of_server(node: Any) -> Iterator[Finding]:
+    info = _info(node)
+    if info.get("role") == "slave":
+        yield Finding(
+            "error",
+            "redis: role",
+            "The server is a replica: it refuses changes, and may still have sessions"
+            " that were ended.",
+            "Connect to the primary, with Sentinel's master_for for example.",
+        )
+    yield from _of_persistence(info, _setting(node, "save"))
+    asked = time.time()
+    with suppress(redis.ResponseError):  # some script needs TIME, and will tell
+        seconds, microseconds = node.time()
+        told = seconds + microseconds / 1_000_000
+        yield from clock(":".join(_address(node)), told, asked)
+
+
+def _of_persistence(info: Mapping[str, Any], save: str | None) -> Iterator[Finding]:
+    if info.get("aof_enabled") == 0 and save is not None:
+        lost = "sessions that were ended come back" if save else "all are logged out"
+        yield Finding(
+            "warning" if save else "info",
+            "redis: appendonly",
+            f"appendonly is no, save is {save!r}: after a crash, {lost}.",
+            "Set appendonly yes, unless that is acceptable.",
+        )
+
+
+def _address(node: Any) -> tuple[str, str]:
+    """Return host and port; nothing for a socket."""
+    pool = node.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        host, port = pool.get_master_address()
+    else:
+        options = pool.connection_kwargs
+        host, port = options.get("host", ""), options.get("port", "")
+    return str(host), str(port)
+
+
+def _retries(client: Any) -> int:
+    """Return how many times the client repeats a command by itself."""
+    retry = client.retry if is_cluster(client) else client.get_retry()
+    return 0 if retry is None else int(retry.get_retries())
+
+
+def _info(node: Any, *sections: str) -> Mapping[str, Any]:
+    """Return what INFO says, nothing where the server does not let us ask."""
+    try:
+        info: Mapping[str, Any] = node.info(*sections)
+    except redis.ResponseError:
+        return {}
+    return info
+
+
+def _may_evict(info: Mapping[str, Any]) -> bool:
+    return info.get("maxmemory") != 0 and info.get("maxmemory_policy") != "noeviction"
+
+
+def _setting(node: Any, name: str) -> str | None:
+    try:
+        value = node.config_get(name).get(name)
+    except redis.ResponseError:
+        return None
+    return None if value is None else str(value)

@@ -1,0 +1,252 @@
+"""Sessions in an SQL database, through SQLAlchemy Core."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from ...errors import ConfigurationError
+from ..base import EPOCH_ALONE, Cell, Head, Version
+from ..health import Finding
+from . import health as sql_health
+from .drivers import parse_url
+from .engine import DURABLE, Database
+from .index import SQLIndex, sound_head
+from .schema import Tables
+from .sweep import SWEEP_MARGIN, sweep
+
+_MIB = 1024 * 1024
+_MAX_BYTES = {"mysql": 8 * _MIB - 65536, "mariadb": 8 * _MIB - 65536}
+"""Half of the servers' usual max_allowed_packet: each byte may have to be escaped."""
+_LONGEST = 512 * _MIB
+_ADDS = 3
+_OPTIONS = {"table": str, "timeout": float, "pool_size": int, "pool_timeout": float}
+"""What a URL may hold after ``srvsession_``."""
+
+
+class SQLBackend:
+    """Keeps each cell as a row with a random version, and the index in two tables.
+
+    It has an engine and connections of its own, never those of the app: a rollback
+    of the app would undo a logout. The tables, whose names begin with `table`, are
+    created at first use if they are missing. `timeout` is how many seconds it waits
+    for an answer. Each process opens `pool_size` connections at most; where all are in
+    use, it waits for one for `pool_timeout` seconds, or for half of `timeout`.
+    `engine_options` are for SQLAlchemy's ``create_engine``.
+
+    `clock` returns the time in seconds since 1970. Times are stored in milliseconds
+    as the clock of the process that writes has them, and judged by that of the one
+    that reads: where clocks differ, sessions end as much early or late.
+    """
+
+    errors: tuple[type[Exception], ...] = (SQLAlchemyError, OSError)
+    evicts = False
+
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        table: str = "srvsession",
+        timeout: float = 1.0,
+        pool_size: int = 10,
+        pool_timeout: float | None = None,
+        clock: Callable[[], float] = time.time,
+        **engine_options: Any,
+    ) -> None:
+        url = parse_url(url)
+        wait = timeout / 2 if pool_timeout is None else pool_timeout
+        pool = {"pool_size": pool_size, "pool_timeout": wait}
+        for name, value in {"timeout": timeout, **pool}.items():
+            if not 0 < value < math.inf:
+                raise ConfigurationError(
+                    f"The {name} of an SQL backend must be more than 0, not {value}."
+                )
+        self._tables = tables = Tables(table)
+        self._database = Database(url, tables, timeout, {**pool, **engine_options})
+        self._clock = clock
+        self._statements = _Statements(tables)
+        self.shared = not self._database.in_memory
+        self.max_bytes: int = _MAX_BYTES.get(url.get_backend_name(), _LONGEST)
+        self.index = SQLIndex(self._database, tables, clock)
+
+    @classmethod
+    def from_url(cls, url: str) -> SQLBackend:
+        """Build one for a URL of SQLAlchemy's, such as ``sqlite:///sessions.db``.
+
+        Its query may also hold `srvsession_table`, `srvsession_timeout`,
+        `srvsession_pool_size` and `srvsession_pool_timeout`.
+        """
+        parsed = parse_url(url)
+        ours = [name for name in parsed.query if name.startswith("srvsession_")]
+        options = dict(_option(name, parsed.query[name]) for name in ours)
+        return cls(parsed.difference_update_query(ours), **options)
+
+    def get(self, key: str) -> Cell | None:
+        """Return what is stored under `key`, or None."""
+        return self._get(key, self._now())
+
+    def get_with_heads(
+        self, key: str, names: Sequence[str]
+    ) -> tuple[Cell | None, dict[str, Head]]:
+        """Return what is stored under `key`, or None, and the heads of the indexes
+        `names`, without those that there are not; in one round trip."""
+        cell, heads = None, {}
+        statement = self._statements.get_with_heads
+        rows = self._database.read(statement, key=key, now=self._now(), names=names)
+        for row in rows:
+            if row.version is not None:
+                cell = Cell(row.data, row.version)
+            elif head := sound_head(row):
+                heads[row.name] = head
+        return cell, heads
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Cell]:
+        """Return what is stored under `keys`, without those under which nothing is."""
+        get_many = self._statements.get_many
+        rows = self._database.read(get_many, keys=keys, now=self._now())
+        return {row.id: Cell(row.data, row.version) for row in rows}
+
+    def add(self, key: str, data: bytes, ttl: int) -> Version | None:
+        """Store `data` for `ttl` seconds if nothing is there; return its version, else
+        None."""
+        now = self._now()
+        new = _content(data, now + ttl * 1000)
+        for _ in range(_ADDS):
+            try:
+                self._database.write(self._statements.insert, id=key, **new)
+            except IntegrityError:
+                # The row may be one that has expired; or was, if it is swept by now.
+                take_over = self._statements.take_over
+                if self._database.write(take_over, key=key, now=now, **new):
+                    return new["version"]
+                if self._get(key, now) is not None:
+                    return None
+            else:
+                return new["version"]
+        return None
+
+    def swap(
+        self, key: str, data: bytes, version: Version, ttl: int
+    ) -> Version | Cell | None:
+        """Replace what `version` stands for with `data`, for `ttl` seconds.
+
+        Returns the new version, or the present :class:`Cell` if it is another, or None
+        if nothing is there any more.
+        """
+        now = self._now()
+        new = _content(data, now + ttl * 1000)
+        swap = self._statements.swap
+        done = self._database.write(swap, key=key, old=version, now=now, **new)
+        return new["version"] if done else self._get(key, now)
+
+    def delete(self, key: str, version: Version | None = None) -> bool:
+        """Delete what is under `key`, with `version` only if it is still that version.
+
+        Returns whether something was deleted; then it is on the disk, too.
+        """
+        values = {"key": key, "now": self._now()}
+        statement = self._statements.delete
+        if version is not None:
+            statement = self._statements.delete_version
+            values["old"] = version
+        return self._database.write(statement, **values) > 0
+
+    def sweep(self) -> int:
+        """Remove what expired more than a minute ago; return how many cells.
+
+        Runs in small steps that leave others time between them.
+        """
+        now = self._now()
+        due, later = now - SWEEP_MARGIN * 1000, now + EPOCH_ALONE * 1000
+        return sweep(self._database, self._tables, due, later)
+
+    def create_tables(self) -> bool:
+        """Create the tables if they are missing; return whether they were."""
+        return self._database.create_tables()
+
+    def ddl(self) -> str:
+        """Return the statements that create the tables, for your own migrations."""
+        return self._tables.ddl(self._database.engine.dialect)
+
+    def check(self) -> list[Finding]:
+        """Return the faults of database, connection and tables; creates none."""
+        host, now = self._database.url.host, self._now()
+        with self._database.patient() as connection:
+            return list(sql_health.check(connection, host, self._tables, now))
+
+    def stats(self) -> dict[str, int]:
+        """Return how many records there are, alive and expired, and listed members."""
+        with self._database.patient() as connection:
+            return sql_health.stats(connection, self._tables, self._now())
+
+    def close(self) -> None:
+        """Close the connections of this process; the next call opens new ones."""
+        self._database.close()
+
+    def _get(self, key: str, now: int) -> Cell | None:
+        rows = self._database.read(self._statements.get, key=key, now=now)
+        return Cell(rows[0].data, rows[0].version) if rows else None
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+class _Statements:
+    """What is changed has the names of its columns, what is looked for others."""
+
+    def __init__(self, tables: Tables) -> None:
+        cells, c, e = tables.cells, tables.cells.c, tables.epochs.c
+        here = c.id == sa.bindparam("key")
+        alive = c.expires > sa.bindparam("now")
+        unchanged = c.version == sa.bindparam("old")
+        these = c.id.in_(sa.bindparam("keys", expanding=True))
+        named = e.name.in_(sa.bindparam("names", expanding=True))
+        null = sa.null()
+        self.get = sa.select(c.data, c.version).where(here, alive)
+        self.get_many = sa.select(c.id, c.data, c.version).where(these, alive)
+        self.get_with_heads = sa.union_all(
+            sa.select(
+                e.name,
+                e.epoch,
+                e.kept,
+                e.expires,
+                null.label("data"),
+                null.label("version"),
+            ).where(named),
+            sa.select(c.id, null, null, c.expires, c.data, c.version).where(
+                here, alive
+            ),
+        )
+        self.insert = sa.insert(cells)
+        self.take_over = sa.update(cells).where(here, ~alive)
+        self.swap = sa.update(cells).where(here, unchanged, alive)
+        self.delete = sa.delete(cells).where(here, alive).execution_options(**DURABLE)
+        self.delete_version = self.delete.where(unchanged)
+
+
+def _content(data: bytes, expires: int) -> dict[str, Any]:
+    return {"version": secrets.randbits(63), "data": data, "expires": expires}
+
+
+def _option(name: str, value: Any) -> tuple[str, Any]:
+    """Return the keyword that an option of ours in a URL stands for, and its value."""
+    short = name.removeprefix("srvsession_")
+    if short not in _OPTIONS:
+        known = ", ".join(f"srvsession_{each}" for each in _OPTIONS)
+        raise ConfigurationError(
+            f"The URL of a database takes no option {name}, but {known}, and those of"
+            " its driver."
+        )
+    try:
+        return short, _OPTIONS[short](value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"The option {name} of the database URL must be a number."
+        ) from None

@@ -1,0 +1,241 @@
+"""What each database and its driver have to be told, in the URL or by statements."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError
+
+from ...errors import ConfigurationError
+
+_DRIVERS = {
+    "sqlite": "pysqlite",
+    "postgresql": "psycopg",
+    "mysql": "pymysql",
+    "mariadb": "pymysql",
+}
+"""The databases, each with the driver that is taken where the URL names none."""
+_PACKAGES = {"psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}
+"""Where a driver is found, if not under the name of its module."""
+_MYSQL = ("connect_timeout", "read_timeout", "write_timeout")
+_NO_FILE = ("unable to open database file", "attempt to write a readonly database")
+
+
+def parse_url(text: str | URL) -> URL:
+    """Return the URL with a driver; no error repeats it, it may hold a password."""
+    try:
+        url = sa.make_url(text)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            "This database URL cannot be understood. It looks like"
+            " sqlite:///file or postgresql+psycopg://user:password@host:port/database,"
+            " with special characters in the password percent-encoded."
+        ) from None
+    name, _, driver = url.drivername.lower().partition("+")
+    if name not in _DRIVERS:
+        raise ConfigurationError(
+            f"The SQL backend is for {', '.join(_DRIVERS)}, not for {name}."
+        )
+    url = url.set(drivername=f"{name}+{driver or _DRIVERS[name]}")
+    try:
+        problem = "is for asyncio" if url.get_dialect().is_async else None
+    except NoSuchModuleError:
+        problem = "is not known to SQLAlchemy"
+    if problem:
+        raise ConfigurationError(
+            f"The driver {driver} of {name} {problem}. Leave it out: {_DRIVERS[name]}"
+            " is taken then."
+        )
+    return url
+
+
+def is_in_memory(url: URL) -> bool:
+    """Return whether a URL of SQLite's names no file."""
+    names_none = (url.database or ":memory:").removeprefix("file:") == ":memory:"
+    return names_none or url.query.get("mode") == "memory"
+
+
+def is_missing(url: URL, error: ModuleNotFoundError) -> ConfigurationError:
+    """Return what to raise where the driver is not installed."""
+    driver = _PACKAGES.get(error.name or "", error.name)
+    return ConfigurationError(
+        f"The backend {url.drivername}:// needs the package {driver}:"
+        f' pip install "flask_srvsession[sql]" "{driver}"'
+    )
+
+
+def refuses_options(url: URL) -> ConfigurationError:
+    """Return what to raise where the driver does not take what the URL tells it."""
+    options = ", ".join(sorted(url.query)) or "connect_args"
+    return ConfigurationError(
+        f"{url.drivername}:// does not take the options that it is given: {options}."
+        " It knows no such one, or cannot use its value."
+    )
+
+
+def connect_args(url: URL, timeout: float) -> dict[str, Any]:
+    """Return what the driver is to be told, if the URL says nothing about it."""
+    longest = timeout * 1.25  # the server, if it lives, gives up before
+    args: dict[str, dict[str, Any]] = {
+        "pysqlite": {"timeout": timeout, "check_same_thread": False},
+        "psycopg": {"connect_timeout": 2},  # less is rounded up to this
+        "psycopg2": {"connect_timeout": 2},
+        "pymysql": {"binary_prefix": True} | dict.fromkeys(_MYSQL, longest),
+        "mysqldb": dict.fromkeys(_MYSQL, max(1, round(longest))),
+    }
+    own = args.get(url.get_driver_name(), {})
+    return {key: arg for key, arg in own.items() if key not in url.query}
+
+
+def prepare_connections(engine: Engine, timeout: float) -> None:
+    """Let each connection wait for `timeout` seconds at most, and do what we need."""
+    name, driver, limit = engine.dialect.name, engine.dialect.driver, timeout * 1000
+    opens: Callable[..., Any] = (
+        _punctual_psycopg(timeout * 1.25).connect
+        if driver == "psycopg"
+        else engine.dialect.connect
+    )
+
+    def connect(dialect: Any, record: object, args: Any, kw: Any) -> Any:
+        if name == "sqlite":
+            _make_private(engine.url)
+        try:
+            return opens(*args, **kw)
+        except (TypeError, dialect.loaded_dbapi.ProgrammingError):
+            raise refuses_options(engine.url) from None
+
+    def prepare(connection: Any, record: object) -> None:
+        try:
+            _settle(connection, name, driver, limit)
+        except BaseException:
+            connection.close()  # the pool would just forget it
+            raise
+        if name == "sqlite":
+            # Somebody else may have written what is no text: that ends no request.
+            connection.text_factory = lambda data: data.decode("utf-8", "replace")
+
+    sa.event.listen(engine, "do_connect", connect)
+    sa.event.listen(engine, "connect", prepare)
+    if name == "sqlite" and not is_in_memory(engine.url):
+        _look_after_the_file(engine)
+
+
+def _settle(connection: Any, name: str, driver: str, limit: float) -> None:
+    with closing(connection.cursor()) as cursor:
+        for statement in _SETTINGS[name]:
+            cursor.execute(statement.format(max(1, limit // 1000)))
+        if driver.startswith("psycopg"):
+            _let_postgresql_give_up(connection, cursor, max(1, round(limit)))
+
+
+_SETTINGS = {
+    "sqlite": ["PRAGMA foreign_keys = ON", "PRAGMA journal_mode = WAL"],
+    "postgresql": [],
+    "mysql": [
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'),"
+        " innodb_lock_wait_timeout = {:.0f}",
+    ],
+}
+_SETTINGS["mariadb"] = _SETTINGS["mysql"]
+
+
+def set_durable(connection: Connection, durable: bool) -> None:
+    """Choose whether SQLite waits for the disk: for what was ended, it must.
+
+    A commit that waits brings all earlier ones to the disk with it.
+    """
+    wanted = "FULL" if durable else "NORMAL"
+    if connection.info.get("synchronous") != wanted:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {wanted}")
+        connection.info["synchronous"] = wanted
+
+
+def _let_postgresql_give_up(connection: Any, cursor: Any, limit: int) -> None:
+    """Let the server give up after `limit` milliseconds: else it would do later what
+    nobody waits for any more.
+
+    A pooler such as PgBouncer leads each transaction to another connection of its own,
+    whose number is not that of ours: what is set or prepared there would be met by its
+    other clients, or be missing. Then neither is done.
+    """
+    cursor.execute(
+        "SELECT set_config('statement_timeout', %s, false) WHERE pg_backend_pid() = %s",
+        (str(limit), connection.info.backend_pid),
+    )
+    if cursor.fetchone() is None and hasattr(connection, "prepare_threshold"):
+        connection.prepare_threshold = None
+
+
+def _punctual_psycopg(patience: float) -> Any:
+    """Return psycopg's connection with a limit to how long it waits for a reply.
+
+    psycopg itself waits for ever for a server that hangs; the server's own
+    ``statement_timeout`` is of no help then.
+    """
+    import psycopg
+
+    if "timeout" not in inspect.signature(psycopg.Connection.wait).parameters:
+        raise ConfigurationError(
+            f"psycopg {psycopg.__version__} would wait for ever for a server that"
+            ' hangs: pip install "psycopg[binary]>=3.3.6"'
+        )
+
+    class PunctualConnection(psycopg.Connection[Any]):
+        def wait(self, gen: Any, interval: Any = 0.1, timeout: Any = patience) -> Any:
+            try:
+                return super().wait(gen, interval, timeout)
+            except psycopg.OperationalError:
+                if self.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                    self.close()  # its reply may still come: nobody may read it
+                raise
+
+    return PunctualConnection
+
+
+def _make_private(url: URL) -> None:
+    """Create the file readable by its owner only, as SQLite then creates those beside
+    it; one that is there keeps its mode."""
+    if url.query.get("mode", "rwc") == "rwc" and not is_in_memory(url):
+        with suppress(OSError):  # it is there, or SQLite will say why it cannot be
+            path = str(url.database).removeprefix("file:")
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _look_after_the_file(engine: Engine) -> None:
+    """Use no connection whose SQLite file was deleted or replaced since it was opened:
+    nobody else would see what it changes, a logout for example. And say which file it
+    is that cannot be used: the driver does not."""
+
+    def remember(connection: Any, record: Any) -> None:
+        path = connection.execute("PRAGMA database_list").fetchone()[2]
+        record.info["file"] = path, _identity(path)
+
+    def compare(connection: object, record: Any, fairy: object) -> None:
+        path, opened = record.info["file"]
+        if _identity(path) != opened:
+            raise DisconnectionError("the database file was replaced")
+
+    def explain(context: Any) -> None:
+        if str(context.original_exception).startswith(_NO_FILE):
+            raise ConfigurationError(
+                f"The SQLite file {engine.url.database} cannot be opened, or not be"
+                " changed: is its directory there, and may this user write to both?"
+            )
+
+    sa.event.listen(engine, "connect", remember)
+    sa.event.listen(engine, "checkout", compare)
+    sa.event.listen(engine, "handle_error", explain)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    with suppress(FileNotFoundError):
+        file = os.stat(path)  # noqa: PTH116 (at each use of a connection)
+        return file.st_dev, file.st_ino
+    return None

@@ -1,0 +1,220 @@
+"""Connections to an SQL database: how long they wait, and what may be tried again."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, Row
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import QueuePool
+
+from ...errors import ConfigurationError
+from . import drivers
+from .schema import Tables
+
+_RECYCLE = 30 * 60
+_PATIENCE = 15.0
+"""Seconds that creating the tables, or counting what is in them, may take."""
+_PAUSES = (0.001, 0.005, 0.02, 0.05)
+
+_UNDONE = (
+    *("40001", "40P01"),  # PostgreSQL
+    *("1205", "1213"),  # MySQL
+    *("database is locked", "database table is locked"),  # SQLite
+)
+_NO_TABLE = ("42P01", "1146", "no such table")
+
+DURABLE = {"durable": True}
+"""The execution options of what ends something: it waits for the disk."""
+REPEATABLE = {"repeatable": True}
+"""The execution options of a change that does no more if it is made twice."""
+
+_T = TypeVar("_T")
+
+
+class PoolExhausted(OSError):
+    """All connections of this process were in use for as long as one is waited for."""
+
+
+class Database:
+    """An engine of our own, whose connections are in autocommit: each statement is a
+    transaction of its own, and costs one round trip."""
+
+    def __init__(
+        self, url: URL, tables: Tables, timeout: float, options: dict[str, Any]
+    ) -> None:
+        self.url = url
+        self._tables = tables
+        self._timeout = timeout
+        self._options = options
+        self._is_sqlite = url.get_backend_name() == "sqlite"
+        self.in_memory = self._is_sqlite and drivers.is_in_memory(url)
+        self.engine = self._create_engine(timeout)
+        self._is_ready = False
+        self._pools_of_parents: list[object] = []
+        _databases.add(self)
+
+    def read(self, statement: sa.Executable, **values: Any) -> Sequence[Row[Any]]:
+        """Return the rows; once more if the server had closed the connection."""
+        self._make_ready()
+        return self._run(lambda c: c.execute(statement, values).all(), repeatable=True)
+
+    def write(self, statement: sa.UpdateBase, **values: Any) -> int:
+        """Return how many rows were changed: that is committed.
+
+        An error leaves open whether it was done, unless the database says that it
+        has undone it: only then, or if it is REPEATABLE, it is tried again.
+        """
+        self._make_ready()
+        return self._run(
+            lambda c: (
+                c.execute(
+                    statement, values, execution_options={"preserve_rowcount": True}
+                ).rowcount
+            ),
+            **statement.get_execution_options(),
+        )
+
+    def create_tables(self) -> bool:
+        """Create the tables where they are missing; many may do so at once.
+
+        Returns whether there was anything to create.
+        """
+        refused: DBAPIError | None = None
+        for pause in _PAUSES:
+            if self._run(self._tables.are_there, repeatable=True):
+                return refused is not None
+            try:
+                with self.patient() as connection:
+                    self._tables.create(connection)
+                return True
+            except DBAPIError as error:
+                if error.connection_invalidated:
+                    raise
+                refused = error  # maybe only since others are at it, too
+            time.sleep(pause)
+        raise ConfigurationError(
+            f"The session tables {self._tables.name} are missing, and the database"
+            " refuses to create them. Create them as a user who may, with flask"
+            " sessions create-tables or the statements that its option --sql prints."
+        ) from refused
+
+    @contextmanager
+    def patient(self) -> Iterator[Connection]:
+        """Give a transaction for what takes time, whether the tables are there or not.
+
+        A server that cannot be reached is an error within the timeout all the same.
+        """
+        with self.engine.connect():
+            engine = self.engine
+        if not self._is_sqlite:
+            engine = self._create_engine(_PATIENCE, isolation_level="READ COMMITTED")
+        try:
+            with engine.begin() as connection:
+                yield connection
+        finally:
+            if engine is not self.engine:
+                engine.dispose()
+
+    def close(self) -> None:
+        """Close the connections of this process; the next call opens new ones."""
+        self.engine.dispose()
+
+    def leave_connections_to_parent(self) -> None:
+        """Begin with none in the child of a fork. Those of the parent are kept, but
+        not touched: what closes them here could close them there."""
+        self._pools_of_parents.append(self.engine.pool)
+        self.engine.dispose(close=False)
+        self._is_ready = False  # a database in memory is a new one
+
+    def _make_ready(self) -> None:
+        if not self._is_ready:
+            self.create_tables()
+            self._is_ready = True
+
+    def _run(
+        self,
+        work: Callable[[Connection], _T],
+        durable: bool = False,
+        repeatable: bool = False,
+    ) -> _T:
+        # What has waited for half a timeout is not repeated: timeouts must not add up.
+        deadline = time.monotonic() + self._timeout / 2
+        pauses = iter(_PAUSES)
+        while True:
+            try:
+                with self.engine.connect() as connection:
+                    if self._is_sqlite:
+                        drivers.set_durable(connection, durable)
+                    return work(connection)
+            except sa.exc.TimeoutError as error:
+                raise PoolExhausted(str(error)) from error
+            except DBAPIError as error:
+                if _says(error, _NO_TABLE):
+                    self._is_ready = False  # the next call finds out more
+                pause = next(pauses, None)
+                is_late = pause is None or time.monotonic() >= deadline
+                if is_late or not _may_be_repeated(error, repeatable):
+                    raise
+            time.sleep((pause or 0) * random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
+
+    def _create_engine(self, timeout: float, **options: Any) -> Engine:
+        options = {
+            "isolation_level": "AUTOCOMMIT",
+            "skip_autocommit_rollback": True,
+            "pool_reset_on_return": None,
+            "hide_parameters": True,
+            "poolclass": QueuePool,
+            "max_overflow": 0,
+            "pool_use_lifo": True,
+            "pool_recycle": -1 if self._is_sqlite else _RECYCLE,
+            "connect_args": drivers.connect_args(self.url, timeout),
+            **self._options,
+            **options,
+        }
+        if self.in_memory:
+            # The data live as long as the one connection, which takes turns.
+            options |= {"pool_size": 1, "pool_timeout": 30}
+        try:
+            engine = sa.create_engine(self.url, **options)
+        except ModuleNotFoundError as error:
+            raise drivers.is_missing(self.url, error) from error
+        except ValueError:
+            raise drivers.refuses_options(self.url) from None
+        drivers.prepare_connections(engine, timeout)
+        return engine
+
+
+def _may_be_repeated(error: DBAPIError, repeatable: bool) -> bool:
+    """Return whether the database has undone the statement, and said so, or whether
+    one that is `repeatable` could succeed at a second try."""
+    is_over = error.connection_invalidated or isinstance(error, IntegrityError)
+    return (repeatable and is_over) or _says(error, _UNDONE)
+
+
+def _says(error: DBAPIError, reasons: tuple[str, ...]) -> bool:
+    """Return whether the driver gives one of `reasons`: as the SQLSTATE or as the first
+    argument of its exception, be it a number or a text."""
+    original: Any = error.orig
+    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    code = next(iter(getattr(original, "args", ())), None)
+    return str(state).startswith(reasons) or str(code).startswith(reasons)
+
+
+_databases: WeakSet[Database] = WeakSet()
+
+
+def _after_fork() -> None:
+    for database in list(_databases):
+        database.leave_connections_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

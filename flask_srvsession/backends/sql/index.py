@@ -1,0 +1,179 @@
+"""Indexes in two tables: the epochs, and the members that were added under them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.engine import Row
+from sqlalchemy.exc import IntegrityError
+
+from ..base import EPOCH_ALONE, Epoch, Head, new_epoch
+from .engine import DURABLE, Database
+from .schema import Tables
+from .sweep import LARGEST_BATCH
+
+log = logging.getLogger("flask_srvsession")
+
+_ATTEMPTS = 4
+
+
+class SQLIndex:
+    """The indexes of an SQL backend.
+
+    Each change is one statement, and so a transaction of its own. Whoever adds a member
+    locks the row of the epoch, as a fence does: an add that comes first is in the list
+    of the fence, one that comes later finds another epoch.
+    """
+
+    def __init__(
+        self, database: Database, tables: Tables, clock: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._statements = _Statements(tables, database.url.get_backend_name())
+        self._clock = clock
+
+    def epoch(self, name: str) -> Epoch:
+        """Return the current epoch; begin one, never used before, if there is none.
+
+        It lives for half a day at least. Reads only, unless it would end earlier.
+        """
+        for _ in range(_ATTEMPTS):
+            until = self._in(EPOCH_ALONE)
+            row = self._row(name)
+            head = sound_head(row)
+            if row is None:
+                new = {"name": name, "epoch": new_epoch(), "kept": "", "expires": until}
+                with suppress(IntegrityError):  # somebody else has begun one meanwhile
+                    self._database.write(self._statements.begin, **new)
+                    return str(new["epoch"])
+            elif head is None:
+                return self.fence(name)[0]
+            elif row.expires > until - EPOCH_ALONE * 500 or self._database.write(
+                self._statements.prolong, index=name, present=head.epoch, expires=until
+            ):
+                return head.epoch
+        raise OSError("the epoch is changed all the time")
+
+    def add(self, name: str, member: str, expect: Epoch, ttl: int) -> bool:
+        """List `member` for `ttl` seconds, if `expect` is still the current epoch.
+
+        Returns whether it is. One that is listed already keeps the later expiry.
+        """
+        new = {"listed": member, "until": self._in(ttl)}
+        add = self._statements.add
+        return self._database.write(add, index=name, present=expect, **new) > 0
+
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+        """Begin a new epoch; return it with all members that were added before it.
+
+        Its head names those in `keep`; nobody is removed. Then it is on the disk.
+        """
+        new = {"epoch": new_epoch(), "kept": " ".join(keep)}
+        fence, expires = self._statements.fence, self._in(EPOCH_ALONE)
+        self._database.write(fence, name=name, expires=expires, **new)
+        fenced = self._statements.fenced
+        rows = self._database.read(fenced, index=name, present=new["epoch"])
+        return new["epoch"], _sound_members(rows)
+
+    def head(self, name: str) -> Head | None:
+        """Return the current epoch and the members that the last fence kept, None
+        where there is none."""
+        return sound_head(self._row(name))
+
+    def remove(self, name: str, members: Collection[str]) -> None:
+        """Unlist `members`; those that are not listed are no error."""
+        gone = sorted(members)
+        for at in range(0, len(gone), LARGEST_BATCH):
+            part = gone[at : at + LARGEST_BATCH]
+            self._database.write(self._statements.remove, index=name, gone=part)
+
+    def members(self, name: str) -> list[str]:
+        """Return the members that have not expired, the soonest expiry first, equal
+        ones in the order of their adds."""
+        members = self._statements.members
+        rows = self._database.read(members, index=name, now=self._in(0))
+        return _sound_members(rows)
+
+    def _row(self, name: str) -> Any:
+        return next(iter(self._database.read(self._statements.head, index=name)), None)
+
+    def _in(self, seconds: int) -> int:
+        """Return the time in `seconds` from now, in milliseconds."""
+        return int(self._clock() * 1000) + seconds * 1000
+
+
+def sound_head(row: Any) -> Head | None:
+    """Return what the row of an epoch says, None if there is none, or if it can be
+    none of ours: somebody else has written it."""
+    if row is None:
+        return None
+    texts = isinstance(row.epoch, str) and isinstance(row.kept, str)
+    if not (texts and re.fullmatch("[0-9a-f]{16}", row.epoch)):
+        log.warning("an epoch of an index is ignored: it is not one of ours")
+        return None
+    return Head(row.epoch, tuple(row.kept.split()))
+
+
+def _sound_members(rows: Sequence[Row[Any]]) -> list[str]:
+    found = [row.member for row in rows if isinstance(row.member, str)]
+    if len(found) < len(rows):
+        log.warning("members of an index are ignored: they are no text")
+    return found
+
+
+class _Statements:
+    def __init__(self, tables: Tables, database: str) -> None:
+        inserts: dict[str, Any] = {"postgresql": postgresql, "sqlite": sqlite}
+        insert = inserts.get(database, mysql).insert
+        epochs, e = tables.epochs, tables.epochs.c
+        members, m = tables.members, tables.members.c
+        index = sa.bindparam("index", type_=sa.String)
+        present = sa.bindparam("present", type_=sa.String)
+        this, listed = e.name == index, m.name == index
+
+        self.head = sa.select(e.epoch, e.kept, e.expires).where(this)
+        self.begin = insert(epochs)
+        self.prolong = sa.update(epochs).where(this, e.epoch == present)
+        self.fence = _or_change(
+            self.begin.execution_options(**DURABLE),
+            ["name"],
+            lambda new: {c: new[c] for c in ("epoch", "kept", "expires")},
+        )
+        self.fenced = sa.select(m.member).where(listed, m.epoch != present)
+
+        member = sa.bindparam("listed", type_=sa.String)
+        until = sa.bindparam("until", type_=sa.BigInteger)
+        row = sa.select(e.name, member, present, until).where(this, e.epoch == present)
+        self.add = _or_change(
+            insert(members).from_select(
+                [m.name, m.member, m.epoch, m.expires], row.with_for_update(read=True)
+            ),
+            ["name", "member"],
+            lambda new: {
+                "epoch": new.epoch,
+                "expires": sa.case(
+                    (m.expires > new.expires, m.expires), else_=new.expires
+                ),
+            },
+        )
+        gone = m.member.in_(sa.bindparam("gone", expanding=True))
+        self.remove = sa.delete(members).where(listed, gone)
+        self.members = sa.select(m.member).where(
+            listed, m.expires > sa.bindparam("now")
+        )
+        self.members = self.members.order_by(m.expires, m.id)
+
+
+def _or_change(insert: Any, key: list[str], changes: Callable[[Any], Any]) -> Any:
+    """Return `insert`, or else the `changes` of the row that is there, made from the
+    columns of the new one."""
+    if isinstance(insert, mysql.Insert):
+        return insert.on_duplicate_key_update(changes(insert.inserted))
+    changed = changes(insert.excluded)
+    return insert.on_conflict_do_update(index_elements=key, set_=changed)

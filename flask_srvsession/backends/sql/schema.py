@@ -1,0 +1,208 @@
+"""The tables of an SQL backend, as they are created and checked."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable, ForeignKey
+
+from ...errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Dialect
+
+VERSION = 2
+"""Of the tables' layout; another one is refused, not guessed at."""
+
+_TABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,39}\.)?[A-Za-z_][A-Za-z0-9_]{0,39}")
+
+
+class UnfitTables(ConfigurationError):
+    """The tables are there, but cannot be worked with."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class Tables:
+    """The tables whose names begin with `name`, which may have a schema before it.
+
+    Times are in milliseconds since 1970, UTC.
+    """
+
+    def __init__(self, name: str) -> None:
+        if not _TABLE.fullmatch(name):
+            raise ConfigurationError(
+                "The table of an SQL backend is called `name` or `schema.name`, each of"
+                f" at most 40 ASCII letters, digits and underscores, not {name!r}."
+            )
+        schema, _, base = name.rpartition(".")
+        self.name = name
+        metadata = sa.MetaData(schema=schema or None)
+        self.cells = _table(
+            base,
+            metadata,
+            sa.Column("id", _text(200), primary_key=True),
+            sa.Column("version", sa.BigInteger, nullable=False),
+            sa.Column("data", _BYTES, nullable=False),
+        )
+        self.epochs = _table(
+            f"{base}_epochs",
+            metadata,
+            sa.Column("name", _text(200), primary_key=True),
+            sa.Column("epoch", _text(16), nullable=False),
+            sa.Column("kept", sa.Text, nullable=False),
+        )
+        self.members = _table(
+            f"{base}_members",
+            metadata,
+            sa.Column("id", _COUNT, sa.Identity(), primary_key=True),
+            sa.Column(
+                "name", _text(200), ForeignKey(self.epochs.c.name), nullable=False
+            ),
+            sa.Column("member", _text(200), nullable=False),
+            sa.Column("epoch", _text(16), nullable=False),  # it was last added under
+            sa.UniqueConstraint("name", "member"),
+        )
+        self.layout = sa.Table(
+            f"{base}_layout",
+            metadata,
+            sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+            **_INNODB,
+        )
+        self.all: list[sa.Table] = metadata.sorted_tables
+
+    def are_there(self, connection: Connection) -> bool:
+        """Return whether the tables are complete, False if they were not yet created.
+
+        Raises :class:`UnfitTables` where they are of another layout, or damaged.
+        """
+        version = self._version(connection)
+        if version is None:
+            self._check_the_place(connection)
+            return False
+        if version != VERSION:
+            raise UnfitTables(
+                f"The session tables {self.name} have layout {version}, but this"
+                f" version of flask_srvsession works with layout {VERSION}.",
+                "Migrate them, or give another table name (srvsession_table in the"
+                " URL).",
+            )
+        if missing := [t.fullname for t in self.all if not _is_there(t, connection)]:
+            raise UnfitTables(
+                f"Of the session tables, {', '.join(missing)} disappeared: sessions"
+                " that were listed there could not be ended any more.",
+                "Restore what is missing; or log everybody out: drop"
+                f" {', '.join(t.fullname for t in reversed(self.all))} and run flask"
+                " sessions create-tables.",
+            )
+        return True
+
+    def create(self, connection: Connection) -> None:
+        """Create what is missing; fails where somebody else is at it, too."""
+        if self.are_there(connection):
+            return
+        for table in self.all:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                index.create(connection, checkfirst=True)
+        # Comes last: where a change of tables cannot be undone, this row says that
+        # they are complete.
+        connection.execute(self.layout.insert().values(version=VERSION))
+
+    def _check_the_place(self, connection: Connection) -> None:
+        """Raise UnfitTables where our tables cannot be created, whoever tries."""
+        found = sa.inspect(connection)
+        schema = self.cells.schema
+        if schema is not None and schema not in found.get_schema_names():
+            raise UnfitTables(
+                f"There is no schema {schema} in this database, so the session tables"
+                f" {self.name} cannot be in it.",
+                "Create the schema, or name another one (srvsession_table in the URL).",
+            )
+        for table in filter(lambda table: _is_there(table, connection), self.all):
+            columns = {c["name"] for c in found.get_columns(table.name, schema=schema)}
+            if columns != {*table.columns.keys()}:
+                raise UnfitTables(
+                    f"There is a table {table.fullname} which is not one of ours: its"
+                    f" columns are {', '.join(sorted(columns))}.",
+                    "It is left alone. Give the session tables another name"
+                    " (srvsession_table in the URL).",
+                )
+
+    def _version(self, connection: Connection) -> int | None:
+        """Return the layout of complete tables."""
+        if not _is_there(self.layout, connection):
+            return None
+        last = sa.func.max(self.layout.c.version)
+        version: int | None = connection.execute(sa.select(last)).scalar()
+        return version
+
+    def ddl(self, dialect: Dialect) -> str:
+        """Return what :meth:`create` executes, as a script."""
+        statements = []
+        for table in self.all:
+            indexes = sorted(table.indexes, key=lambda index: str(index.name))
+            elements: list[Any] = [CreateTable(table), *map(CreateIndex, indexes)]
+            statements += [str(e.compile(dialect=dialect)) for e in elements]
+        name = dialect.identifier_preparer.format_table(self.layout)
+        statements.append(f"INSERT INTO {name} (version) VALUES ({VERSION})")  # noqa: S608
+        return "".join(f"{_tidy(statement)};\n" for statement in statements)
+
+
+def include_object(
+    item: Any, name: str | None, kind: str, reflected: bool, compare_to: Any
+) -> bool:
+    """Return False for the session tables that Alembic finds in a database, True for
+    all else: an argument `include_object` for its ``context.configure``.
+
+    Else its autogeneration drops them, as no model knows them. They are told by their
+    columns, whatever `srvsession_table` calls them.
+    """
+    if kind != "table" or not reflected or compare_to is not None:
+        return True
+    return (_kind_of(item), {*item.columns.keys()}) not in _OURS
+
+
+def _kind_of(table: sa.Table) -> str:
+    """Return what a table of ours has after the name that all four begin with."""
+    found = re.search("_(epochs|members|layout)$", table.name)
+    return found[0] if found else ""
+
+
+def _is_there(table: sa.Table, connection: Connection) -> bool:
+    return sa.inspect(connection).has_table(table.name, schema=table.schema)
+
+
+def _tidy(statement: str) -> str:
+    statement = statement.replace("\t", "    ").replace(")ENGINE", ") ENGINE")
+    lines = (line.rstrip() for line in statement.splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def _text(length: int) -> sa.String:
+    """Return a type for ASCII that is compared byte by byte: case matters."""
+    exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
+    return (
+        sa.String(length)
+        .with_variant(exact, "mysql", "mariadb")
+        .with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
+    )
+
+
+def _table(name: str, metadata: sa.MetaData, *columns: Any) -> sa.Table:
+    """Return a table of what expires."""
+    expires = sa.Column("expires", sa.BigInteger, nullable=False)
+    by_expires = sa.Index(f"{name}_by_expires", "expires")
+    return sa.Table(name, metadata, *columns, expires, by_expires, **_INNODB)
+
+
+_COUNT = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_BYTES = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+_INNODB: dict[str, Any] = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
+_OURS = [(_kind_of(table), {*table.columns.keys()}) for table in Tables("x").all]

@@ -1,0 +1,81 @@
+"""Removes what has expired from an SQL database, and lets others work meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from .engine import Database
+from .schema import Tables
+
+SWEEP_MARGIN = 60
+"""Seconds; a process whose clock is ahead must not remove what is alive for others."""
+
+SMALLEST_BATCH, LARGEST_BATCH = 20, 500
+"""Rows that one statement removes."""
+
+BATCH_SECONDS = 0.01
+"""How long a batch should take: so long may others wait for its locks."""
+
+_SHORTEST_PAUSE = 0.005
+
+
+def sweep(database: Database, tables: Tables, due: int, later: int) -> int:
+    """Remove what expired before `due`; return how many cells.
+
+    It goes by batches: each locks few rows, and only for a moment. An epoch whose index
+    still has members is looked at again when it is `later`. Both times are in
+    milliseconds. All of that may be done twice, and by several at once.
+    """
+    epochs, removed = tables.epochs, 0
+    for table in (tables.cells, tables.members):
+        for found in _batches(database, table, due):
+            count = database.write(sa.delete(table).where(*found))
+            removed += count if table is tables.cells else 0
+    listed = sa.exists().where(tables.members.c.name == epochs.c.name)
+    for found in _batches(database, epochs, due):
+        database.write(sa.delete(epochs).where(*found, ~listed))
+        database.write(sa.update(epochs).where(*found).values(expires=later))
+    return removed
+
+
+def _batches(
+    database: Database, table: sa.Table, due: int
+) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield the condition for some rows that are due, until there are none left: who
+    gets it removes them, or makes them due later."""
+    [key] = table.primary_key
+    is_due = table.c.expires <= due
+    # A row that somebody has locked is not waited for.
+    free: dict[str, Any] = {"skip_locked": _can_skip_locked(database.engine.dialect)}
+    find = sa.select(key).where(is_due).order_by(table.c.expires)
+    size = SMALLEST_BATCH
+    while True:
+        began = time.monotonic()
+        rows = database.read(find.limit(size).with_for_update(**free))
+        if rows:
+            yield sa.and_(key.in_([row[0] for row in rows]), is_due)
+        if len(rows) < size:
+            return
+        took = time.monotonic() - began
+        size = _next_size(size, took)
+        # SQLite has one writer at a time, and who waits looks only now and then
+        # whether it is their turn: most of the time must be theirs.
+        time.sleep(max(_SHORTEST_PAUSE, 2 * took))
+
+
+def _next_size(size: int, took: float) -> int:
+    """Return the size of a batch that would have taken as long as it should."""
+    wanted = int(size * min(2.0, BATCH_SECONDS / max(took, 0.001)))
+    return min(max(wanted, SMALLEST_BATCH), LARGEST_BATCH)
+
+
+def _can_skip_locked(dialect: Dialect) -> bool:
+    version = dialect.server_version_info or ()
+    if dialect.name == "postgresql":
+        return True
+    return version >= ((10, 6) if getattr(dialect, "is_mariadb", False) else (8, 0, 1))

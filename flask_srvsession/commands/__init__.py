@@ -1,0 +1,1 @@
+"""``flask sessions``: look at sessions, end them, and check what they stand on."""

@@ -1,0 +1,283 @@
+"""Mistakes in the configuration of an app, and what to do about them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask
+
+from .. import values
+from ..backends.health import Finding
+from ..config import PREFIX, Settings, nearest_key, wrong_flask_keys
+from ..interface import ServerSessionInterface
+
+MIN_SECRET = 16
+"""Bytes; what is shorter can be guessed by trying."""
+
+_SIMILAR = 0.85
+"""From here up to 1, one text may be a misspelt other one."""
+
+_KNOWN = {*Flask.default_config, "SESSION_PROTECTION"}
+"""Keys of Flask, and one of Flask-Login's that looks like these."""
+_DISTINCT = 6
+_WELL_KNOWN = (
+    "admin app changeit changeme default dev devkey development flask insecure "
+    "key mysecret mysecretkey notsecret password secret secretkey secretkeyhere "
+    "supersecret supersecretkey test testing thisisasecret todo verysecret "
+    "verysecretkey yoursecretkey yoursecretkeyhere alongrandomtext "
+    "changemealongrandomtext thekeythatyouhave 5y2lf4q8z "
+    "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf"
+)
+"""Without what is no letter or digit; the last ones are from our documentation, and
+two from Flask's."""
+
+
+def check_configuration(app: Flask, settings: Settings) -> Iterator[Finding]:
+    """Yield what is to be mended in the configuration of `app`.
+
+    `settings` are those of its ``SRVSESSION_`` keys. No value of a secret key is
+    repeated.
+    """
+    config = {**app.config, "SECRET_KEY": app.secret_key}
+    wrong = dict(wrong_flask_keys(config))
+    for key, error in wrong.items():
+        yield Finding("error", key, str(error), "Correct it: requests fail of it.")
+    if "PERMANENT_SESSION_LIFETIME" not in wrong:
+        config["PERMANENT_SESSION_LIFETIME"] = app.permanent_session_lifetime
+    config.update((key, Flask.default_config[key]) for key in wrong)
+    for finding in _of_sound_configuration(config, settings):
+        if finding.key not in wrong:
+            yield finding
+    if not isinstance(app.session_interface, ServerSessionInterface):
+        yield Finding(
+            "error",
+            "session_interface",
+            f"{type(app.session_interface).__name__} was set after ServerSession: it"
+            " keeps the sessions of this app, and these commands do not see them.",
+            "Take out the other extension, Flask-Session for example.",
+        )
+    if hasattr(app, "login_manager"):
+        yield _remember_cookie(config)
+
+
+def _of_sound_configuration(
+    config: Mapping[str, Any], settings: Settings
+) -> Iterator[Finding]:
+    key = "PERMANENT_SESSION_LIFETIME"
+    permanent = values.lifetime(key, config[key])
+    settings = settings.resolved(timedelta(seconds=permanent))
+    yield from _strangers(config)
+    yield from _secret_keys(config)
+    yield from _cookie_name(config)
+    yield from _cookie_flags(config)
+    yield from _cookie_reach(config)
+    yield from _lifetimes(permanent, settings)
+    yield from _rotation(settings)
+    yield from _indexes(settings)
+
+
+def _remember_cookie(config: Mapping[str, Any]) -> Finding:
+    name = config.get("REMEMBER_COOKIE_NAME", "remember_token")
+    return Finding(
+        "warning",
+        "REMEMBER_COOKIE_NAME",
+        f"Flask-Login's cookie {name!r} logs in without asking the storage: it"
+        " survives revoke() and revoke_all().",
+        "Do not use login_user(remember=True) but a permanent session, or let"
+        " get_id() depend on something that revoking changes.",
+    )
+
+
+def _strangers(config: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield the keys that look like one of ours, or of Flask's, and are none."""
+    for key in map(str, config):
+        name = key.removeprefix("SESSION_")
+        if key in _KNOWN or key.startswith(PREFIX) or config.get(key) is None:
+            continue
+        if name != key:
+            meant = nearest_key(PREFIX + name, _SIMILAR)
+        elif _is_similar(re.sub(r"[^A-Z]", "", key.upper())[: len(PREFIX) - 1]):
+            meant = nearest_key(key)
+        else:
+            continue
+        remedy = f"Did you mean {meant}? Else take it out." if meant else "Take it out."
+        problem = "Neither Flask nor ServerSession reads this key."
+        yield Finding("warning", key, problem, remedy)
+
+
+def _is_similar(text: str) -> bool:
+    similar = difflib.SequenceMatcher(None, text, PREFIX.rstrip("_")).ratio()
+    return similar >= _SIMILAR
+
+
+def _secret_keys(config: Mapping[str, Any]) -> Iterator[Finding]:
+    if not config["SECRET_KEY"]:
+        yield Finding(
+            "error",
+            "SECRET_KEY",
+            "It is not set: there are no sessions.",
+            "Set it to the output of: python -c 'import secrets;"
+            " print(secrets.token_hex())'",
+        )
+    else:
+        yield from _secret("SECRET_KEY", config["SECRET_KEY"])
+    fallbacks: Sequence[str | bytes] = config["SECRET_KEY_FALLBACKS"] or ()
+    for number, key in enumerate(fallbacks):
+        yield from _secret(f"SECRET_KEY_FALLBACKS[{number}]", key)
+
+
+def _secret(name: str, key: str | bytes) -> Iterator[Finding]:
+    secret = key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key
+    plain = re.sub(r"[^a-z0-9]", "", secret.decode("latin-1").lower())
+    if plain in _WELL_KNOWN.split():
+        problem = "It is one that everybody knows: anybody can forge cookies."
+    elif len(secret) < MIN_SECRET or len(set(secret)) < _DISTINCT:
+        problem = "It is too short or too regular: it can be guessed."
+    else:
+        return
+    remedy = "Use 32 random bytes, as secrets.token_hex() makes them"
+    remedy += "; take this one out." if "FALLBACKS" in name else "."
+    yield Finding("error", name, problem, remedy)
+
+
+def _cookie_name(config: Mapping[str, Any]) -> Iterator[Finding]:
+    name = config["SESSION_COOKIE_NAME"]
+    is_host = name.lower().startswith("__host-")
+    secure = [] if _is_secure(config) else ["SESSION_COOKIE_SECURE = True"]
+    own_host = []
+    if config["SESSION_COOKIE_DOMAIN"]:
+        own_host.append("no SESSION_COOKIE_DOMAIN")
+    if (config["SESSION_COOKIE_PATH"] or config["APPLICATION_ROOT"]) != "/":
+        own_host.append('SESSION_COOKIE_PATH = "/"')
+    if is_host:
+        broken = secure + own_host
+    else:
+        broken = secure if name.lower().startswith("__secure-") else []
+    if not (is_host or secure or own_host):
+        yield Finding(
+            "info",
+            "SESSION_COOKIE_NAME",
+            f"Another host of the same domain can plant a cookie called {name!r}.",
+            "Call it '__Host-session': browsers take that from this host only.",
+        )
+    if broken:
+        yield Finding(
+            "error",
+            "SESSION_COOKIE_NAME",
+            f"Browsers refuse a cookie called {name!r} without"
+            f" {' and '.join(broken)}: nobody can log in.",
+            f"Set {' and '.join(broken)}, or give it another name.",
+        )
+
+
+def _cookie_flags(config: Mapping[str, Any]) -> Iterator[Finding]:
+    secure = _is_secure(config)
+    if not secure:
+        yield Finding(
+            "warning",
+            "SESSION_COOKIE_SECURE",
+            "The cookie is also sent over unencrypted HTTP, where it can be copied.",
+            "Set it to True where the app is served over HTTPS.",
+        )
+    if not config["SESSION_COOKIE_HTTPONLY"]:
+        yield Finding(
+            "warning",
+            "SESSION_COOKIE_HTTPONLY",
+            "JavaScript can read the cookie, that of an attacker included.",
+            "Set it to True.",
+        )
+    same_site = config["SESSION_COOKIE_SAMESITE"]
+    if same_site and same_site.lower() == "none" and not secure:
+        yield Finding(
+            "error",
+            "SESSION_COOKIE_SAMESITE",
+            "Browsers refuse a cookie with SameSite=None that is not Secure.",
+            "Set SESSION_COOKIE_SECURE = True, or SESSION_COOKIE_SAMESITE to 'Lax'.",
+        )
+
+
+def _is_secure(config: Mapping[str, Any]) -> bool:
+    """Return whether the cookie is Secure, which a partitioned one is always."""
+    return bool(config["SESSION_COOKIE_SECURE"] or config["SESSION_COOKIE_PARTITIONED"])
+
+
+def _cookie_reach(config: Mapping[str, Any]) -> Iterator[Finding]:
+    if not config["SESSION_COOKIE_SAMESITE"]:
+        yield Finding(
+            "info",
+            "SESSION_COOKIE_SAMESITE",
+            "It is not set, and browsers differ in what they make of that.",
+            "Set it to 'Lax'.",
+        )
+    if domain := config["SESSION_COOKIE_DOMAIN"]:
+        yield Finding(
+            "warning",
+            "SESSION_COOKIE_DOMAIN",
+            f"Every host below {domain!r} gets the cookie, and can set another one.",
+            "Leave it unset, so that only this host gets the cookie.",
+        )
+
+
+def _lifetimes(permanent: int, settings: Settings) -> Iterator[Finding]:
+    idle, absolute = settings.idle_timeout, settings.absolute_lifetime
+    if idle > absolute:
+        yield Finding(
+            "warning",
+            "SRVSESSION_IDLE_TIMEOUT",
+            f"{_says(idle)} without use never pass: SRVSESSION_ABSOLUTE_LIFETIME ends"
+            f" each session after {_says(absolute)}.",
+            "Lower the one (or PERMANENT_SESSION_LIFETIME, its default) or raise the"
+            " other.",
+        )
+    if permanent > values.MAX_LIFETIME:
+        yield Finding(
+            "warning",
+            "PERMANENT_SESSION_LIFETIME",
+            f"Browsers cut the {_says(permanent)} to 400 days.",
+            "Set at most timedelta(days=400).",
+        )
+    if idle > permanent:
+        yield Finding(
+            "info",
+            "PERMANENT_SESSION_LIFETIME",
+            f"The cookie of a permanent session ends after {_says(permanent)}, the"
+            f" session itself only after {_says(idle)} without use.",
+            "Make PERMANENT_SESSION_LIFETIME at least SRVSESSION_IDLE_TIMEOUT.",
+        )
+
+
+def _rotation(settings: Settings) -> Iterator[Finding]:
+    every = settings.rotate_every
+    if every is None:
+        yield Finding(
+            "info",
+            "SRVSESSION_ROTATE_EVERY",
+            "Rotation is off: a copied cookie is never noticed.",
+            "Leave it out, or set a number of seconds.",
+        )
+        return
+    if every >= settings.absolute_lifetime:
+        yield Finding(
+            "warning",
+            "SRVSESSION_ROTATE_EVERY",
+            f"No session lives so long ({_says(every)}): no token is ever replaced.",
+            "Make it shorter than SRVSESSION_ABSOLUTE_LIFETIME.",
+        )
+
+
+def _indexes(settings: Settings) -> Iterator[Finding]:
+    if settings.max_per_key is not None and not settings.indexes:
+        yield Finding(
+            "warning",
+            "SRVSESSION_MAX_PER_KEY",
+            "There is no index (SRVSESSION_INDEXES), so nothing is limited.",
+            "Say which session key names the user.",
+        )
+
+
+def _says(seconds: int) -> str:
+    return str(timedelta(seconds=seconds))

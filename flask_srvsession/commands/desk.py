@@ -1,0 +1,142 @@
+"""What all ``flask sessions`` commands share: whose sessions, and how they answer."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, NamedTuple, Protocol
+
+import click
+from flask import Flask
+from flask.cli import with_appcontext
+
+from ..backends.base import Backend
+from ..backends.guarded import reason
+from ..config import Settings, check_flask_keys
+from ..errors import BackendError, ConfigurationError
+from ..info import SessionInfo
+from .display import as_json, escaped
+
+DONE, NOT_FOUND, UNREACHABLE = 0, 1, 3
+"""Exit codes; click itself ends with 2 after wrong usage."""
+
+
+class Sessions(Protocol):
+    """The view on the sessions of the current app that the commands need."""
+
+    def find(self, **index: Any) -> list[SessionInfo]: ...
+    def get(self, session_id: str) -> SessionInfo | None: ...
+    def revoke(self, session_id: str, **owner: Any) -> bool: ...
+    def sweep(self) -> int: ...
+    def _revoke_all(
+        self,
+        index: dict[str, Any],
+        *,
+        watch: Callable[[Collection[str]], Iterable[str]],
+    ) -> int: ...
+
+
+class StorageUnreachable(click.ClickException):
+    """Ends the command with the exit code for that."""
+
+    exit_code = UNREACHABLE
+
+
+@dataclass(frozen=True)
+class Desk:
+    """An app, its sessions, and where they are."""
+
+    sessions: Sessions
+    app: Flask
+    settings: Settings
+    backend: Backend
+
+    @contextmanager
+    def with_storage(self) -> Iterator[None]:
+        """Say what is in the way of the storage, if something is."""
+        failures: tuple[type[Exception], ...] = self.backend.errors
+        failures += (BackendError, ConfigurationError)
+        try:
+            yield
+        except failures as error:
+            found = error.__cause__ if isinstance(error, BackendError) else error
+            why = escaped(reason(found or error))
+            raise StorageUnreachable(
+                f"The storage could not be reached, or refused ({why})."
+            ) from error
+
+    @contextmanager
+    def with_records(self) -> Iterator[None]:
+        """The same for work on sessions, which needs the keys of the app as well."""
+        if not self.app.secret_key:
+            raise click.UsageError("The app has no SECRET_KEY, so it has no sessions.")
+        try:
+            check_flask_keys(self.app.config)
+        except ConfigurationError as error:
+            raise click.UsageError(str(error)) from error
+        if not self.backend.shared:
+            note("Sessions are in the memory of each process; this one has its own.")
+        with self.with_storage():
+            yield
+
+
+pass_desk = click.make_pass_decorator(Desk)
+
+
+class Answer(NamedTuple):
+    """What a command has found or done, for programs and for people."""
+
+    facts: object
+    text: str
+    code: int = DONE
+
+
+def command(name: str) -> Callable[[Callable[..., Answer]], click.Command]:
+    """Make a command of a function that takes the desk, and print its answer."""
+
+    def make(work: Callable[..., Answer]) -> click.Command:
+        @click.command(name)
+        @click.option("--json", "wants_json", is_flag=True, help="Print JSON.")
+        @pass_desk
+        @with_appcontext
+        @wraps(work)
+        def run(*desk: Desk, wants_json: bool, **given: Any) -> None:
+            answer = work(*desk, **given)
+            click.echo(as_json(answer.facts) if wants_json else answer.text)
+            raise click.exceptions.Exit(answer.code)
+
+        return run
+
+    return make
+
+
+def index_value(desk: Desk, text: str) -> dict[str, str]:
+    """Return ``user_id=42`` as a keyword argument; else show how to say it."""
+    name, equals, value = text.partition("=")
+    names = list(desk.settings.indexes)
+    if equals and name in names:
+        return {name: value}
+    if not names:
+        raise click.UsageError("SRVSESSION_INDEXES is empty: no session is listed.")
+    close = difflib.get_close_matches(name, names, n=1)
+    if equals:
+        problem = f"{name!r} is not an index of this app"
+    else:
+        problem = f"{text!r} is not INDEX=VALUE" if text else "It is not said whose"
+        value = "" if close else text
+    raise click.UsageError(f"{problem}. {_example([*close, *names][0], value)}")
+
+
+def _example(name: str, value: str) -> str:
+    subject = escaped(shlex.quote(f"{name}={value or '42'}"))
+    called = click.get_current_context().info_name
+    return f"Say for example: flask sessions {called} {subject}"
+
+
+def note(text: str) -> None:
+    """Say something to the person at the terminal."""
+    click.echo(escaped(text), err=True)

@@ -1,0 +1,222 @@
+"""``flask sessions``: look at sessions, end them, and check what they stand on.
+
+Exit codes: 0 done; 1 not found, problems found, or not confirmed; 2 wrong usage; 3 the
+storage could not be reached. Data goes to stdout, everything else to stderr. Neither
+tokens nor what a session holds are ever shown.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator
+from dataclasses import asdict
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from ..backends import health
+from ..backends.base import Backend, KeepsTables
+from ..backends.health import Finding
+from ..config import Settings
+from . import display
+from .checks import check_configuration
+from .desk import (
+    DONE,
+    NOT_FOUND,
+    UNREACHABLE,
+    Answer,
+    Desk,
+    Sessions,
+    StorageUnreachable,
+    command,
+    index_value,
+    note,
+)
+from .rehearsal import rehearse
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+whose_argument = click.argument("whose", metavar="INDEX=VALUE...", nargs=-1)
+
+
+@command("list")
+@whose_argument
+def list_sessions(desk: Desk, whose: tuple[str, ...]) -> Answer:
+    """List the live sessions of an index value, as user_id=42, oldest first."""
+    places = [index_value(desk, text) for text in whose or ("",)]
+    with desk.with_records():
+        found = [info for place in places for info in desk.sessions.find(**place)]
+    return Answer([*map(display.session_facts, found)], display.sessions_table(found))
+
+
+@command("show")
+@click.argument("session_id", metavar="ID")
+def show(desk: Desk, session_id: str) -> Answer:
+    """Show what is known of a session."""
+    with desk.with_records():
+        info = desk.sessions.get(session_id)
+    if info is None:
+        raise click.ClickException(f"There is no session {session_id!r}.")
+    return Answer(display.session_facts(info), display.session_lines(info))
+
+
+@command("revoke")
+@click.argument("chosen", metavar="ID... [INDEX=VALUE]", nargs=-1, required=True)
+@yes_option
+def revoke(desk: Desk, chosen: tuple[str, ...], yes: bool) -> Answer:
+    """End sessions; with an owner, as user_id=42, only theirs."""
+    owners = [index_value(desk, text) for text in chosen if "=" in text]
+    session_ids = [text for text in chosen if "=" not in text]
+    if not session_ids or len(owners) > 1:
+        raise click.UsageError("Give the ids of sessions, and at most one INDEX=VALUE.")
+    _confirm(yes, f"End {len(session_ids)} session(s)?")
+    owner = owners[0] if owners else {}
+    ended: list[str] = []
+    missing: list[str] = []
+    with desk.with_records():
+        for session_id in _ending(session_ids):
+            lived = desk.sessions.revoke(session_id, **owner)
+            (ended if lived else missing).append(session_id)
+    for session_id in missing:
+        note(f"There is no such session: {session_id!r}")
+    facts = {"revoked": ended, "not_found": missing}
+    return Answer(facts, _ended(len(ended)), NOT_FOUND if missing else DONE)
+
+
+@command("revoke-all")
+@whose_argument
+@yes_option
+def revoke_all(desk: Desk, whose: tuple[str, ...], yes: bool) -> Answer:
+    """End all sessions of an index value, as user_id=42, and the logins under way."""
+    places = [index_value(desk, text) for text in whose or ("",)]
+    with desk.with_records():
+        if not yes:
+            count = sum(len(desk.sessions.find(**place)) for place in places)
+            _confirm(yes, f"End all sessions of {', '.join(whose)} ({count} now)?")
+        ended = sum(desk.sessions._revoke_all(place, watch=_ending) for place in places)
+    return Answer({"revoked": ended}, _ended(ended), DONE if ended else NOT_FOUND)
+
+
+@command("sweep")
+def sweep(desk: Desk) -> Answer:
+    """Remove expired records where the storage does not do so by itself."""
+    with desk.with_storage():
+        removed = desk.sessions.sweep()
+    return Answer({"removed": removed}, f"Removed {removed} expired record(s).")
+
+
+@command("create-tables")
+@click.option(
+    "--sql", "as_sql", is_flag=True, help="Print the statements, for migrations."
+)
+def create_tables(desk: Desk, as_sql: bool) -> Answer:
+    """Create the tables that an SQL database needs, where they are missing.
+
+    Other storages need none. The statements are printed without asking the database.
+    """
+    backend = desk.backend
+    if not isinstance(backend, KeepsTables):
+        kind = type(backend).__name__
+        raise click.UsageError(f"Sessions are in a {kind}, which needs no tables.")
+    if as_sql:
+        return Answer({"sql": (sql := backend.ddl())}, sql.rstrip("\n"))
+    with desk.with_storage():
+        created = backend.create_tables()
+    text = "The tables were created." if created else "The tables are there."
+    return Answer({"created": created}, text)
+
+
+@command("stats")
+def stats(desk: Desk) -> Answer:
+    """Show what the storage counts: for all who use it, not only for this app."""
+    with desk.with_storage():
+        counted = health.stats(desk.backend)
+    facts = {"backend": type(desk.backend).__name__, **counted}
+    return Answer(facts, display.lines(facts))
+
+
+@command("check")
+@click.option(
+    "--ignore", metavar="KEY", multiple=True, help="Leave out what concerns KEY."
+)
+def check(desk: Desk, ignore: tuple[str, ...]) -> Answer:
+    """Read configuration and storage, try the storage, and say what to mend.
+
+    Ends with 1 if there is an error or a warning, with 3 if the storage could not be
+    reached.
+    """
+    findings = [*check_configuration(desk.app, desk.settings)]
+    code = DONE
+    try:
+        with desk.with_storage():
+            findings += _storage_findings(desk)
+    except StorageUnreachable as error:
+        code = UNREACHABLE
+        remedy = "Start it, or correct SRVSESSION_BACKEND."
+        findings += [Finding("error", "SRVSESSION_BACKEND", error.message, remedy)]
+    findings = [finding for finding in findings if finding.key not in ignore]
+    if any(finding.severity != "info" for finding in findings):
+        code = code or NOT_FOUND
+    return Answer([*map(asdict, findings)], display.findings_text(findings), code)
+
+
+def _storage_findings(desk: Desk) -> Iterator[Finding]:
+    backend, settings = desk.backend, desk.settings
+    found = [*health.check(backend)]
+    yield from found
+    if any(finding.severity == "error" for finding in found):
+        return  # a round would fail of that, or hide it
+    yield from rehearse(backend, settings.key_prefix, settings.max_payload)
+    if settings.fenced_load is False and backend.evicts:
+        yield Finding(
+            "error",
+            "SRVSESSION_FENCED_LOAD",
+            "The storage may throw out an index: its sessions would live on, and"
+            " revoke_all() would not find them.",
+            "Leave it out.",
+        )
+
+
+def _ended(count: int) -> str:
+    return f"Ended {count} session(s)."
+
+
+def _confirm(yes: bool, question: str) -> None:
+    if not yes:
+        click.confirm(display.escaped(question), abort=True, err=True)
+
+
+def _ending(session_ids: Collection[str]) -> Iterator[str]:
+    """Yield them, with a progress bar if there are several and people watch."""
+    if len(session_ids) < 2 or not sys.stderr.isatty():
+        yield from session_ids
+        return
+    with click.progressbar(
+        session_ids, label="Ending sessions", file=sys.stderr
+    ) as bar:
+        yield from bar
+
+
+COMMANDS = (
+    list_sessions,
+    show,
+    revoke,
+    revoke_all,
+    create_tables,
+    sweep,
+    stats,
+    check,
+)
+
+
+def sessions_group(
+    sessions: Sessions, app: Flask, settings: Settings, backend: Backend
+) -> AppGroup:
+    """Return the command group ``sessions`` of `app`."""
+
+    @click.pass_context
+    def enter(ctx: click.Context) -> None:
+        """Look at sessions, end them, and check what they stand on."""
+        ctx.obj = Desk(sessions, app, settings, backend)
+
+    return AppGroup("sessions", callback=enter, help=enter.__doc__, commands=COMMANDS)

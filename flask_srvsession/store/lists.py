@@ -1,0 +1,316 @@
+"""Where sessions are listed: the indexes, seen from the sessions' side."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from .. import ids
+from ..backends.base import Epoch, Head
+from ..backends.guarded import Guarded
+from ..config import Settings
+from ..errors import BackendError
+from ..serializers import Serializer
+from .record import Places, Record
+
+log = logging.getLogger("flask_srvsession")
+
+Watch = Callable[[Collection[str]], Iterable[str]]
+"""Goes through ids, and may show somebody how far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A value of an index, such as ``user_id=42``, and the names of its lists.
+
+    There is one name for each of the app's secret keys, that of the newest one first:
+    digests that only the app can compute. So apps with other keys share nothing, and a
+    dump of the storage cannot be searched for a user's id.
+    """
+
+    index: str
+    value: str = field(repr=False)  # may name a person
+    names: tuple[bytes, ...] = field(repr=False)
+
+    def lists(self, record: Record) -> bool:
+        """Return whether the session of `record` is listed under it."""
+        return any(name in record.places for name in self.names)
+
+
+class Entry(NamedTuple):
+    """How a session is listed under one name.
+
+    `epoch` is the one that it was listed in. The random `mark` is handed on to what the
+    session is regenerated to: both take up one place, where places are limited. A
+    session that is listed again gets another, so that a removal of its former entry
+    does not remove the new one.
+    """
+
+    session_id: str
+    epoch: Epoch
+    mark: str
+
+    @property
+    def member(self) -> str:
+        """The entry as the storage lists it: without its epoch, which the list has."""
+        return f"{ids.pack(self.session_id)}.{self.mark}"
+
+    @classmethod
+    def of_member(cls, member: str) -> Entry:
+        """Return the entry that is listed as `member`; ValueError if none is."""
+        packed, _, mark = member.partition(".")
+        return cls(ids.unpack(packed), "", mark)
+
+    def shares_place(self, other: Entry) -> bool:
+        """Return whether both take up one place: the session was regenerated, or was
+        listed anew."""
+        return self.mark == other.mark or self.session_id == other.session_id
+
+
+def entry(session_id: str, name: bytes, places: Places) -> Entry:
+    """Return how a session with these places is listed under `name`."""
+    epoch, mark = places[name]
+    return Entry(session_id, epoch, mark)
+
+
+class Lists:
+    """Translates between what a session holds and the indexes of a backend."""
+
+    def __init__(
+        self,
+        backend: Guarded,
+        serializer: Serializer,
+        settings: Settings,
+        secret_keys: Sequence[str | bytes],
+    ) -> None:
+        self._backend = backend
+        self._index = backend.backend.index
+        self._serializer = serializer
+        self._indexes = settings.indexes
+        self._fenced_load = settings.fenced_load
+        self._prefix = f"{settings.key_prefix}index:"
+        label = f"flask_srvsession.index.v1:{settings.key_prefix}"
+        self._macs = [ids.derived(key, label) for key in reversed(secret_keys)]
+        present = repr(sorted(self._indexes.items())).encode()
+        self.indexing = self._macs[0](b"indexing:", present)[:4]
+        """Of a record whose places follow the present configuration and newest key."""
+
+    def binding(self, index: str, value: str) -> Binding:
+        """Return the binding of an index value."""
+        text = f"{len(index)}:{index}:{value}".encode("utf-8", "surrogatepass")
+        return Binding(index, value, tuple([mac(text)[:16] for mac in self._macs]))
+
+    def parse(self, given: Mapping[str, Any]) -> Binding:
+        """Return the binding of the one index that is `given` as a keyword.
+
+        Raises TypeError for none, several or an unknown one: to find nothing quietly
+        would leave sessions alive that somebody wanted to end.
+        """
+        known = f"SRVSESSION_INDEXES has {sorted(self._indexes)}"
+        for index in given:
+            if index not in self._indexes:
+                raise TypeError(f"{index!r} is no index; {known}.")
+        if len(given) != 1:
+            raise TypeError(f"Give exactly one index as a keyword; {known}.")
+        [(index, value)] = given.items()
+        return self.binding(index, index_value(index, value))
+
+    def fed(self, values: Mapping[str, bytes]) -> Iterator[Binding]:
+        """Yield the bindings of a session that holds `values`."""
+        for index, keys in self._indexes.items():
+            for key in keys:
+                if key in values:
+                    value = fed(key, self._serializer.loads(values[key]))
+                    if value is not None:
+                        yield self.binding(index, value)
+
+    def places(
+        self,
+        values: Mapping[str, bytes],
+        carried: Places,
+        epochs: Mapping[bytes, Epoch],
+        mark: str,
+        *,
+        rename: bool,
+    ) -> tuple[dict[bytes, Sequence[str]], bytes]:
+        """Return where a session of `values` belongs, and the `indexing` of its record.
+
+        A place that is `carried` over keeps the epoch of the record: a revocation that
+        ended that epoch meant this session, too. Only a new one begins in the present,
+        or in the epoch of `epochs`, and with `mark`. With `rename`, a place under the
+        name of an older key is given up for one under the newest: right only where the
+        session keeps its id, since a revocation under way may know the older one alone.
+        """
+        places: dict[bytes, Sequence[str]] = {}
+        indexing = self.indexing
+        for binding in self.fed(values):
+            name = newest = binding.names[0]
+            for known in binding.names:
+                if known in carried and name not in carried:
+                    name = known
+            epoch, own = carried.get(name) or (None, mark)
+            if name != newest and rename:
+                name, epoch = newest, None
+            elif name != newest:
+                indexing = b""  # to be renamed by the next save
+            epoch = epochs.get(name, epoch)
+            places[name] = (self._epoch(name) if epoch is None else epoch, own)
+        return places, indexing
+
+    def epoch(self, binding: Binding) -> Epoch:
+        """Return the present of `binding`."""
+        return self._epoch(binding.names[0])
+
+    def add(self, name: bytes, entry: Entry, ttl: int) -> bool:
+        """List the session for `ttl` seconds; return False if its epoch has ended."""
+        return self._backend.twice(
+            "bind", self._index.add, self.name(name), entry.member, entry.epoch, ttl
+        )
+
+    def fence(
+        self, binding: Binding, keep: Mapping[bytes, Entry]
+    ) -> tuple[dict[bytes, Epoch], dict[Entry, bytes]]:
+        """Begin a new epoch under each name, which the entries in `keep` outlive;
+        return them, and all entries with their names."""
+        epochs: dict[bytes, Epoch] = {}
+        entries: dict[Entry, bytes] = {}
+        for name in binding.names:
+            kept = [keep[name].member] if name in keep else []
+            epochs[name], members = self._backend.twice(
+                "revoke", self._index.fence, self.name(name), kept
+            )
+            entries.update(dict.fromkeys(_entries(members), name))
+        return epochs, entries
+
+    def entries(self, binding: Binding) -> dict[Entry, bytes]:
+        """Return all entries with their names, those of the dead among them, in the
+        order in which they were listed; those under older keys' names first."""
+        entries: dict[Entry, bytes] = {}
+        for name in reversed(binding.names):
+            members = self._backend.twice("find", self._index.members, self.name(name))
+            entries.update(dict.fromkeys(_entries(members), name))
+        return entries
+
+    def remove(self, entries: Mapping[Entry, bytes]) -> None:
+        """Unlist these entries; those that are not listed are no error."""
+        for name, leaving in _by_name(entries).items():
+            members = [entry.member for entry in leaving]
+            self._backend.twice("unbind", self._index.remove, self.name(name), members)
+
+    def forget(self, sessions: Mapping[str, Places]) -> None:
+        """Unlist sessions everywhere. Their records say so already, and a reader of a
+        list finds that out: so a failure here is no failure of the logout."""
+        leaving = {
+            entry(session_id, name, places): name
+            for session_id, places in sessions.items()
+            for name in places
+        }
+        for name, entries in _by_name(leaving).items():
+            try:
+                self.remove(dict.fromkeys(entries, name))
+            except BackendError as error:
+                whose = ", ".join(entry.session_id for entry in entries)
+                log.warning("session %s is still listed: %s", whose, error)
+                if not error.quick:
+                    return  # a client waits for one timeout, not for several
+
+    def is_fenced(self) -> bool:
+        """Return whether a load has to ask the index, too (*fenced load*).
+
+        It has where the storage may lose an index on its own: otherwise a session would
+        live on that ``revoke_all`` does not find.
+        """
+        if self._fenced_load is not None:
+            return self._fenced_load
+        return self._backend.backend.evicts
+
+    def admitted(self, sessions: Mapping[str, Places]) -> set[str]:
+        """Return the ids of those that a fenced load admits, asking each list once."""
+        if not any(sessions.values()) or not self.is_fenced():
+            return set(sessions)
+        names = {name for places in sessions.values() for name in places}
+        heads = {name: self.head(name) for name in names}
+        return {i for i, places in sessions.items() if admits(i, places, heads)}
+
+    def kept(self, session_id: str, places: Places) -> dict[bytes, Epoch]:
+        """Return the present of each place if the session was kept when the epochs that
+        it knows ended; else nothing.
+
+        A revocation that ends the present one after this finds the session listed.
+        """
+        heads = {name: self.head(name) for name in places}
+        if not admits(session_id, places, heads):
+            return {}
+        return {name: self._epoch(name) for name in places}
+
+    def head(self, name: bytes) -> Head | None:
+        """Return the head of the list of this name; None if there is none."""
+        return self._backend.twice("load", self._index.head, self.name(name))
+
+    def name(self, name: bytes) -> str:
+        """Return the name of a list as the storage has it."""
+        return self._prefix + name.hex()
+
+    def _epoch(self, name: bytes) -> Epoch:
+        return self._backend.twice("epoch", self._index.epoch, self.name(name))
+
+
+def admits(session_id: str, places: Places, heads: Mapping[bytes, Head | None]) -> bool:
+    """Return whether each place still has the epoch that the session knows, or kept the
+    session when that ended. A head that is not there was lost."""
+    for name, (epoch, mark) in places.items():
+        head = heads.get(name)
+        if head is None:
+            return False
+        listed = Entry(session_id, epoch, mark)
+        if head.epoch != epoch and listed.member not in head.kept:
+            return False
+    return True
+
+
+def gained(before: Places, after: Places) -> dict[bytes, Sequence[str]]:
+    """Return the places that a session is to be listed in, and was not before."""
+    return {name: place for name, place in after.items() if name not in before}
+
+
+def fed(key: str, value: object) -> str | None:
+    """Return what ``session[key]`` feeds its indexes, if anything."""
+    return None if value is None else index_value(f"session[{key!r}]", value)
+
+
+def index_value(where: str, value: object) -> str:
+    """Return how `value` is compared in an index: 42 and "42" are the same."""
+    if isinstance(value, str):
+        return str.__str__(value)  # an enum's own __str__ would give its name
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__repr__(value)
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(
+        f"{where} feeds an index and must be a str, int or UUID, "
+        f"but is a {type(value).__name__}."
+    )
+
+
+def new_mark() -> str:
+    """Return a mark that no other session of the same index value has."""
+    return secrets.token_urlsafe(5)
+
+
+def _entries(members: Iterable[str]) -> Iterator[Entry]:
+    for member in members:
+        try:
+            yield Entry.of_member(member)
+        except ValueError:
+            log.warning("a member of an index is ignored: it is no session's")
+
+
+def _by_name(entries: Mapping[Entry, bytes]) -> dict[bytes, list[Entry]]:
+    found: dict[bytes, list[Entry]] = {}
+    for entry, name in entries.items():
+        found.setdefault(name, []).append(entry)
+    return found

@@ -1,0 +1,81 @@
+"""A place in each list: what counts as one, and who leaves where there are too many.
+
+A session is listed first, by one conditional command that is refused if the epoch has
+ended. Only then is the list read. Of two logins at once, the one that was listed later
+sees the other one and counts it, and the earlier one leaves the later one alone: so no
+more sessions than ``SRVSESSION_MAX_PER_KEY`` allows live once a login has returned.
+
+Dead sessions do not count, nor does one that nobody has presented within a minute: a
+login that failed halfway leaves such. A session and the one that it is regenerated to
+share a place (:meth:`Entry.shares_place`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from .. import ids
+from .lists import Entry
+from .record import Record
+
+DELIVERY = 60
+"""Seconds after which a session that nobody has presented takes up no place."""
+
+Place = list[Entry]
+"""The entries that count as one, in the order of the list."""
+
+Counts = Callable[[str, bool], bool]
+"""Whether the session of this id takes up a place; the flag tells whether it was listed
+later than the newcomer."""
+
+
+class PlaceLost(Exception):
+    """The session whose place was to be taken over ended, and others have the place."""
+
+
+def leaving(
+    listed: Iterable[Entry], own: Entry, limit: int, counts: Counts
+) -> tuple[list[Entry], list[Entry]]:
+    """Return the entries of the dead, and those of the oldest that are too many.
+
+    `listed` are all entries, in the order in which they were listed; one of `limit`
+    places is for `own`. `counts` is asked only where all places seem to be taken. Of
+    sessions that began in one second, the one that was listed first is the oldest.
+    """
+    places: dict[str, Place] = {}
+    later: set[str] = set()
+    seen = False
+    for entry in listed:
+        if entry.shares_place(own):
+            seen = seen or entry.mark == own.mark
+        else:
+            places.setdefault(entry.mark, []).append(entry)
+            if seen:
+                later.add(entry.mark)
+    if len(places) < limit:
+        return [], []
+    alive = [
+        mark
+        for mark, place in places.items()
+        if any(counts(entry.session_id, mark in later) for entry in place)
+    ]
+    oldest_first = sorted(alive, key=lambda mark: _born(places[mark]))
+    surplus = oldest_first[: max(0, len(alive) - limit + 1)]
+    dead = [mark for mark in places if mark not in alive and mark not in later]
+    return _flat(places, dead), _flat(places, surplus)
+
+
+def may_be_used(record: Record, now: float, *, later: bool) -> bool:
+    """Return whether a client has presented the session, or may still be about to. If
+    it was listed `later`, its own login is under way, and counts the newcomer; but not
+    if it took over a place that was there before."""
+    counts = record.took_over or not later
+    return record.presented or (counts and now - record.last_seen < DELIVERY)
+
+
+def _flat(places: dict[str, Place], marks: Iterable[str]) -> list[Entry]:
+    return [entry for mark in marks for entry in places[mark]]
+
+
+def _born(place: Place) -> int:
+    return min(ids.born(entry.session_id) for entry in place)

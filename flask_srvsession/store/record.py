@@ -1,0 +1,187 @@
+"""What is stored of a session, sealed against everybody who can write the storage."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import msgpack
+
+from .. import ids
+
+VERSION = b"\x02"
+"""Of the format: any change of it gets another one, and says what becomes of this."""
+
+MAC_LENGTH = 16
+HEAD = len(VERSION) + MAC_LENGTH
+OPERATION_LENGTH = 4
+REMEMBERED_OPERATIONS = 8
+MEMORY_OF_OPERATIONS = 10
+"""Seconds after which only the last write is remembered; nobody waits for an answer
+that long."""
+
+TRACE_LENGTH = 12
+"""Digits of its predecessor's id that a regenerated session remembers."""
+
+DUE, PERMANENT, PRESENTED, TOOK_OVER = 1, 2, 4, 8
+"""The flags of a record."""
+
+Places: TypeAlias = Mapping[bytes, Sequence[str]]
+"""Where a session is listed: the name of each index, a digest, with the epoch that it
+was listed under there and the mark of its entry."""
+
+
+class Unreadable(Exception):
+    """The stored bytes are not a record that we sealed under this key."""
+
+
+class Record(NamedTuple):
+    """A session as it is stored, field by field.
+
+    Times are unix time in whole seconds. Of the current token and of its successor
+    (`pending`, None before one is handed out) only hashes are kept; the current one
+    is current `since` then, and `chain` derives the next. `operations` are the ids of
+    the last writes, oldest first: a write whose answer was lost is found there.
+    `replaces` is how the id of the session begins that this one was regenerated from.
+    `indexing` tells which configuration of indexes and keys `places` follow. `values`
+    maps each session key to its encoded value.
+    """
+
+    generation: int
+    token_hash: bytes
+    chain: bytes
+    since: int
+    last_seen: int
+    pending: bytes | None
+    flags: int
+    places: Places
+    indexing: bytes
+    operations: bytes
+    replaces: str | None
+    meta: Mapping[str, Any] | None
+    values: Mapping[str, bytes]
+
+    @property
+    def due(self) -> bool:
+        """Whether the client is to get a successor of its cookie, whatever its age."""
+        return self.flags & DUE != 0
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the cookie outlives the browser."""
+        return self.flags & PERMANENT != 0
+
+    @property
+    def presented(self) -> bool:
+        """Whether a client has come back with the cookie."""
+        return self.flags & PRESENTED != 0
+
+    @property
+    def took_over(self) -> bool:
+        """Whether it has a place in a list that its predecessor had before."""
+        return self.flags & TOOK_OVER != 0
+
+    def has_done(self, operation: bytes) -> bool:
+        """Return whether that write is one of those that are remembered."""
+        return operation in _split(self.operations)
+
+    def reaches_back_to(self, began: Record) -> bool:
+        """Return whether every write since `began` is still remembered."""
+        last = began.operations[-OPERATION_LENGTH:]
+        return bool(last) and last in _split(self.operations)
+
+    def operations_with(self, operation: bytes, now: float) -> bytes:
+        """Return the operations to remember when `operation` is made `now`."""
+        quiet = now - self.last_seen > MEMORY_OF_OPERATIONS
+        kept = 1 if quiet else REMEMBERED_OPERATIONS - 1
+        return self.operations[-kept * OPERATION_LENGTH :] + operation
+
+    def __repr__(self) -> str:  # without secrets
+        return f"<Record generation {self.generation}, last seen {self.last_seen}>"
+
+
+def took_over(places: Places, former: Places) -> int:
+    """Return the flag of a record that has some of the `former` places."""
+    return TOOK_OVER if places.keys() & former.keys() else 0
+
+
+class Tombstone(NamedTuple):
+    """What a regenerated session leaves for a moment: its `former` record, which knows
+    the tokens that were good, and the id of its `successor`."""
+
+    former: Record
+    successor: str
+
+
+_TYPES: tuple[type | tuple[type, ...], ...] = (
+    *(int, bytes, bytes, int, int, (bytes, type(None)), int),
+    *(dict, bytes, bytes, (str, type(None)), (dict, type(None)), dict),
+)
+
+
+class RecordCodec:
+    """Seals records under the key they are stored at, and opens them.
+
+    The seal is HMAC-SHA256 (128 bits of it, RFC 2104 section 5) over store key and
+    body. Its keys are derived from `secret_keys`: oldest first, the last one seals,
+    all of them open. So a record cannot be edited, moved to another key or be some
+    other client's reply without being noticed. The name of the `serializer` of the
+    values goes into the keys: what another one wrote would only look alike.
+    """
+
+    def __init__(
+        self, secret_keys: Sequence[str | bytes], prefix: str, serializer: str
+    ) -> None:
+        label = f"flask_srvsession.record.v2:{prefix}:{serializer}"
+        self._macs = [
+            ids.derived(secret, label, length=MAC_LENGTH)
+            for secret in reversed(secret_keys)
+        ]
+
+    def seal(self, key: str, content: Record | Tombstone) -> bytes:
+        """Return the bytes to store under `key`."""
+        body: bytes = msgpack.packb(content, unicode_errors="surrogatepass")
+        return VERSION + self._macs[0](_HEAD % (len(key), key.encode()), body) + body
+
+    def open(self, key: str, data: bytes) -> Record | Tombstone:
+        """Return what was sealed; :class:`Unreadable` if this was not."""
+        if data[:1] != VERSION:
+            raise Unreadable(_foreign(data))
+        head, seal, body = _HEAD % (len(key), key.encode()), data[1:HEAD], data[HEAD:]
+        for mac in self._macs:
+            if hmac.compare_digest(seal, mac(head, body)):
+                return _parsed(body)
+        raise Unreadable("its seal does not fit, or another serializer wrote it")
+
+
+_HEAD = b"%d:%b" + VERSION
+"""What is sealed before the body: the key it is stored under, and the format."""
+
+
+def _foreign(data: bytes) -> str:
+    if not data:
+        return "it is empty"
+    if data < VERSION:
+        return f"an older version of this package wrote it (format {data[0]})"
+    return f"it is not ours, or of a newer version of this package (format {data[0]})"
+
+
+def _parsed(body: bytes) -> Record | Tombstone:
+    try:
+        fields = msgpack.unpackb(
+            body, strict_map_key=False, unicode_errors="surrogatepass"
+        )
+        if len(fields) == len(_TYPES) and all(map(isinstance, fields, _TYPES)):
+            return Record._make(fields)
+        former, successor = fields
+        if all(map(isinstance, former, _TYPES)) and isinstance(successor, str):
+            return Tombstone(Record._make(former), successor)
+    except (ValueError, TypeError) as error:
+        raise Unreadable("it is sealed, but no record") from error
+    raise Unreadable("it is sealed, but no record")
+
+
+def _split(operations: bytes) -> Collection[bytes]:
+    starts = range(0, len(operations), OPERATION_LENGTH)
+    return [operations[at : at + OPERATION_LENGTH] for at in starts]

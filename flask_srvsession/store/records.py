@@ -1,0 +1,248 @@
+"""Records under ids: sealed, opened, and with the time that they have left."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+from .. import ids
+from ..backends.base import Cell, Version
+from ..backends.guarded import Guarded, changing
+from ..config import Settings
+from ..errors import BackendError, SessionTooLarge
+from ..ids import Credential
+from .record import PRESENTED, Record, RecordCodec, Tombstone, Unreadable
+from .rotation import Verdict
+
+log = logging.getLogger("flask_srvsession")
+
+UNPRESENTED_TTL = 3600
+"""Seconds that a session lives whose cookie never comes back, as that of a bot."""
+
+TOMBSTONE_TTL = 10
+"""Seconds for which a regenerated session tells where it went."""
+
+HEADER_RESERVE = 8192
+"""Bytes kept free for what a record holds beside its values."""
+
+MAX_ATTEMPTS = 100
+"""How often a change is applied anew; each time another one had succeeded."""
+
+
+class Live(NamedTuple):
+    """A live session as it was read or written: what a later change builds on."""
+
+    id: str
+    record: Record
+    version: Version
+    read_at: float
+    credential: Credential | None = None
+    """What the client presented, or is to be given; None where nobody did."""
+    verdict: Verdict = Verdict.CURRENT
+    created: bool = False
+    """Whether this very request created it, so that no client has presented it."""
+
+    def __repr__(self) -> str:  # without secrets
+        return f"<Live {self.id}, {self.verdict.value}>"
+
+
+class Moved(NamedTuple):
+    """A session that was regenerated a moment ago; its client has a newer cookie."""
+
+    id: str
+    successor: str | None
+    """The id it went on under, if the credential that found out was the right one."""
+    values: Mapping[str, bytes] = {}
+    """The values of its login keys."""
+
+    def __repr__(self) -> str:  # without values
+        return f"<Moved {self.id}>"
+
+
+Found = Live | Moved | None
+"""What became of a session: it lives, it moved, it ended."""
+
+
+class Records:
+    """The cells of a backend, as records instead of bytes."""
+
+    def __init__(
+        self,
+        backend: Guarded,
+        codec: RecordCodec,
+        settings: Settings,
+        clock: Callable[[], float],
+    ) -> None:
+        self.backend = backend
+        self._codec = codec
+        self._settings = settings
+        self._clock = clock
+        room = (backend.backend.max_bytes or 2**31) - HEADER_RESERVE
+        self._max_payload = min(settings.max_payload, room)
+
+    def read(self, session_id: str) -> tuple[Record | Tombstone | None, Version]:
+        """Return what is stored and which version; None for a record that has expired,
+        and, with a warning, for one that we did not seal."""
+        key = self._settings.key_prefix + session_id
+        return self.opened(session_id, key, self.backend.get(key))
+
+    def read_many(
+        self, session_ids: Collection[str]
+    ) -> dict[str, tuple[Record | Tombstone | None, Version]]:
+        """Return the same of several, in as few commands as the storage needs."""
+        keys = {session_id: self.key(session_id) for session_id in session_ids}
+        cells = self.backend.get_many([*keys.values()])
+        return {i: self.opened(i, key, cells.get(key)) for i, key in keys.items()}
+
+    def live(self, session_id: str) -> Live | None:
+        """Return the session that lives under this id."""
+        content, version = self.read(session_id)
+        if isinstance(content, Record):
+            return Live(session_id, content, version, self._clock())
+        return None
+
+    def follow(self, session_id: str) -> tuple[list[Live], Live | None]:
+        """Return what a session was before each of its last moves, and what it is."""
+        was: list[Live] = []
+        content, version = self.read(session_id)
+        while isinstance(content, Tombstone):
+            was.append(Live(session_id, content.former, version, self._clock()))
+            session_id = content.successor
+            content, version = self.read(session_id)
+        if content is None:
+            return was, None
+        return was, Live(session_id, content, version, self._clock())
+
+    def reread(self, live: Live) -> Found:
+        """Return what became of `live`."""
+        return self._as_found(live, *self.read(live.id))
+
+    def add(self, session_id: str, record: Record) -> Version | None:
+        """Store the first record under a fresh id; return its version."""
+        key = self.key(session_id)
+        data = self._codec.seal(key, record)
+        return self.backend.add(key, data, self._ttl(session_id, record))
+
+    def swap(self, live: Live, record: Record) -> Found:
+        """Store `record` in place of that of `live`; return what is there then."""
+        return self._swap(live, record, self.expires_at(live.id, record))
+
+    def retire(self, live: Live, successor: str) -> Found:
+        """Turn the record of `live` into a tombstone; return what is there then.
+
+        The tombstone remembers who was logged in, for a logout that comes late.
+        """
+        values = live.record.values
+        who = {key: values[key] for key in self._settings.logins & values.keys()}
+        former = live.record._replace(
+            values=who,
+            places={},
+            meta=None,
+            operations=b"",
+            indexing=b"",
+        )
+        until = int(self._clock()) + TOMBSTONE_TTL
+        return self._swap(live, Tombstone(former, successor), until)
+
+    def delete(self, session_id: str, version: Version | None = None) -> bool:
+        """Delete a record, with `version` only if it is still that."""
+        return self.backend.delete(self.key(session_id), version)
+
+    @changing("destroy")
+    def end(self, session_id: str, live: Live | None = None) -> Live | None:
+        """Delete the session, and what it was regenerated to; return what lived. It
+        stays listed. `live` spares the read."""
+        passed: list[str] = []
+        ended = self._delete(session_id, live)
+        while isinstance(ended, str):
+            passed.append(session_id)
+            session_id = ended
+            ended = self._delete(session_id)
+        for former in reversed(passed):
+            self.delete(former)
+        return ended
+
+    def check_size(self, values: Mapping[str, bytes]) -> None:
+        """Raise SessionTooLarge if the storage or the configuration forbids this."""
+        size = sum(map(len, values)) + sum(map(len, values.values()))
+        if size > self._max_payload:
+            raise SessionTooLarge(size, self._max_payload)
+
+    def expires_at(self, session_id: str, record: Record) -> int:
+        """Return when the session ends if nobody comes, as unix time."""
+        idle = self._settings.idle_timeout
+        if not record.places and not record.flags & PRESENTED:
+            idle = min(idle, UNPRESENTED_TTL)
+        end = int(session_id[33:], 16) + self._settings.absolute_lifetime
+        return min(record.last_seen + idle, end)
+
+    def ends_at(self, session_id: str) -> int:
+        """Return when the session ends even if it is used, as unix time."""
+        return ids.born(session_id) + self._settings.absolute_lifetime
+
+    def key(self, session_id: str) -> str:
+        """Return the key that the session is stored under."""
+        return self._settings.key_prefix + session_id
+
+    def opened(
+        self, session_id: str, key: str, cell: Cell | None
+    ) -> tuple[Record | Tombstone | None, Version]:
+        """Return what :meth:`read` promises, of the cell that was read under `key`."""
+        if cell is None:
+            return None, None
+        try:
+            content = self._codec.open(key, cell.data)
+        except Unreadable as reason:
+            log.warning("the record of session %s is ignored: %s", session_id, reason)
+            return None, cell.version
+        if type(content) is Record:
+            over = self._clock() >= self.expires_at(session_id, content)
+            return (None if over else content), cell.version
+        return content, cell.version
+
+    def _delete(self, session_id: str, live: Live | None = None) -> Live | str | None:
+        """Delete what is there; return what lived, or, if a tombstone is there, which
+        is left, the id of the successor."""
+        for _ in range(MAX_ATTEMPTS):
+            if live and self.delete(session_id, live.version):
+                return live
+            content, version = self.read(session_id)
+            match content:
+                case Record():
+                    live = Live(session_id, content, version, self._clock())
+                case Tombstone():
+                    return content.successor
+                case None if not self.delete(session_id):
+                    return None
+        raise BackendError("destroy")
+
+    def _ttl(self, session_id: str, record: Record) -> int:
+        return max(1, self.expires_at(session_id, record) - int(self._clock()))
+
+    def _swap(self, live: Live, content: Record | Tombstone, until: int) -> Found:
+        now = self._clock()
+        if now >= self.expires_at(live.id, live.record):
+            return self.reread(live)  # the storage may still have it, or a newer one
+        key = self._settings.key_prefix + live.id
+        data, ttl = self._codec.seal(key, content), max(1, until - int(now))
+        outcome = self.backend.swap(key, data, live.version, ttl)
+        if outcome is None:
+            return None
+        if isinstance(outcome, Cell):
+            return self._as_found(live, *self.opened(live.id, key, outcome))
+        if isinstance(content, Tombstone):
+            return Moved(live.id, content.successor)
+        return live._replace(record=content, version=outcome, read_at=now)
+
+    def _as_found(
+        self, live: Live, content: Record | Tombstone | None, version: Version
+    ) -> Found:
+        match content:
+            case Record():
+                now = self._clock()
+                return live._replace(record=content, version=version, read_at=now)
+            case Tombstone():
+                return Moved(live.id, content.successor)
+            case None:
+                return None

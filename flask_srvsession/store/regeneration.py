@@ -1,0 +1,138 @@
+"""How a session gets a new id: at logins, at logouts that keep it, by ``rotate()``.
+
+The order is proven in tests/concurrency/models/regenerate.pml: the new record exists,
+bound and listed, before the old one turns into a tombstone, on the version whose
+content was copied. A change of the old one in between is merged into the new one; an
+end of either of them wins. A crash anywhere leaves the old session or the new one, and
+the cookie is set only when the old one is dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import ids
+from ..backends.base import Epoch
+from ..backends.guarded import changing
+from ..draft import Changes
+from ..errors import BackendError, StaleLogin
+from .lists import gained, new_mark
+from .places import PlaceLost
+from .record import Places, took_over
+from .records import MAX_ATTEMPTS, Found, Live, Moved
+from .sessions import SessionStore
+
+
+@changing("regenerate")
+def regenerate(
+    store: SessionStore,
+    live: Live,
+    changes: Changes,
+    *,
+    login: bool,
+    epochs: Mapping[bytes, Epoch] | None = None,
+    meta: Mapping[str, Any] | None = None,
+) -> Found:
+    """Return the session with `changes` made, under a new id; the old one is dead.
+
+    A `login` begins a new life, otherwise the absolute lifetime goes on. A crash
+    anywhere leaves the old session or the new one. Where the result is no
+    :class:`Live`, the session was ended meanwhile, and nothing new is left.
+    Raises as :meth:`SessionStore.create` does; then the old session is untouched.
+    """
+    for _ in range(MAX_ATTEMPTS):
+        try:
+            fresh = _successor(store, live, changes, login, epochs or {}, meta)
+        except PlaceLost:
+            return store.records.reread(live)
+        found = _move(store, live, fresh, changes)
+        if isinstance(found, Live) and found.id == live.id:
+            live = found  # the new one was ended, but not this session
+        else:
+            return found
+    raise BackendError("regenerate")
+
+
+def _successor(
+    store: SessionStore,
+    live: Live,
+    changes: Changes,
+    login: bool,
+    epochs: Mapping[bytes, Epoch],
+    meta: Mapping[str, Any] | None,
+) -> Live:
+    """Begin the session that `live` is to be regenerated to."""
+    record, permanent = live.record, changes.permanent
+
+    def begin(epochs: Mapping[bytes, Epoch]) -> Live:
+        return store.begin(
+            changes.apply(record.values),
+            permanent=record.permanent if permanent is None else permanent,
+            meta=record.meta if meta is None else meta,
+            epochs=epochs,
+            born=None if login else ids.born(live.id),
+            replaced=live,
+        )
+
+    try:
+        return begin(epochs)
+    except StaleLogin:
+        kept = store.lists.kept(live.id, record.places)
+        if epochs or not kept:
+            raise
+        return begin(kept)
+
+
+def _move(store: SessionStore, live: Live, fresh: Live, changes: Changes) -> Found:
+    """Turn `live` into a tombstone that leads to `fresh`; return `fresh`, with the
+    changes of others in it. Otherwise nothing new is left: the session was ended, or
+    else it is returned as it is now, since `fresh` was ended."""
+    for _ in range(MAX_ATTEMPTS):
+        found = _retire(store, live, fresh.id)
+        if isinstance(found, Moved) and found.successor == fresh.id:
+            store.lists.forget({live.id: live.record.places})
+            return fresh
+        if not isinstance(found, Live):
+            store.withdraw(fresh)
+            return found
+        values = changes.apply(found.record.values)
+        merged = _refilled(store, fresh, values, found.record.places)
+        if merged is None:
+            return found
+        fresh, live = merged, found
+    raise BackendError("regenerate")
+
+
+def _retire(store: SessionStore, live: Live, successor: str) -> Found:
+    """Turn `live` into a tombstone; return what is there then."""
+    try:
+        return store.records.retire(live, successor)
+    except BackendError as error:
+        if not error.quick:
+            raise
+        return store.records.reread(live)
+
+
+def _refilled(
+    store: SessionStore, fresh: Live, values: Mapping[str, bytes], carried: Places
+) -> Live | None:
+    """Give the session that nobody knows yet other values, and list what they bind;
+    None if it has ended. If they are refused, nothing of it is left."""
+    before = fresh.record.places
+    try:
+        store.records.check_size(values)
+        wanted, indexing = store.lists.places(
+            values, {**before, **carried}, {}, new_mark(), rename=False
+        )
+        store.take(fresh.id, values, gained(before, wanted))
+        flags = fresh.record.flags | took_over(wanted, carried)
+        record = fresh.record._replace(
+            values=values, places=wanted, indexing=indexing, flags=flags
+        )
+        found = store.records.swap(fresh, record)
+    except Exception as error:
+        store.withdraw(fresh, error)
+        raise
+    store.lists.forget({fresh.id: gained(wanted, before)})
+    return found if isinstance(found, Live) else None

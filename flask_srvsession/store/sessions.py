@@ -1,0 +1,478 @@
+"""One session: load it, begin it, save it, end it.
+
+:class:`SessionStore` is what all of ``store`` works on; a new id and the end of all
+sessions of a user have modules of their own, :mod:`regeneration` and :mod:`revocation`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import secrets
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from .. import ids
+from ..backends.base import Backend, Epoch, Version
+from ..backends.guarded import Guarded, changing
+from ..config import Settings
+from ..draft import Changes
+from ..errors import BackendError, StaleLogin, TooManySessions
+from ..ids import CookieSigner, Credential
+from ..info import SessionInfo, utc
+from ..serializers import Serializer
+from . import places, rotation
+from .lists import Binding, Entry, Lists, entry, gained, new_mark
+from .places import PlaceLost, may_be_used
+from .record import (
+    DUE,
+    OPERATION_LENGTH,
+    PERMANENT,
+    PRESENTED,
+    TRACE_LENGTH,
+    Places,
+    Record,
+    RecordCodec,
+    Tombstone,
+    took_over,
+)
+from .records import MAX_ATTEMPTS, Found, Live, Moved, Records
+from .rotation import ADMITTED, Verdict
+
+log = logging.getLogger("flask_srvsession")
+
+
+class SessionStore:
+    """All sessions of one app. Safe to use from any number of threads.
+
+    `secret_keys` are oldest first; `format_name` names the serializer in the seals.
+    `evicted` is told of each session that makes room for another one.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        secret_keys: Sequence[str | bytes],
+        serializer: Serializer,
+        settings: Settings,
+        *,
+        format_name: str = "msgpack",
+        clock: Callable[[], float] = time.time,
+        evicted: Callable[[Live], None] = lambda live: None,
+    ) -> None:
+        prefix = settings.key_prefix
+        self.settings = settings
+        self.serializer = serializer
+        self.clock = clock
+        self.evicted = evicted
+        self._warn_again = -math.inf
+        self.backend = Guarded(backend)
+        self.signer = CookieSigner(secret_keys, prefix)
+        codec = RecordCodec(secret_keys, prefix, format_name)
+        self.records = Records(self.backend, codec, settings, clock)
+        self.lists = Lists(self.backend, serializer, settings, secret_keys)
+
+    # -- loading ----------------------------------------------------------------
+
+    def load(
+        self, credential: Credential, *, opened: float, judged: bool = False
+    ) -> Found:
+        """Return the session that `credential` names, if it is admitted.
+
+        A :class:`Live` may also be ``REPLAYED``: then nothing of it may be served.
+        `opened` is when the request began. With `judged`, the same request was
+        admitted before, and an outdated token is only that by now.
+        """
+        session_id = credential.id
+        record, version = self.records.read(session_id)
+        if record is None:
+            return None
+        grace = self.settings.rotate_grace
+        if isinstance(record, Tombstone):
+            former, successor = record
+            verdict = rotation.judge(former, credential, opened=opened, grace=grace)
+            meant = verdict in ADMITTED or verdict is Verdict.LATE  # for a logout
+            values = former.values if meant else {}
+            return Moved(session_id, successor if meant else None, values)
+        verdict = rotation.judge(record, credential, opened=opened, grace=grace)
+        if judged and verdict in (Verdict.REPLAYED, Verdict.LATE):
+            verdict = Verdict.GRACE
+        if verdict not in ADMITTED and verdict is not Verdict.REPLAYED:
+            log.warning("session %s: the credential is %s", session_id, verdict.value)
+            late = verdict is Verdict.LATE  # a logout of it is a logout all the same
+            return Moved(session_id, session_id, record.values) if late else None
+        if (
+            record.places
+            and self.lists.is_fenced()
+            and not self.lists.admitted({session_id: record.places})
+        ):
+            return None
+        return Live(session_id, record, version, self.clock(), credential, verdict)
+
+    def peek(self, session_id: str) -> Live | None:
+        """Return the session, whoever asks: for lists and administrators."""
+        return self._admitted(self.records.live(session_id))
+
+    def trace(self, session_id: str) -> Live | None:
+        """Return the session, or what it was regenerated to a moment ago."""
+        return self._admitted(self.records.follow(session_id)[1])
+
+    def is_plausible(self, session_id: str) -> bool | None:
+        """Return whether a session of this id could be alive, without asking.
+
+        None if it was born in the future: the clocks of two servers differ by more
+        than a minute. A warning says so, at most once a minute.
+        """
+        now, born = self.clock(), int(session_id[33:], 16)
+        if born > now + ids.MAX_CLOCK_SKEW:
+            if now >= self._warn_again:
+                self._warn_again = now + 60
+                log.warning(
+                    "a cookie was made %d seconds in the future: the clocks of your"
+                    " servers differ, and users seem to be logged out",
+                    born - now,
+                )
+            return None
+        return now < born + self.settings.absolute_lifetime
+
+    # -- beginning ----------------------------------------------------------------
+
+    def create(
+        self,
+        changes: Changes,
+        *,
+        epochs: Mapping[bytes, Epoch] | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Live:
+        """Return a new session of what `changes` assigns, listed in its indexes.
+
+        Raises StaleLogin if a place's epoch in `epochs` has ended, and
+        TooManySessions; then nothing is left of it.
+        """
+        values, permanent = changes.apply({}), bool(changes.permanent)
+        return self.begin(values, permanent=permanent, meta=meta, epochs=epochs or {})
+
+    def begin(
+        self,
+        values: Mapping[str, bytes],
+        *,
+        permanent: bool,
+        meta: Mapping[str, Any] | None,
+        epochs: Mapping[bytes, Epoch],
+        born: int | None = None,
+        replaced: Live | None = None,
+    ) -> Live:
+        """Add a session that was `born` then, or now: listed, and known to nobody yet.
+
+        A session that it is to replace hands on its places. Raises as :meth:`take`
+        does; then nothing of it is left.
+        """
+        self.records.check_size(values)
+        carried = replaced.record.places if replaced else {}
+        token, now = ids.new_token(), int(self.clock())
+        listed, indexing = self.lists.places(
+            values, carried, epochs, new_mark(), rename=False
+        )
+        record = Record(
+            generation=1,
+            token_hash=ids.token_hash(token),
+            chain=secrets.token_bytes(16),
+            since=now,
+            last_seen=now,
+            pending=None,
+            flags=(PERMANENT if permanent else 0) | took_over(listed, carried),
+            places=listed,
+            indexing=indexing,
+            operations=secrets.token_bytes(OPERATION_LENGTH),
+            replaces=replaced.id[:TRACE_LENGTH] if replaced else None,
+            meta=meta,
+            values=values,
+        )
+        session_id, version = self._add(record, now if born is None else born)
+        credential = Credential(session_id, 1, token)
+        fresh = Live(
+            session_id, record, version, self.clock(), credential, created=True
+        )
+        try:
+            self.take(session_id, values, listed, replaced)
+        except Exception as error:
+            self.withdraw(fresh, error)
+            raise
+        return fresh
+
+    def withdraw(self, fresh: Live, reason: Exception | None = None) -> None:
+        """Delete a session that nobody knows; one that stays ends by its TTL.
+
+        After a timeout it stays: the client has waited for one already.
+        """
+        if isinstance(reason, BackendError) and not reason.quick:
+            return
+        try:
+            self.records.delete(fresh.id)
+        except BackendError as error:
+            log.warning("session %s was not withdrawn: %s", fresh.id, error)
+        else:
+            self.lists.forget({fresh.id: fresh.record.places})
+
+    def _add(self, record: Record, born: int) -> tuple[str, Version]:
+        """Store `record` under a fresh id, at the second try under another: a delayed
+        ``add`` of an id that was destroyed meanwhile could bring it back."""
+        for retry in (True, False):
+            session_id = ids.new_id(born)
+            try:
+                version = self.records.add(session_id, record)
+            except BackendError as error:
+                if not (retry and error.quick):
+                    raise
+            else:
+                if version is not None:
+                    return session_id, version
+        raise BackendError("create")
+
+    # -- places -------------------------------------------------------------------
+
+    def take(
+        self,
+        session_id: str,
+        values: Mapping[str, bytes],
+        wanted: Places,
+        replaced: Live | None = None,
+    ) -> None:
+        """List the session of `values` in the `wanted` places, and make room for it.
+
+        Raises StaleLogin or TooManySessions if it is refused. Where `replaced` is
+        listed, its place is taken over; PlaceLost if that was the only one left, and
+        the session has ended.
+        """
+        ttl = max(1, self.records.ends_at(session_id) - int(self.clock()))
+        for name in wanted:
+            if not self.lists.add(name, entry(session_id, name, wanted), ttl):
+                raise StaleLogin
+        if not wanted or (limit := self.settings.max_per_key) is None:
+            return
+        try:
+            for binding in self.lists.fed(values):
+                for name in wanted.keys() & set(binding.names):
+                    own = entry(session_id, name, wanted)
+                    self._make_room(binding, own, limit, replaced)
+        except (TooManySessions, PlaceLost):
+            self.lists.forget({session_id: wanted})
+            raise
+
+    def _make_room(
+        self, binding: Binding, own: Entry, limit: int, replaced: Live | None
+    ) -> None:
+        """Unlist the dead, and end the oldest if that is not enough, or refuse."""
+
+        def counts(session_id: str, later: bool) -> bool:
+            was, live = self.records.follow(session_id)
+            if live is None or is_elsewhere(binding, was, live):
+                return False
+            return may_be_used(live.record, self.clock(), later=later)
+
+        listed = self.lists.entries(binding)
+        dead, surplus = places.leaving(listed, own, limit, counts)
+        if surplus:
+            had_place = replaced and binding.lists(replaced.record)
+            if replaced and had_place and self.records.live(replaced.id) is None:
+                raise PlaceLost
+            if self.settings.max_per_key_policy == "reject":
+                raise TooManySessions
+        gone = dict.fromkeys((*dead, *surplus))
+        for session_id in dict.fromkeys(e.session_id for e in gone):
+            if is_elsewhere(binding, *self.records.follow(session_id)):
+                continue
+            if evicted := self.records.end(session_id):
+                self.lists.forget({evicted.id: evicted.record.places})
+                self.evicted(evicted)
+        self.lists.remove({e: listed[e] for e in gone})
+
+    # -- saving -------------------------------------------------------------------
+
+    @changing("save")
+    def save(
+        self,
+        live: Live,
+        changes: Changes,
+        *,
+        epochs: Mapping[bytes, Epoch] | None = None,
+    ) -> Found:
+        """Return the session with `changes` made, whatever others did meanwhile.
+
+        Takes effect exactly once, or raises: BackendError (see its `ambiguous`),
+        SessionTooLarge. A session that has ended is not created again. Its places go
+        over to the epochs in `epochs`.
+        """
+        operation, mark = os.urandom(OPERATION_LENGTH), new_mark()
+        began, doubt = live.record, None
+        listed: dict[bytes, Sequence[str]] = {}
+        for _ in range(MAX_ATTEMPTS):
+            record = self._changed(live, changes, operation, mark, epochs)
+            if record.places is not live.record.places:
+                added = gained(live.record.places, record.places)
+                listed.update(added)
+                self.take(live.id, record.values, added)
+            try:
+                found = self.records.swap(live, record)
+            except BackendError as error:
+                if doubt or not error.quick:
+                    raise
+                doubt = error
+                found = self.records.reread(live)
+            if doubt and isinstance(found, Moved):
+                raise doubt  # it may have been done before the session moved
+            if not isinstance(found, Live):
+                self.lists.forget({live.id: listed})
+                return found
+            if found.record is record or found.record.has_done(operation):
+                if listed or found.record.places is not live.record.places:
+                    self._unlist_former(found, live.record.places, listed)
+                return found
+            if doubt and not found.record.reaches_back_to(began):
+                raise doubt
+            live = found
+        raise BackendError("save")
+
+    def renew(self, live: Live, meta: Mapping[str, Any] | None = None) -> Found:
+        """Return the session, last seen now and, if that is due, with its token moved
+        on. A change of somebody else meanwhile is as good."""
+        now = self.clock()
+        record = self._advanced(live, now)
+        flags = record.flags | (0 if live.created else PRESENTED)
+        record = record._replace(
+            last_seen=int(now), flags=flags, meta=meta or record.meta
+        )
+        return self.records.swap(live, record)
+
+    def renewal_at(self, live: Live) -> float:
+        """Return from when on a request that only reads is to write, as unix time."""
+        record, verdict = live.record, live.verdict
+        # Bound sessions live as long unseen; but only a seen one keeps its place.
+        must_be_seen = not record.places or self.settings.max_per_key is not None
+        unseen = not (live.created or record.flags & PRESENTED)
+        if verdict is Verdict.SUCCESSOR or (unseen and must_be_seen):
+            return -math.inf
+        touch = record.last_seen + self.settings.touch_interval
+        if verdict is Verdict.GRACE or live.credential is None:
+            return touch
+        every, grace = self.settings.rotate_every, self.settings.rotate_grace
+        return min(touch, rotation.due_at(record, every=every, grace=grace))
+
+    # -- ending -------------------------------------------------------------------
+
+    @changing("destroy")
+    def discard(self, live: Live) -> tuple[bool, Found]:
+        """Delete the session unless somebody changed it meanwhile.
+
+        Returns whether it was deleted, and what is there otherwise.
+        """
+        deleted = self.records.delete(live.id, live.version)
+        found = None if deleted else self.records.reread(live)
+        if found is None:
+            self.lists.forget({live.id: live.record.places})
+        return deleted, found
+
+    def destroy(self, session_id: str, live: Live | None = None) -> Live | None:
+        """Delete the session, and what it was regenerated to; return what lived.
+
+        From the return on no copy of its cookie works and no request in flight can
+        bring it back. `live` spares the read. Raises BackendError if that could not be
+        confirmed; then it may be done again.
+        """
+        if ended := self.records.end(session_id, live):
+            self.lists.forget({ended.id: ended.record.places})
+        return ended
+
+    def await_replicas(
+        self, count: int, session_ids: Collection[str], binding: Binding | None = None
+    ) -> None:
+        """Return when `count` replicas have what was done to these sessions and to
+        the list of `binding`; raise NotReplicated if that takes too long."""
+        names = [*map(self.lists.name, binding.names)] if binding else []
+        self.backend.wait(count, [*map(self.records.key, session_ids), *names])
+
+    # -- what may be shown ----------------------------------------------------------
+
+    def info(self, live: Live, *, is_current: bool = False) -> SessionInfo:
+        """Return what may be shown of the session."""
+        record = live.record
+        return SessionInfo(
+            id=live.id,
+            created_at=utc(ids.born(live.id)),
+            last_seen_at=utc(record.last_seen),
+            expires_at=utc(self.records.expires_at(live.id, record)),
+            is_current=is_current,
+            meta=record.meta or {},
+        )
+
+    # -- pieces -----------------------------------------------------------------------
+
+    def _admitted(self, live: Live | None) -> Live | None:
+        """Return the session if its indexes still know it."""
+        if live and self.lists.admitted({live.id: live.record.places}):
+            return live
+        return None
+
+    def _changed(
+        self,
+        live: Live,
+        changes: Changes,
+        operation: bytes,
+        mark: str,
+        epochs: Mapping[bytes, Epoch] | None,
+    ) -> Record:
+        """Return the record with `changes` made and its token moved on, if due.
+
+        Its places are looked at only if that may change them: a key that feeds an
+        index was touched, an index was configured since, or a key became the newest.
+        """
+        now, permanent = self.clock(), changes.permanent
+        if permanent is not None and permanent is not live.record.permanent:
+            flags = (live.record.flags ^ PERMANENT) | DUE  # with this very response
+            live = live._replace(record=live.record._replace(flags=flags))
+        record = self._advanced(live, now)
+        values = changes.apply(record.values)
+        self.records.check_size(values)
+        listed, indexing = record.places, self.lists.indexing
+        stale = record.indexing != indexing
+        if stale or epochs or changes.cleared or changes.touches(self.settings.feeding):
+            listed, indexing = self.lists.places(
+                values, listed, epochs or {}, mark, rename=stale
+            )
+        flags = record.flags if live.created else record.flags | PRESENTED
+        return record._replace(
+            last_seen=int(now),
+            flags=flags,
+            places=listed,
+            indexing=indexing,
+            operations=record.operations_with(operation, now),
+            values=values,
+        )
+
+    def _advanced(self, live: Live, now: float) -> Record:
+        """Return the record with its token moved on, if that is due."""
+        if live.credential is None or live.verdict is Verdict.GRACE:
+            return live.record
+        every, grace = self.settings.rotate_every, self.settings.rotate_grace
+        return rotation.advance(
+            live.record, live.credential, now=now, every=every, grace=grace
+        )
+
+    def _unlist_former(self, found: Live, *former: Places) -> None:
+        """Remove the entries that the session had, or was given in vain."""
+        kept = found.record.places
+        for before in former:
+            if before is not kept:
+                gone = {
+                    n: p for n, p in before.items() if kept.get(n, ("", ""))[1] != p[1]
+                }
+                self.lists.forget({found.id: gone})
+
+
+def is_elsewhere(binding: Binding, was: list[Live], live: Live | None) -> bool:
+    """Whether a session was regenerated to one that lives, but is not listed under
+    `binding`: its user signed out, say. A session that was not may be listed before its
+    record says so."""
+    return bool(was and live and not binding.lists(live.record))

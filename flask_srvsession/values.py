@@ -1,0 +1,176 @@
+"""What a key of the configuration may be set to.
+
+Each function takes a key and what it is set to; it returns the setting, or raises a
+ConfigurationError that names the key, the value (unless that is a secret), and what it
+must be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from .backends.base import Backend
+from .errors import ConfigurationError
+from .serializers import SERIALIZERS, Serializer
+
+Check = Callable[[str, Any], Any]
+
+RESERVED_INDEX_NAMES = frozenset(
+    {"self", "session_id", "keep_current", "epoch", "durable"}
+)
+"""What the methods that take an index as a keyword call their other arguments."""
+MAX_LIFETIME = 400 * 86400
+"""Seconds; browsers cut a cookie's life there (RFC 6265bis, section 5.5)."""
+
+_CENTURY = 36500 * 86400
+
+
+def _wrong(key: str, value: object, remedy: str) -> ConfigurationError:
+    return ConfigurationError(f"{key} is {value!r}, but must be {remedy}.")
+
+
+def or_none(check: Check) -> Check:
+    """Return `check`, but for None, which it takes as it is."""
+    return lambda key, value: None if value is None else check(key, value)
+
+
+def seconds(key: str, value: Any, least: int = 1, most: int = MAX_LIFETIME) -> int:
+    given = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise _wrong(key, value, "a number of seconds or a timedelta")
+    if not least <= given <= most:
+        limits = f"between {least} and {most} seconds ({most // 86400} days)"
+        raise _wrong(key, value, limits)
+    return int(given)
+
+
+def positive(key: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise _wrong(key, value, "a positive int")
+    return value
+
+
+def one_of(*choices: str, or_callable: bool = False) -> Check:
+    def check(key: str, value: Any) -> Any:
+        if value in choices or (or_callable and callable(value)):
+            return value
+        raise _wrong(key, value, " or ".join(repr(choice) for choice in choices))
+
+    return check
+
+
+def boolean(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(key, value, "True, False or None")
+    return value
+
+
+def metadata(key: str, value: Any) -> Any:
+    if not isinstance(value, bool) and not callable(value):
+        raise _wrong(key, value, "True, False or a callable")
+    return value
+
+
+def names(key: str, value: Any) -> tuple[str, ...]:
+    is_list = isinstance(value, (tuple, list))
+    if not is_list or not all(isinstance(name, str) for name in value):
+        raise _wrong(key, value, "a tuple of session keys, as in ('user_id',)")
+    return tuple(value)
+
+
+def indexes(key: str, value: Any) -> Mapping[str, tuple[str, ...]]:
+    if not isinstance(value, Mapping):
+        raise _wrong(key, value, "a dict, as in {'user_id': ('user_id', '_user_id')}")
+    for name in value:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise _wrong(key, value, "a dict whose keys can be keyword arguments")
+        if name in RESERVED_INDEX_NAMES:
+            raise _wrong(key, value, f"without {name!r}, which has another meaning")
+        if not value[name]:  # a bind() under it would list the session nowhere
+            raise _wrong(key, value, f"a dict with a session key for {name!r}")
+    return {name: names(f"{key}[{name!r}]", keys) for name, keys in value.items()}
+
+
+def key_prefix(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.:-]{1,100}", value, re.A):
+        raise _wrong(key, value, "1 to 100 ASCII letters, digits or any of _ . : -")
+    return value
+
+
+def serializer(key: str, value: Any) -> str | Serializer:
+    if (isinstance(value, str) and value in SERIALIZERS) or _has_methods(
+        value, "dumps", "loads"
+    ):
+        serializer: str | Serializer = value
+        return serializer
+    raise _wrong(key, value, "'msgpack', 'json' or an object with dumps and loads")
+
+
+def backend(key: str, value: Any) -> str | Backend:
+    is_backend = _has_methods(value, "get", "add", "swap", "delete")
+    if isinstance(value, str) or (is_backend and not isinstance(value, type)):
+        backend: str | Backend = value
+        return backend
+    remedy = "a URL like 'redis://localhost:6379/0' or a Backend"
+    raise ConfigurationError(
+        f"{key} is a {type(value).__name__}, but must be {remedy}."
+    )
+
+
+def secret(key: str, value: Any) -> str | bytes:
+    if not isinstance(value, (str, bytes)):
+        raise ConfigurationError(
+            f"{key} is a {type(value).__name__}, but must be a str or bytes."
+        )
+    return value
+
+
+def secrets(key: str, value: Any) -> list[str | bytes]:
+    given = value or ()
+    if isinstance(given, (str, bytes)):
+        raise ConfigurationError(
+            f"{key} is one text, of which each character would be a key: it must be a"
+            " list of keys."
+        )
+    if not isinstance(given, (list, tuple)):
+        kind = type(given).__name__
+        raise ConfigurationError(f"{key} is a {kind}, but must be a list of keys.")
+    return [secret(f"{key}[{number}]", each) for number, each in enumerate(given)]
+
+
+def lifetime(key: str, value: Any) -> int:
+    """The same as :func:`seconds`, but for as long as Flask and dates can do it."""
+    return seconds(key, value, least=0, most=_CENTURY)
+
+
+def flag(key: str, value: Any) -> bool:
+    """A truth value for Flask, which takes numbers and None, too. Text is always true,
+    "False" is."""
+    if not (value is None or isinstance(value, int)):
+        raise _wrong(key, value, "True or False")
+    return bool(value)
+
+
+def cookie_name(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[^\s=;,\x00-\x20\x7f]+", value):
+        raise _wrong(key, value, "a text without spaces and any of = ; ,")
+    return value
+
+
+def text(key: str, value: Any) -> str | None:
+    if value and not isinstance(value, str):
+        raise _wrong(key, value, "a text or None")
+    return value or None
+
+
+def same_site(key: str, value: Any) -> str:
+    if not isinstance(value, str) or value.title() not in ("Strict", "Lax", "None"):
+        raise _wrong(key, value, "'Lax', 'Strict', 'None' or None")
+    return value
+
+
+def _has_methods(value: Any, *names: str) -> bool:
+    return all(callable(getattr(value, name, None)) for name in names)

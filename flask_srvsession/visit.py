@@ -1,0 +1,662 @@
+"""One request's session: how it begins, what is done with it, and how it ends.
+
+:class:`~.session.ServerSideSession` is the mapping that the app sees. Everything that
+happens to the stored session on behalf of a request is here, and is called with the
+session's lock held.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from blinker import Signal
+from flask import Request, g, has_app_context
+
+from . import signals
+from .backends.base import Epoch
+from .draft import NO_CHANGES, Changes, Draft, Undecodable
+from .errors import BackendError, StaleCredential, StaleLogin
+from .ids import Credential
+from .logins import Login, change_of_login, is_same_user, was_anonymous
+from .runtime import Runtime
+from .store import regeneration, rotation
+from .store.record import PERMANENT
+from .store.records import Found, Live, Moved
+from .store.rotation import ADMITTED, Verdict
+
+log = logging.getLogger("flask_srvsession")
+
+MAX_COOKIES = 3
+"""How many different valid cookies of our name are tried; browsers send one. Of more,
+none is used: somebody has planted them."""
+
+MAX_RIVALS = 20
+"""How many of those a login or a logout looks at, to end their sessions."""
+
+OPENED = "flask_srvsession.opened"
+VERDICTS = "flask_srvsession.verdicts"
+ANSWERED = "flask_srvsession.answered"
+"""There in the WSGI environ of a request whose response somebody waits for."""
+
+FAILURE = "flask_srvsession.failure"
+"""Where the WSGI environ has the first BackendError that a session met."""
+
+
+class Intent(enum.IntEnum):
+    """What a request wants besides its changes; the higher one outweighs the lower."""
+
+    NONE = 0
+    SAVE = 1  # ``modified = True``
+    LOGIN = 2  # Flask-Login has told of one, maybe of the user who was logged in
+
+
+class Cookie(enum.Enum):
+    """What happens to the cookie, where it is not set to a :class:`Credential`."""
+
+    KEEP = enum.auto()
+    DELETE = enum.auto()
+
+
+class Visit:
+    """A request's view of its session; made with each request, loaded at first use.
+
+    The times at which it began, and verdicts on cookies, are kept in the WSGI environ:
+    whoever opens the session again from the environ of a long-lived connection
+    (Flask-SocketIO does) is judged by when that connection began, and once.
+    """
+
+    loaded = accessed = presented = response_left = expiry_moved = delete_cookie = False
+    intent = Intent.NONE
+    permanent: bool | None = None
+    """What the request has set it to, if it has."""
+    live: Live | None = None
+    moved: Moved | None = None
+    rivals: Collection[str] = ()
+    """The ids of several live sessions, of which none is used: a sibling domain can
+    plant a cookie beside ours, and browsers do not tell which is whose."""
+    untried: Collection[Credential] = ()
+    """Valid cookies that are too many to be tried."""
+    rivals_ended = logged_out = saved = False
+    ended: frozenset[str] = frozenset()
+    failure: BackendError | None = None
+    """The outage that this request has met, if any: it does not wait twice."""
+    draft: Draft
+
+    def __init__(self, runtime: Runtime, request: Request, cookie_name: str) -> None:
+        self.runtime = runtime
+        self.request = request
+        self.cookie_name = cookie_name
+        self.local: dict[str, Any] = {}
+        self.opened: float = request.environ.setdefault(OPENED, runtime.clock())
+
+    # -- how it begins --------------------------------------------------------------
+
+    def load(self) -> Draft:
+        """Find the session that the request came with, and return its values;
+        BackendError in an outage."""
+        self.accessed = True
+        if self.failure:
+            raise self.failure
+        self.store = self.runtime.store  # the same to the end, if keys change meanwhile
+        try:
+            self._arrive()
+        except BackendError as error:
+            self.latch(error)
+            raise
+        live, moved = self.live, self.moved
+        self.presented = bool(live or moved or self.rivals or self.untried)
+        self.draft = Draft(live.record.values if live else {}, self.store.serializer)
+        self.loaded = True
+        try:
+            self.draft.decode(self.store.settings.identifying_keys)
+        except Undecodable as undecodable:
+            self.give_up(undecodable)
+        if live and ANSWERED not in self.request.environ and self._is_event():
+            self._renew(live)  # nobody saves at the end of an event that only reads
+        return self.draft
+
+    def _is_event(self) -> bool:
+        """Return whether this is an event of Flask-SocketIO, which has no response."""
+        return hasattr(self.request, "sid") and hasattr(self.request, "namespace")
+
+    def latch(self, failure: BackendError) -> None:
+        """Remember that the storage could not be reached."""
+        if self.failure is None:
+            self.failure = self.request.environ[FAILURE] = failure
+
+    def give_up(self, undecodable: Undecodable) -> None:
+        """Go on without the session: one of its values does not decode."""
+        ignored = self.live.id if self.live else "new"
+        log.warning("session %s is ignored: %s", ignored, undecodable)
+        rivals = [self.live.id] if self.live else []
+        self._become_new()
+        self.rivals = rivals  # a logout or a login ends it
+
+    def _arrive(self) -> None:
+        """Try the cookies of the request; raise the alarm for an outdated one, if there
+        is no good one of the same session beside it."""
+        environ, load = self.request.environ, self.store.load
+        verdicts: dict[str, Verdict] = environ.setdefault(VERDICTS, {})
+        found: dict[str, Live | Moved] = {}
+        replayed: dict[str, Live] = {}
+        for credential in self._credentials():
+            judged = verdicts.get(credential.id) in ADMITTED
+            result = load(credential, opened=self.opened, judged=judged)
+            if isinstance(result, Live) and result.verdict is Verdict.REPLAYED:
+                if self._has_travelled(result, credential):
+                    result = Moved(result.id, result.id, result.record.values)
+                else:
+                    replayed[result.id] = result
+                    continue
+            if result:
+                known = found.get(credential.id)
+                better = max(known, result, key=_worth) if known else result
+                found[credential.id] = better
+        for outdated in replayed.values():
+            if outdated.id not in found:
+                self._alarm(outdated, verdicts)
+        self._choose(found, verdicts)
+
+    def _choose(
+        self, found: Mapping[str, Live | Moved], verdicts: dict[str, Verdict]
+    ) -> None:
+        """Use the one session that lives, if there is just one."""
+        alive = [each for each in found.values() if isinstance(each, Live)]
+        if len(alive) > 1:
+            self.rivals = [live.id for live in alive]
+        elif alive:
+            [self.live] = alive
+            verdicts[self.live.id] = self.live.verdict
+        else:
+            for each in found.values():
+                if isinstance(each, Moved):
+                    self.moved = each
+
+    def _has_travelled(self, live: Live, credential: Credential) -> bool:
+        """Return whether a request with an outdated cookie may have been on its way for
+        long: a proxy hands a request on only when its body is complete. It is refused,
+        but no theft: it presents the token before the current one."""
+        environ = self.request.environ
+        length = environ.get("CONTENT_LENGTH")
+        has_body = length not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ
+        return has_body and credential.generation == live.record.generation - 1
+
+    def _credentials(self) -> list[Credential]:
+        """Return the valid cookies, each once; none if there are more than three.
+
+        One that was made in the future is none, but nothing overwrites it, either: the
+        clocks of the servers differ.
+        """
+        valid: list[Credential] = []
+        for value in cookies(self.request, self.cookie_name):
+            credential = self.store.signer.loads(value)
+            if credential is None or credential in valid:
+                continue
+            plausible = self.store.is_plausible(credential.id)
+            if plausible:
+                valid.append(credential)
+            elif plausible is None:
+                self.moved = Moved(credential.id, None)
+        if len(valid) > MAX_COOKIES:
+            self.untried = valid
+            return []
+        return valid
+
+    def _alarm(self, live: Live, verdicts: dict[str, Verdict]) -> None:
+        """Tell that an outdated cookie was used, so two clients have the session; once,
+        however often this very request is opened."""
+        if live.id in verdicts:
+            return
+        verdicts[live.id] = Verdict.REPLAYED
+        log.warning("session %s: an outdated cookie was used", live.id)
+        info, policy = self.store.info(live), self.store.settings.on_replay
+        try:
+            if policy == "revoke":
+                self.store.destroy(live.id, live)
+            elif callable(policy):
+                policy(info)
+        finally:
+            signals.session_replayed.send(self.runtime.app, info=info)
+
+    # -- what the app asks for --------------------------------------------------------
+
+    def destroy(self, durable: int = 0) -> None:
+        """Do what :meth:`ServerSideSession.destroy` promises."""
+        self.store.backend.need(durable)
+        live, moved = self.live, self.moved
+        if live:
+            self._end(live.id, live)
+        if moved and moved.successor:
+            self._end(moved.successor)
+            self._end(moved.id)
+        self._end_rivals()
+        self.note_revoked()
+        if live:
+            self._send(signals.session_destroyed, live)
+        if durable:  # a deleted session may still be on the replicas
+            presented = {credential.id for credential in self._credentials()}
+            self.store.await_replicas(durable, self.ended | presented)
+
+    def rotate(self) -> None:
+        """Do what :meth:`ServerSideSession.rotate` promises."""
+        changes = self.pending()
+        login = self._login(changes) is Login.IN
+        if self.live is None or not self.draft:
+            self.write(changes)
+        elif self.live.verdict is Verdict.GRACE and not login:
+            raise StaleCredential
+        else:
+            self._regenerate(self.live, changes, login=login)
+
+    def bind(self, epochs: Mapping[bytes, Epoch]) -> None:
+        """Log in now, with what the draft says; the epochs are those that the login may
+        rely on. Raises StaleLogin if the session was ended meanwhile."""
+        self.drop_at_login()
+        changes = self.pending()
+        if self.live:
+            self._regenerate(self.live, changes, login=True, epochs=epochs)
+        else:
+            self._create(changes, login=True, epochs=epochs)
+        if self.live is None:
+            raise StaleLogin
+
+    def note_logout(self) -> None:
+        """Take note that a logout was meant, also if there was nothing to remove: the
+        session may have moved, or it is not known which of several is meant."""
+        self.logged_out = self.live is None
+
+    def note_login(self) -> None:
+        """Treat this request as a login, even if it names who was logged in before."""
+        self.intent = Intent.LOGIN
+        self.drop_at_login()
+
+    def note_revoked(self) -> None:
+        """Take note that this session was just ended by this request."""
+        self.delete_cookie = self.presented
+        self._become_new()
+        self.local["_remember"] = "clear"  # Flask-Login deletes its own cookie
+
+    def note_kept(self, live: Live) -> None:
+        """Go on with this session, which was kept when all others were ended.
+
+        It gets a new id where a cookie can still be set: a copy of its cookie ends with
+        the others.
+        """
+        if self.live and self.live.id == live.id:
+            self.live = live
+            self.draft.rebase(live.record.values)
+            can_move = live.verdict is not Verdict.GRACE and not self._is_event()
+            if can_move and not self.response_left:
+                self._regenerate(live, self.pending(), login=False)
+
+    def drop_at_login(self) -> None:
+        """Forget what an attacker may have known before: CSRF tokens, mostly. A token
+        that this very request has made stays."""
+        for key in self.store.settings.drop_at_login:
+            if self.draft.is_own(key):
+                continue
+            if key in self.draft:
+                del self.draft[key]
+            if has_app_context():
+                g.pop(key, None)  # Flask-WTF keeps a copy there
+
+    def wish_to_save(self, wish: bool) -> None:
+        """Save, and so renew, the session even if nothing has changed; or do not."""
+        if wish:
+            if not self.loaded:
+                self.load()
+            self.intent = max(self.intent, Intent.SAVE)
+        elif self.intent is Intent.SAVE:
+            self.intent = Intent.NONE
+
+    def refuse(self, error: Exception) -> None:
+        """Let a refused change not be tried again at the end of the request."""
+        if isinstance(error, BackendError):
+            self.latch(error)
+        else:
+            self.draft.discard_changes()
+            self.intent = Intent.NONE
+
+    # -- how it ends ----------------------------------------------------------------
+
+    def is_modified(self) -> bool:
+        """Return whether there is something to save, or was."""
+        changed = self.pending() is not NO_CHANGES and (self.live or self.draft)
+        return bool(self.saved or changed or self.intent is not Intent.NONE)
+
+    def pending(self) -> Changes:
+        """Return the changes of this request; TypeError for a value that cannot be
+        stored."""
+        changes, live, permanent = self.draft.changes(), self.live, self.permanent
+        if permanent is None or (
+            live
+            and (live.verdict is Verdict.GRACE or permanent == live.record.permanent)
+        ):
+            return changes
+        return replace(changes, permanent=permanent)
+
+    def is_quiet(self) -> bool:
+        """Return whether a request that has only read has nothing to write, and no
+        cookie to send."""
+        live = self.live
+        if live is None or live.created or self.intent or live.record.pending:
+            return False
+        repeats = self.store.settings.rotate_every is None and live.record.permanent
+        return not repeats and self.store.clock() < self.store.renewal_at(live)
+
+    def write(self, changes: Changes) -> None:
+        """Write the changes, and what else there is to write."""
+        live = self.live
+        if live and changes is NO_CHANGES and not self.intent:
+            self._renew(live)
+        elif self.failure and (live or self.draft or self.logged_out):
+            raise self.failure
+        elif live is None:
+            self._write_new(changes)
+        elif changes.cleared and not self.draft:
+            self.destroy()
+        elif changes.removed and not self.draft:
+            self._discard(live)
+        else:
+            login = self._login(changes)
+            if changes.cleared or login is not Login.SAME:
+                self._regenerate(live, changes, login=login is Login.IN)
+            else:
+                self._save(live, changes)
+
+    def _write_new(self, changes: Changes) -> None:
+        """Begin a session of the changes, if there are any. A logout ends those that
+        were presented, though this request did not get to see them."""
+        login = self._login(changes) is Login.IN
+        if self.logged_out and not login:
+            if self.moved:
+                self._end_moved(self.moved)
+            self.delete_cookie |= bool(self.rivals or self.untried)
+            self._end_rivals()
+        if self.draft:
+            self._create(changes, login=login)
+
+    def cookie(
+        self, *, repeat: bool, is_public: Callable[[], bool]
+    ) -> Credential | Cookie:
+        """Return what the response does to the cookie.
+
+        Set only for a session that was created or regenerated, or to hand out a
+        successor, but that never with a public response, which a cache would give
+        to others. Never set to what the client has already: an old credential that
+        comes late would undo a newer one. Only without rotation there is none: then
+        the cookie of a permanent session moves its expiry when the session has moved
+        its own, or with each request that is to `repeat` it.
+        """
+        live = self.live
+        if live and (credential := live.credential):
+            if live.created:
+                return credential
+            if rotation.has_successor(live.record, credential):
+                fresh = self.store.clock() - live.read_at < rotation.FRESH
+                if fresh and not is_public():
+                    return rotation.successor(live.record, credential)
+            if self.store.settings.rotate_every is None:
+                current = credential.generation == live.record.generation
+                moves = self.expiry_moved or (repeat and live.record.permanent)
+                if current and moves:
+                    return credential
+        return Cookie.DELETE if self.delete_cookie and not live else Cookie.KEEP
+
+    def time_to_next_cookie(self) -> timedelta:
+        """Return how long a cookie that is set now may have to wait for its successor:
+        as long as nobody comes to present it, and then for the next rotation."""
+        settings = self.store.settings
+        if settings.rotate_every is None:
+            return timedelta()
+        unused = settings.idle_timeout if self.live and not self.live.created else 0
+        return timedelta(seconds=unused + settings.rotate_every)
+
+    def _login(self, changes: Changes) -> Login:
+        if self.intent is Intent.LOGIN:
+            return Login.IN
+        keys = self.store.settings.login_keys
+        if changes.cleared or changes.touches(self.store.settings.logins):
+            return change_of_login(self.draft, keys)
+        return Login.SAME
+
+    def _renew(self, live: Live) -> None:
+        if self.failure or self.store.clock() < self.store.renewal_at(live):
+            return
+        try:
+            found = self.store.renew(live, self._metadata())
+            if not self._accept(found, NO_CHANGES):
+                self.live = live._replace(credential=None)  # it has ended: no cookie
+        except BackendError as error:
+            log.warning("session %s was not renewed: %s", live.id, error)
+
+    def _save(self, live: Live, changes: Changes) -> None:
+        found = self.store.save(live, changes)
+        if not self._accept(found, changes):
+            self._go_on_without(live, found, changes, login=False)
+        elif self.live and not self.live.record.values:  # others removed the rest
+            self._discard(self.live)
+
+    def _create(
+        self,
+        changes: Changes,
+        *,
+        login: bool,
+        epochs: Mapping[bytes, Epoch] | None = None,
+    ) -> None:
+        if self.moved and not login:
+            self._drop_changes(None, self.moved)
+            return
+        if login or not self._is_event():  # an event may keep notes of its own
+            self._need_response()
+        begun = self._without_dropped(changes) if login else changes
+        created = self.store.create(begun, epochs=epochs, meta=self._metadata())
+        self._end_rivals()
+        self._accept(created, changes)
+        self._send(signals.session_created, created)
+
+    def _regenerate(
+        self,
+        live: Live,
+        changes: Changes,
+        *,
+        login: bool,
+        epochs: Mapping[bytes, Epoch] | None = None,
+    ) -> None:
+        self._need_response()
+        if live.verdict is Verdict.GRACE:  # perhaps a copy: it carries nothing over
+            changes = replace(self.draft.alone(), permanent=self.permanent)
+            if not changes.has_content:
+                self.destroy()
+                return
+        if login:
+            changes = self._without_dropped(changes)
+        found = regeneration.regenerate(
+            self.store,
+            live,
+            changes,
+            login=login,
+            epochs=epochs,
+            meta=self._metadata(),
+        )
+        if self._accept(found, changes):
+            self._send(signals.session_rotated, self.live)
+        else:
+            self._go_on_without(live, found, changes, login=login, epochs=epochs)
+
+    def _discard(self, live: Live) -> None:
+        """Delete the emptied session, unless another request has filled it."""
+        deleted, found = self.store.discard(live)
+        if isinstance(found, Live):
+            self.live = found
+            self.draft.rebase(found.record.values)
+            self.write(self.pending())
+        elif deleted:
+            self.delete_cookie = self.presented
+            self._become_new()
+            self._send(signals.session_destroyed, live)
+        else:
+            self._end_successor(found)
+            self._drop_changes(live, found)
+
+    def _go_on_without(
+        self,
+        live: Live,
+        found: Found,
+        changes: Changes,
+        *,
+        login: bool,
+        epochs: Mapping[bytes, Epoch] | None = None,
+    ) -> None:
+        """The session was ended or moved while this request worked on it.
+
+        The changes of somebody logged in are dropped with the session. Those of an
+        anonymous request may begin a new one. After a move only a login may: any other
+        cookie would overwrite the one that the move has just set.
+        """
+        keys = self.store.settings.login_keys
+        anonymous = not live.record.places and was_anonymous(self.draft, keys)
+        may_begin = anonymous and changes.has_content and not self.response_left
+        if may_begin and (login or found is None):
+            self.live = None
+            self.draft.rebase({})
+            self._create(self.pending(), login=login, epochs=epochs)
+        else:
+            self._end_successor(found)
+            self._drop_changes(live, found)
+
+    def _end_successor(self, found: Found) -> None:
+        """Let a logout by removal mean the session's successor, too."""
+        keys = self.store.settings.login_keys
+        out = change_of_login(self.draft, keys) is Login.OUT
+        if isinstance(found, Moved) and found.successor and out:
+            left = [key for key in keys if key not in self.draft]
+            self._end_moved(Moved(found.id, found.successor), self.draft, left)
+
+    def _end_moved(
+        self,
+        moved: Moved,
+        before: Draft | None = None,
+        keys: Collection[str] | None = None,
+    ) -> None:
+        """End what the session moved to, if that has the same user: a cookie that was
+        planted before a login must not end that login."""
+        if before is None:
+            before = Draft(moved.values, self.store.serializer)
+        keys = self.store.settings.login_keys if keys is None else keys
+        successor = self.store.trace(moved.successor) if moved.successor else None
+        if successor is None:
+            return
+        now = Draft(successor.record.values, self.store.serializer)
+        nobody = was_anonymous(before, keys) and was_anonymous(now, keys)
+        if nobody or is_same_user(before, now, keys):
+            self._end(successor.id)
+            self._end(moved.id)
+
+    def _drop_changes(self, live: Live | None, found: Found) -> None:
+        """Begin anew, without a session of its own: from now on, too, its cookie would
+        overwrite a better one."""
+        self._become_new()
+        moved = found if isinstance(found, Moved) else None
+        self.moved = moved or (Moved(live.id, None) if live else None)
+        self._send(signals.session_changes_dropped, live)
+
+    # -- pieces -----------------------------------------------------------------------
+
+    def _accept(self, found: Found, changes: Changes) -> bool:
+        """Go on with what was stored, if something was."""
+        if not isinstance(found, Live):
+            return False
+        self.live = found
+        self.draft.saved_as(found.record.values, changes)
+        if found.record.flags & PERMANENT or changes.permanent is not None:
+            self.expiry_moved = True
+        self.intent = Intent.NONE
+        self.saved = True
+        return True
+
+    def _become_new(self) -> None:
+        self.live = self.moved = None
+        self.rivals = self.untried = ()
+        self.logged_out = False
+        self.draft = Draft({}, self.store.serializer)
+        self.intent = Intent.NONE
+
+    def _end_rivals(self) -> None:
+        for credential in [*self.untried][:MAX_RIVALS]:
+            found = self.store.load(credential, opened=self.opened)
+            if isinstance(found, Live):
+                self.rivals = [*self.rivals, found.id]
+        for rival in self.rivals:
+            self._end(rival)
+        if self.rivals:
+            self.rivals_ended = True
+            log.warning(
+                "%d sessions were presented at once and are ended: several cookies have"
+                " the name %r, set by an app of a sibling domain, or before"
+                " SESSION_COOKIE_DOMAIN or SESSION_COOKIE_PATH was changed",
+                *(len(self.rivals), self.cookie_name),
+            )
+        self.rivals = self.untried = ()
+
+    def _end(self, session_id: str, live: Live | None = None) -> None:
+        ended = self.store.destroy(session_id, live)
+        self.ended |= {session_id, ended.id if ended else session_id}
+
+    def _without_dropped(self, changes: Changes) -> Changes:
+        """Drop them also from what others have stored meanwhile; but not what this
+        request has set since."""
+        own = self.draft.alone().assigned
+        dropped = set(self.store.settings.drop_at_login)
+        kept = {key: own[key] for key in dropped & own.keys()}
+        return replace(
+            changes,
+            assigned={**changes.assigned, **kept},
+            removed={*changes.removed, *(dropped - kept.keys())},
+        )
+
+    def _metadata(self) -> Mapping[str, Any] | None:
+        return self.runtime.metadata(self.request)
+
+    def _need_response(self) -> None:
+        if self.response_left or self._is_event():
+            raise RuntimeError(
+                "No cookie can be set here: the response has left, or there is none, as"
+                " in an event of Flask-SocketIO. Log in, rotate, sign out by removal"
+                " or begin a session in a request, before its response is returned."
+            )
+
+    def _send(self, signal: Signal, live: Live | None) -> None:
+        if signal.receivers:
+            info = self.store.info(live, is_current=True) if live else None
+            signal.send(self.runtime.app, info=info)
+
+
+def cookies(request: Request, name: str) -> list[str]:
+    """Return the values of all cookies of this name, as ``request.cookies`` has them,
+    but without parsing the others."""
+    header: str = request.environ.get("HTTP_COOKIE", "")
+    if '"' in header:  # may quote a semicolon
+        return request.cookies.getlist(name)
+    return _pattern(name).findall(header)
+
+
+@lru_cache(maxsize=64)
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"(?:^|;)[ \t]*{re.escape(name)}[ \t]*=[ \t]*([^;]*?)[ \t]*(?=;|\Z)"
+    )
+
+
+def _worth(found: Live | Moved) -> int:
+    """Rank what several cookies of one session may find."""
+    if isinstance(found, Moved):
+        return 0
+    return 1 if found.verdict is Verdict.GRACE else 2
