@@ -55,41 +55,40 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-STORAGES = ["memory", "redis", "memcached", "sqlite"]
-DATABASES = ["postgres", "mariadb"]
+STORAGES = ["memory", "redis", "memcached", "sqlite", "postgres", "mariadb"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "every_database: run on the database servers, too, not on SQLite only",
+        "every_storage: run on each storage, not in memory only",
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give what is marked ``every_database`` more storages, if it names none itself.
+    """Give a test that is marked ``every_storage`` each of them, if it names none.
 
-    What has `servers` has a `backend` of its own directory, on these.
+    A test with `servers` has a `backend` of its own directory, on these.
     """
     test, fixtures = metafunc.definition, metafunc.fixturenames
     named = [mark.args[0] for mark in test.iter_markers("parametrize")]
     if "backend" not in fixtures or "servers" in fixtures or "backend" in named:
         return
-    if test.get_closest_marker("every_database"):
-        every = [*STORAGES, *DATABASES]
-        test.add_marker(pytest.mark.parametrize("backend", every, indirect=True))
+    if test.get_closest_marker("every_storage"):
+        test.add_marker(pytest.mark.parametrize("backend", STORAGES, indirect=True))
 
 
-@pytest.fixture(params=STORAGES)
+@pytest.fixture
 def backend(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[Backend]:
-    """Each storage in turn: real servers, keys of their own for each test."""
+    """The memory, or the storage that the test is parametrized with: a real server."""
     chosen: Any
-    if request.param == "memory":
+    storage = getattr(request, "param", "memory")
+    if storage == "memory":
         yield MemoryBackend(clock=clock)
         return
-    server = request.getfixturevalue(f"{request.param}_server")
-    if request.param in ("redis", "memcached"):
+    server = request.getfixturevalue(f"{storage}_server")
+    if storage in ("redis", "memcached"):
         chosen = backend_from_url(patient(server.url))
     else:
         chosen = SQLBackend(server.url, timeout=PATIENCE, clock=clock)

@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import subprocess
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ from flask import Flask
 
 import flask_srvsession
 from docs.conf_table import PAGE, with_table
+from docs.mistakes import MISTAKE, with_messages
+from docs.mistakes import PAGE as MISTAKES
 from flask_srvsession import ServerSession, ServerSideSession, SessionInfo
 from flask_srvsession.backends.sql import SQLBackend
-from flask_srvsession.cli import COMMANDS
+from flask_srvsession.commands.group import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+QUICKSTART = ROOT / "docs" / "quickstart.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)\s]+)\)")
 
@@ -81,30 +85,36 @@ def test_the_pictures_that_the_pages_show_are_the_pictures_that_there_are() -> N
     assert shown == {path.name for path in (ROOT / "docs" / "images").iterdir()}
 
 
-def test_the_readme_shows_its_code_within_25_lines() -> None:
-    head = "\n".join(README.read_text("utf-8").splitlines()[:25]) + "\n"
-
-    shown = re.findall(r"^```python\n(.*?)^```$", head, re.M | re.S)
-
-    assert "session.destroy()" in shown[0]
+def test_the_quickstart_is_the_same_in_the_readme_and_on_its_page() -> None:
+    assert blocks(QUICKSTART, "python") == blocks(README, "python")
 
 
-def test_the_code_in_the_readme_is_nine_lines_and_ends_a_session() -> None:
-    code = blocks(README, "python")[0]
-    namespace: dict[str, Any] = {"__name__": "readme"}
-    exec(code, namespace)
-    app, session = namespace["app"], namespace["session"]
-    app.add_url_rule("/in", "in", lambda: session.update(user_id=1) or "in")
-    app.add_url_rule("/", "who", lambda: str(session.get("user_id")))
+def test_the_app_of_the_quickstart_signs_in_and_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # for its sessions.db
+    namespace: dict[str, Any] = {"__name__": "quickstart"}
+    exec(blocks(README, "python")[0], namespace)
+    app = namespace["app"]
     browser, copy = app.test_client(), app.test_client()
-    browser.get("/in")
-    copy.set_cookie("session", browser.get_cookie("session").value)
-    assert copy.get("/").text == "1"
 
+    browser.post("/login", data={"name": "ann", "password": "wrong"})
+    assert "Sign in" in browser.get("/").text
+    browser.post("/login", data={"name": "ann", "password": "correct horse"})
+    copy.set_cookie("session", browser.get_cookie("session").value)
+    assert "You are ann." in copy.get("/").text
     browser.post("/logout")
 
-    assert copy.get("/").text == "None"
-    assert len([line for line in code.splitlines() if line]) == 9
+    assert "Sign in" in copy.get("/").text
+    app.extensions["srvsession"].backend.close()
+
+
+def test_a_package_index_shows_a_readme_without_links_that_lead_nowhere() -> None:
+    described = metadata("flask-srvsession").json["description"]
+
+    assert isinstance(described, str)
+    assert "## Quickstart" in described
+    assert LINK.findall(described) == []
 
 
 def test_the_first_two_shell_blocks_serve_the_example_and_run_the_tests() -> None:
@@ -146,9 +156,16 @@ def test_the_table_of_configuration_keys_is_up_to_date() -> None:
     assert page.count("| `SRVSESSION_") >= 17
 
 
+def test_each_mistake_gives_the_message_that_its_page_shows() -> None:
+    page = MISTAKES.read_text("utf-8")
+
+    assert with_messages(page) == page, "run: .venv/bin/python docs/mistakes.py"
+    assert len(MISTAKE.findall(page)) == page.count("\n### ") >= 40
+
+
 API = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
 OBJECTS = {"sessions": ServerSession, "session": ServerSideSession}
-INDEXES = {"user_id", "tenant", "sid"}  # of the examples
+INDEXES = {"user_id", "tenant", "sid", "sub"}  # of the examples
 CALL = re.compile(r"`((?:sessions|session)\.[a-z_]+\([^`]*\))`")
 
 

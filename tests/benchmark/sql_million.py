@@ -94,7 +94,7 @@ def fill(url: str, table: str, number: int, *, ends_in: int) -> None:
                 {**template, "id": f"{secrets.token_hex(16)}_{born}", "expires": end}
                 for end in ends
             ]
-            connection.exec_driver_sql(database._begin)
+            connection.exec_driver_sql("BEGIN")
             connection.execute(sa.insert(cells), rows)
             connection.exec_driver_sql("COMMIT")
 
@@ -104,7 +104,7 @@ def list_expired(url: str, table: str, number: int, *, each: int = 5) -> None:
     backend = SQLBackend(url, table=table, timeout=TIMEOUT)
     tables, ended = backend._tables, int((time.time() - 24 * HOUR) * 1000)
     names = [f"user:{n}" for n in range(number // each)]
-    epoch = {"epoch": "e", "spared": "", "expires": ended}
+    epoch = {"epoch": "e", "kept": "", "expires": ended}
     epochs = [epoch | {"name": name} for name in names]
     members = [
         {"name": name, "member": f"m{n}", "expires": ended}
@@ -114,7 +114,7 @@ def list_expired(url: str, table: str, number: int, *, each: int = 5) -> None:
     with closing(backend), backend._database.engine.connect() as connection:
         for into, rows in ((tables.epochs, epochs), (tables.members, members)):
             for at in range(0, len(rows), CHUNK):
-                connection.exec_driver_sql(backend._database._begin)
+                connection.exec_driver_sql("BEGIN")
                 connection.execute(sa.insert(into), rows[at : at + CHUNK])
                 connection.exec_driver_sql("COMMIT")
 

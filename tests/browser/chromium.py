@@ -15,7 +15,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.example.browser import PASSWORDS
+from tests.example.visitor import PASSWORDS
 from tests.servers import binary
 
 _TIMEOUT = 60.0
@@ -57,7 +57,7 @@ def running_chromium(profile: Path, *, javascript: bool = True) -> Iterator[Chro
         driver.quit()
 
 
-class Browser:
+class Chromium:
     """A Chromium that has not been to the shop at `url` before."""
 
     def __init__(self, driver: Chrome, url: str) -> None:

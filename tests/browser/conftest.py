@@ -15,7 +15,7 @@ from flask_srvsession.testing import FakeClock
 from tests.example.conftest import app, database, shop
 from tests.servers import Server
 
-from .chromium import Browser, running_chromium
+from .chromium import Chromium, running_chromium
 
 __all__ = ["app", "database", "shop"]
 
@@ -49,19 +49,19 @@ def second_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome
 
 
 @pytest.fixture
-def browser(first_chromium: Chrome, shop: str) -> Browser:
+def browser(first_chromium: Chrome, shop: str) -> Chromium:
     """A browser that has not been here before."""
-    return Browser(first_chromium, shop)
+    return Chromium(first_chromium, shop)
 
 
 @pytest.fixture
-def other(second_chromium: Chrome, shop: str) -> Browser:
+def other(second_chromium: Chrome, shop: str) -> Chromium:
     """Another browser, of the same person."""
-    return Browser(second_chromium, shop)
+    return Chromium(second_chromium, shop)
 
 
 @pytest.fixture
-def without_javascript(tmp_path: Path, shop: str) -> Iterator[Browser]:
+def without_javascript(tmp_path: Path, shop: str) -> Iterator[Chromium]:
     """A browser that runs no script of any page."""
     with running_chromium(tmp_path / "profile", javascript=False) as driver:
-        yield Browser(driver, shop)
+        yield Chromium(driver, shop)

@@ -16,10 +16,9 @@ from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium_axe_python.axe import Axe
 
 from flask_srvsession.testing import FakeClock
-from tests.example.browser import CHROME, FIREFOX, PASSWORDS, SAFARI
-from tests.example.browser import Browser as Visitor
+from tests.example.visitor import CHROME, FIREFOX, PASSWORDS, SAFARI, Visitor
 
-from .chromium import Browser
+from .chromium import Chromium
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WRITE_IMAGES = "SRVSESSION_TEST_WRITE_IMAGES"
@@ -34,7 +33,7 @@ PHONE = (390, 844)
 
 
 @pytest.fixture
-def devices(browser: Browser, app: Flask, clock: FakeClock) -> Iterator[Browser]:
+def devices(browser: Chromium, app: Flask, clock: FakeClock) -> Iterator[Chromium]:
     """A browser that is signed in, as two other devices of the same person are."""
     laptop, phone = Visitor(app, FIREFOX), Visitor(app, SAFARI)
     for device, hours in ((laptop, 50), (phone, 21), (laptop, 3), (phone, 1)):
@@ -49,7 +48,7 @@ def devices(browser: Browser, app: Flask, clock: FakeClock) -> Iterator[Browser]
     browser.devtools("Emulation.setUserAgentOverride", userAgent="")
 
 
-def pages(browser: Browser) -> Iterator[str]:
+def pages(browser: Chromium) -> Iterator[str]:
     """Open each page in turn, for `browser` that is signed in; yield its name."""
     for path in OWN:
         browser.open(path)
@@ -74,7 +73,7 @@ def pages(browser: Browser) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_fault_on_any_page(devices: Browser, scheme: str) -> None:
+def test_axe_finds_no_fault_on_any_page(devices: Chromium, scheme: str) -> None:
     devices.prefer(scheme)
     axe = Axe(devices.driver)
     checked = 0
@@ -92,7 +91,7 @@ def test_axe_finds_no_fault_on_any_page(devices: Browser, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("phone", [True, False])
-def test_no_page_is_wider_than_the_screen(devices: Browser, phone: bool) -> None:
+def test_no_page_is_wider_than_the_screen(devices: Chromium, phone: bool) -> None:
     devices.resize(*PHONE if phone else (1280, 800), phone=phone)
     overhang = (
         "const page = document.documentElement;"
@@ -104,7 +103,7 @@ def test_no_page_is_wider_than_the_screen(devices: Browser, phone: bool) -> None
 
 
 def test_everything_to_press_on_a_phone_is_as_large_as_a_finger(
-    devices: Browser,
+    devices: Chromium,
 ) -> None:
     devices.resize(*PHONE, phone=True)
 
@@ -116,7 +115,7 @@ def test_everything_to_press_on_a_phone_is_as_large_as_a_finger(
 # -- without a mouse, without a script ------------------------------------
 
 
-def test_everything_can_be_done_with_the_keyboard(browser: Browser) -> None:
+def test_everything_can_be_done_with_the_keyboard(browser: Chromium) -> None:
     browser.open("/sign-in")
 
     _tab_to(browser, "name").send_keys("ada")
@@ -135,7 +134,7 @@ def test_everything_can_be_done_with_the_keyboard(browser: Browser) -> None:
     assert not browser.is_signed_in
 
 
-def test_the_first_stop_of_the_keyboard_skips_to_the_content(browser: Browser) -> None:
+def test_the_first_stop_of_the_keyboard_skips_to_the_content(browser: Chromium) -> None:
     browser.open("/")
 
     ActionChains(browser.driver).send_keys(Keys.TAB, Keys.ENTER, Keys.TAB).perform()
@@ -145,7 +144,7 @@ def test_the_first_stop_of_the_keyboard_skips_to_the_content(browser: Browser) -
 
 
 def test_everything_works_without_javascript(
-    without_javascript: Browser, other: Browser
+    without_javascript: Chromium, other: Chromium
 ) -> None:
     browser = without_javascript
     browser.driver.get(
@@ -165,7 +164,7 @@ def test_everything_works_without_javascript(
     assert not browser.is_signed_in
 
 
-def _tab_to(browser: Browser, name: str) -> WebElement:
+def _tab_to(browser: Chromium, name: str) -> WebElement:
     """Press the tab key until the field or button of that name has the focus."""
     for _ in range(30):
         ActionChains(browser.driver).send_keys(Keys.TAB).perform()
@@ -176,7 +175,7 @@ def _tab_to(browser: Browser, name: str) -> WebElement:
     pytest.fail(f"the tab key does not reach {name!r}")
 
 
-def _press_enter(browser: Browser) -> None:
+def _press_enter(browser: Chromium) -> None:
     focused = browser.driver.switch_to.active_element
     focused.send_keys(Keys.ENTER)
     browser.wait_for(staleness_of(focused))
@@ -186,7 +185,7 @@ def _press_enter(browser: Browser) -> None:
 
 
 def test_the_pictures_in_the_documentation_can_be_made(
-    devices: Browser, tmp_path: Path
+    devices: Chromium, tmp_path: Path
 ) -> None:
     folder = IMAGES if os.environ.get(WRITE_IMAGES) == "1" else tmp_path
 
@@ -207,7 +206,7 @@ def test_the_pictures_in_the_documentation_can_be_made(
     assert all(path.stat().st_size < LARGEST for path in made)
 
 
-def _picture(browser: Browser, path: Path) -> None:
+def _picture(browser: Chromium, path: Path) -> None:
     """Store what the browser shows."""
     path.parent.mkdir(exist_ok=True)
     assert browser.driver.save_screenshot(str(path))

@@ -13,9 +13,9 @@ from selenium.webdriver.common.by import By
 from example_app.shop import change_cart
 from flask_srvsession import session
 from flask_srvsession.testing import FakeClock
-from tests.example.browser import NEW_PASSWORD, PASSWORDS
+from tests.example.visitor import NEW_PASSWORD, PASSWORDS
 
-from .chromium import Browser
+from .chromium import Chromium
 
 View = Callable[[], ResponseReturnValue]
 
@@ -26,7 +26,7 @@ CHROMIUM = "HeadlessChrome on Linux"
 
 
 def test_signing_out_in_one_browser_leaves_the_other_signed_in(
-    browser: Browser, other: Browser
+    browser: Chromium, other: Chromium
 ) -> None:
     browser.sign_in("ada")
     other.sign_in("ada")
@@ -39,7 +39,7 @@ def test_signing_out_in_one_browser_leaves_the_other_signed_in(
 
 
 def test_the_cookie_from_before_signing_out_gets_the_login_page_when_put_back(
-    browser: Browser, other: Browser
+    browser: Chromium, other: Chromium
 ) -> None:
     browser.sign_in("ada")
     copy = browser.cookie
@@ -56,7 +56,7 @@ def test_the_cookie_from_before_signing_out_gets_the_login_page_when_put_back(
 
 
 def test_going_back_after_signing_out_shows_nothing_of_the_account(
-    browser: Browser,
+    browser: Chromium,
 ) -> None:
     browser.sign_in("ada")
     browser.open("/account/")
@@ -68,7 +68,7 @@ def test_going_back_after_signing_out_shows_nothing_of_the_account(
 
 
 def test_one_device_is_signed_out_by_its_button(
-    browser: Browser, other: Browser
+    browser: Chromium, other: Chromium
 ) -> None:
     other.sign_in("ada")
     browser.sign_in("ada")
@@ -84,7 +84,7 @@ def test_one_device_is_signed_out_by_its_button(
 
 
 def test_signing_out_all_others_keeps_this_browser_signed_in(
-    browser: Browser, other: Browser
+    browser: Chromium, other: Chromium
 ) -> None:
     other.sign_in("ada")
     browser.sign_in("ada")
@@ -97,7 +97,7 @@ def test_signing_out_all_others_keeps_this_browser_signed_in(
 
 
 def test_signing_out_everywhere_signs_out_both_browsers(
-    browser: Browser, other: Browser
+    browser: Chromium, other: Chromium
 ) -> None:
     other.sign_in("ada")
     browser.sign_in("ada")
@@ -110,7 +110,7 @@ def test_signing_out_everywhere_signs_out_both_browsers(
 
 
 def test_a_new_password_signs_out_the_other_browser_and_only_it_signs_in(
-    browser: Browser, other: Browser
+    browser: Chromium, other: Chromium
 ) -> None:
     other.sign_in("ada")
     browser.sign_in("ada")
@@ -128,7 +128,7 @@ def test_a_new_password_signs_out_the_other_browser_and_only_it_signs_in(
     assert other.is_signed_in
 
 
-def test_the_page_about_copied_cookies_shows_what_one_gets(browser: Browser) -> None:
+def test_the_page_about_copied_cookies_shows_what_one_gets(browser: Chromium) -> None:
     browser.sign_in("ada")
     browser.open("/account/replay")
 
@@ -141,7 +141,7 @@ def test_the_page_about_copied_cookies_shows_what_one_gets(browser: Browser) -> 
 
 
 def test_an_outdated_copy_of_the_cookie_ends_the_session_for_all_who_have_it(
-    browser: Browser, other: Browser, clock: FakeClock
+    browser: Chromium, other: Chromium, clock: FakeClock
 ) -> None:
     """The browser has had a newer one for a while: only a thief uses the old one."""
     browser.sign_in("ada")
@@ -164,7 +164,7 @@ def test_an_outdated_copy_of_the_cookie_ends_the_session_for_all_who_have_it(
 
 
 def test_two_tabs_whose_requests_overlap_both_fill_the_cart(
-    browser: Browser, app: Flask
+    browser: Chromium, app: Flask
 ) -> None:
     app.view_functions["shop.change_cart"] = _after_both_have_read(change_cart)
     for _ in range(2):
@@ -187,7 +187,7 @@ def test_two_tabs_whose_requests_overlap_both_fill_the_cart(
     assert browser.cart() == {"Tea": 2}
 
 
-def test_many_requests_of_two_tabs_at_once_all_count(browser: Browser) -> None:
+def test_many_requests_of_two_tabs_at_once_all_count(browser: Chromium) -> None:
     browser.open("/")
     browser.driver.switch_to.new_window("tab")
     browser.open("/")
@@ -212,7 +212,7 @@ def test_many_requests_of_two_tabs_at_once_all_count(browser: Browser) -> None:
 
 
 def test_the_cart_comes_along_when_signing_in_and_is_gone_after_signing_out(
-    browser: Browser,
+    browser: Chromium,
 ) -> None:
     browser.open("/")
     browser.press("Add to the cart: Two cups")
@@ -242,7 +242,7 @@ def _after_both_have_read(view: View) -> View:
 
 
 def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites(
-    browser: Browser,
+    browser: Chromium,
 ) -> None:
     browser.sign_in("ada")
 
@@ -257,7 +257,7 @@ def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites(
 
 
 def test_behind_tls_the_cookie_can_be_marked_secure(
-    browser: Browser, app: Flask
+    browser: Chromium, app: Flask
 ) -> None:
     app.config["SESSION_COOKIE_SECURE"] = True
     browser.url = browser.url.replace("127.0.0.1", "localhost")  # counts as secure
@@ -270,7 +270,7 @@ def test_behind_tls_the_cookie_can_be_marked_secure(
 
 
 def test_who_stays_signed_in_has_a_cookie_that_outlives_the_browser(
-    browser: Browser,
+    browser: Chromium,
 ) -> None:
     browser.open("/sign-in")
     browser.fill(name="ada", password=PASSWORDS["ada"])

@@ -41,7 +41,7 @@ class Operation:
     """Of the credential that was presented."""
     reached: int = 0
     """The generation of the session as it was returned."""
-    standing: str = ""
+    verdict: str = ""
     opened: float = 0.0
     """When it began, for a load, or else ended, by the clock of the store."""
     key: str = ""
@@ -58,7 +58,7 @@ class Operation:
     expected: tuple[float, float] | None = None
     """When the epoch was asked for with which this login came."""
     successor: str = ""
-    """What the session was regenerated to, or which session was spared."""
+    """What the session was regenerated to, or which session was kept."""
     found: frozenset[str] = frozenset()
     handed_out: tuple[int, str] | None = None
     """Generation and token of the cookie that left."""
@@ -141,7 +141,7 @@ class _Checker:
         for op in self._history:
             self._by_kind[op.kind].append(op)
         self._sessions: dict[str, _Session] = {}
-        self._spared: dict[str, list[Operation]] = defaultdict(list)
+        self._keeping: dict[str, list[Operation]] = defaultdict(list)
         self._moves = [
             op for op in self._by_kind["regenerate"] if op.acknowledged and op.successor
         ]
@@ -189,11 +189,11 @@ class _Checker:
                 self._end(op, move.successor, certain=certain)
                 move = successors.get(move.successor)
         for op in self._by_kind["revoke_all"]:
-            spared = self._sessions.get(op.successor)
-            if spared:
-                self._spared[spared.root].append(op)
+            kept = self._sessions.get(op.successor)
+            if kept:
+                self._keeping[kept.root].append(op)
             for session in of_user[op.user]:
-                if spared and spared.root == session.root:
+                if kept and kept.root == session.root:
                     if not self._is_found(op):
                         self._end(op, ids[id(session)], certain=False)
                     continue
@@ -202,7 +202,7 @@ class _Checker:
                 self._end_where_it_went(op, ids[id(session)])
 
     def _is_found(self, revoke: Operation) -> bool:
-        """Whether it is surely known what the session to be spared has become: it has
+        """Whether it is surely known what the session to be kept has become: it has
         not moved long ago, nor has somebody else logged in."""
         move = self._successors.get(revoke.successor)
         while move is not None:
@@ -256,15 +256,15 @@ class _Checker:
         age = op.end - session.born.start
         return unused >= self._idle.least or age >= self._lifetime.least
 
-    def _is_spared_at_this_moment(self, op: Operation, session: _Session) -> bool:
+    def _is_kept_at_this_moment(self, op: Operation, session: _Session) -> bool:
         """Whether all others are ended in the name of what this session was before.
 
         Where a load asks the index, the session is refused for that moment: it is not
-        known yet that it is the one to be spared.
+        known yet that it is the one to be kept.
         """
         return session.made.kind == "regenerate" and any(
             revoke.start < op.end and revoke.over > op.start
-            for revoke in self._spared[session.root]
+            for revoke in self._keeping[session.root]
         )
 
     # -- I1, I2: what has ended stays ended ---------------------------------------
@@ -303,7 +303,7 @@ class _Checker:
             session = self._sessions.get(op.session)
             if session is None or self._may_have_ended(session, op):
                 continue
-            if not self._is_spared_at_this_moment(op, session):
+            if not self._is_kept_at_this_moment(op, session):
                 yield Finding("I8", op, f"nobody has ended it, but it is {op.outcome}")
 
     # -- I3: no update is lost, none happens twice ----------------------------------
@@ -393,7 +393,7 @@ class _Checker:
             for session_id in of_user[op.user] if op.acknowledged else ():
                 session = self._sessions[session_id]
                 ended = self._may_have_ended(session, op)
-                ended = ended or self._is_spared_at_this_moment(op, session)
+                ended = ended or self._is_kept_at_this_moment(op, session)
                 listed = session_id in op.found
                 if session.made.end < op.start and not ended and not listed:
                     yield Finding("I4f", op, f"{session_id} lives and is not found")
@@ -421,9 +421,9 @@ class _Checker:
                 op = presented.get((session_id, generation), self._history[0])
                 yield Finding("I5b", op, f"{session_id} has two cookies {generation}")
         for op in self._by_kind["load"]:
-            yield from self._standing(op, presented, promoted)
+            yield from self._verdict(op, presented, promoted)
 
-    def _standing(
+    def _verdict(
         self,
         op: Operation,
         presented: Mapping[tuple[str, int], Operation],
@@ -437,7 +437,7 @@ class _Checker:
         after = promoted.get((op.session, op.generation + 1))
         if after is None or not op.acknowledged or after.end > op.start:
             return
-        if op.standing != "grace":
+        if op.verdict != "grace":
             yield Finding("I5a", op, "its successor had been promoted before")
         if op.opened >= math.ceil(after.opened) + self._grace:
             yield Finding("I5c", op, "its grace was over")

@@ -118,7 +118,7 @@ class Stored:
         user: int | None = self.values.get("user_id")
         return user
 
-    def standing(self, generation: int, now: int) -> str:
+    def verdict(self, generation: int, now: int) -> str:
         """Return what a cookie of this session means now."""
         behind = self.generation - generation
         assert behind >= (-1 if self.pending else 0), "a cookie from nowhere"
@@ -167,7 +167,7 @@ class Arrived:
     got: bool
     """Whether the response reaches the browser."""
     cookie: str
-    standing: str = "none"
+    verdict: str = "none"
     """One of "none", "live", "grace" and "moved"."""
     stored: Stored | None = None
     is_meant: bool = False
@@ -200,17 +200,17 @@ class Model:
     def judge(self, arrived: Arrived, now: int) -> None:
         """Say what the cookie means now; a replay ends its session."""
         if moved := self.moved.get(arrived.id):
-            standing = moved.former.standing(arrived.generation, now)
-            arrived.standing, arrived.is_meant = "moved", standing != "replayed"
+            verdict = moved.former.verdict(arrived.generation, now)
+            arrived.verdict, arrived.is_meant = "moved", verdict != "replayed"
         elif stored := self.live.get(arrived.id):
-            standing = stored.standing(arrived.generation, now)
-            if standing == "late":
-                arrived.standing, arrived.is_meant = "moved", True
-            elif standing == "replayed":
+            verdict = stored.verdict(arrived.generation, now)
+            if verdict == "late":
+                arrived.verdict, arrived.is_meant = "moved", True
+            elif verdict == "replayed":
                 self.end(stored.id)
                 self.alarms += 1
             else:
-                arrived.standing, arrived.stored = standing, stored
+                arrived.verdict, arrived.stored = verdict, stored
                 arrived.was_anonymous = stored.user is None
 
     def expire(self, now: int) -> None:
@@ -233,8 +233,8 @@ class Model:
     def of(self, user: int) -> set[str]:
         return {each.id for each in self.live.values() if each.user == user}
 
-    def end_all(self, user: int, spare: Stored | None = None) -> int:
-        ended = self.of(user) - {spare.id if spare else None}
+    def end_all(self, user: int, keep: Stored | None = None) -> int:
+        ended = self.of(user) - {keep.id if keep else None}
         for session_id in ended:
             del self.live[session_id]
         self.epochs[user] += 1

@@ -27,19 +27,19 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
-from flask_srvsession import rotation
-from flask_srvsession.backends import Backend, backend_from_url
-from flask_srvsession.backends.base import Cell, Epoch, Token
-from flask_srvsession.backends.index import CellIndex
-from flask_srvsession.cells import Found, Held, Superseded
-from flask_srvsession.changes import Changes
+from flask_srvsession.backends import backend_from_url
+from flask_srvsession.backends.base import Epoch
 from flask_srvsession.config import Settings
+from flask_srvsession.draft import Changes
 from flask_srvsession.errors import BackendError, StaleLogin
 from flask_srvsession.ids import Credential
-from flask_srvsession.record import Binding, Record, RecordCodec
-from flask_srvsession.rotation import Standing
 from flask_srvsession.serializers import MsgpackSerializer
-from flask_srvsession.store import SessionStore
+from flask_srvsession.store import SessionStore, regeneration, revocation, rotation
+from flask_srvsession.store.lists import Binding
+from flask_srvsession.store.record import Record
+from flask_srvsession.store.records import Found, Live, Moved
+from flask_srvsession.store.rotation import ADMITTED, Verdict
+from tests.concurrency.faulty import FAULTS, Died, FaultyBackend
 from tests.concurrency.history import Finding, Operation, Span, check, summary
 from tests.redis_topologies import running_cluster, running_sentinel
 from tests.servers import running_memcached, running_redis
@@ -69,112 +69,35 @@ def store_clock() -> float:
     return BEGINNING + time.monotonic() * SPEED
 
 
-class Died(BaseException):
-    """The process was killed in the middle of an operation."""
-
-
-class FaultyBackend:
-    """A backend that fails at the chosen call, once."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend: Any = backend
-        self._left, self._fault = -1, ""
-        self.has_failed = False
-        self._delayed: list[Callable[[], Any]] = []
-        if isinstance(backend.index, CellIndex):
-            self.index: Any = CellIndex(self)
-        else:
-            self.index = _FaultyIndex(self, backend.index)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    def fail(self, fault: str, at_call: int) -> None:
-        """Let that call fail: "dies before" or "dies after" it, its "reply is lost",
-        it is "refused", or reported as failed and "done later"."""
-        self._fault, self._left = fault, at_call
-
-    def finish(self) -> None:
-        """End an operation; what was delayed takes effect now."""
-        self._left = -1
-        delayed, self._delayed = self._delayed, []
-        for call in delayed:
-            call()
-
-    def get(self, key: str) -> Cell | None:
-        cell: Cell | None = self.call(self._backend.get, key)
-        return cell
-
-    def add(self, key: str, data: bytes, ttl: int) -> Token | None:
-        return self.call(self._backend.add, key, data, ttl)
-
-    def swap(
-        self, key: str, data: bytes, token: Token, ttl: int
-    ) -> Token | Cell | None:
-        return self.call(self._backend.swap, key, data, token, ttl)
-
-    def delete(self, key: str, token: Token | None = None) -> bool:
-        return bool(self.call(self._backend.delete, key, token))
-
-    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        self._left -= 1
-        if self._left != -1:
-            return function(*args, **kwargs)
-        self.has_failed = True
-        match self._fault:
-            case "dies before":
-                raise Died
-            case "dies after":
-                function(*args, **kwargs)
-                raise Died
-            case "reply is lost":
-                function(*args, **kwargs)
-            case "done later":
-                self._delayed.append(lambda: function(*args, **kwargs))
-        raise self._backend.errors[0](self._fault)
-
-
-FAULTS = ("dies before", "dies after", "reply is lost", "refused", "done later")
-
-
-class _FaultyIndex:
-    def __init__(self, backend: FaultyBackend, index: Any) -> None:
-        self._backend, self._index = backend, index
-
-    def __getattr__(self, name: str) -> Any:
-        function = getattr(self._index, name)
-        return lambda *args, **kwargs: self._backend.call(function, *args, **kwargs)
-
-
 class WholeBlobStore(SessionStore):
     """How session extensions used to save: load, change, write whatever is there."""
 
     def save(
         self,
-        held: Held,
+        live: Live,
         changes: Changes,
         *,
-        epochs: Mapping[Binding, Epoch] | None = None,
+        epochs: Mapping[bytes, Epoch] | None = None,
     ) -> Found:
-        values = changes.apply(held.record.values)
-        record = held.record._replace(values=values, last_seen=int(self.clock()))
-        return self._overwrite(held, record)
+        values = changes.apply(live.record.values)
+        record = live.record._replace(values=values, last_seen=int(self.clock()))
+        return self._overwrite(live, record)
 
-    def renew(self, held: Held, meta: Mapping[str, Any] | None = None) -> Found:
+    def renew(self, live: Live, meta: Mapping[str, Any] | None = None) -> Found:
         now = int(self.clock())
-        return self._overwrite(held, held.record._replace(last_seen=now))
+        return self._overwrite(live, live.record._replace(last_seen=now))
 
-    def _overwrite(self, held: Held, record: Record) -> Held:
+    def _overwrite(self, live: Live, record: Record) -> Live:
         for _ in range(100):
-            _, version = self._cells.read(held.id)
+            _, version = self.records.read(live.id)
             if version is None:
-                if self._cells.add(held.id, record) is not None:
+                if self.records.add(live.id, record) is not None:
                     break
             elif isinstance(
-                self._cells.swap(held._replace(version=version), record), Held
+                self.records.swap(live._replace(version=version), record), Live
             ):
                 break
-        return held._replace(record=record)
+        return live._replace(record=record)
 
 
 STORES: dict[str, type[SessionStore]] = {
@@ -248,12 +171,12 @@ class Worker:
             idle_timeout=IDLE,
             absolute_lifetime=LIFETIME,
         ).resolved(timedelta(days=30))
-        codec = RecordCodec(["a secret key of this run"], plan.prefix, "msgpack")
+        secret_keys = ["a secret key of this run"]
         self._store = STORES[plan.store](
-            self._backend, codec, SERIALIZER, chosen, clock=store_clock
+            self._backend, secret_keys, SERIALIZER, chosen, clock=store_clock
         )
         self._jars = CookieJars(plan.directory / "jars")
-        self._slow: tuple[int, Held] | None = None
+        self._slow: tuple[int, Live] | None = None
         self._copied: Credential | None = None
         self.history: list[Operation] = []
 
@@ -274,89 +197,92 @@ class Worker:
     # -- requests -----------------------------------------------------------------
 
     def read(self) -> None:
-        browser, held = self._arrive()
-        if held and self._store.needs_renewal(held):
-            op = self._about(held, "renew")
-            self._answer(browser, op, lambda: self._store.renew(held))
+        browser, live = self._arrive()
+        if live and store_clock() >= self._store.renewal_at(live):
+            op = self._about(live, "renew")
+            self._answer(browser, op, lambda: self._store.renew(live))
 
     def save(self) -> None:
-        browser, held = self._arrive_or_resume()
-        if held is None:
+        browser, live = self._arrive_or_resume()
+        if live is None:
             return
         self._written += 1
-        op = self._about(held, "save", key=self._key, value=self._written)
+        op = self._about(live, "save", key=self._key, value=self._written)
         changes = Changes(assigned={self._key: SERIALIZER.dumps(self._written)})
-        self._answer(browser, op, lambda: self._store.save(held, changes))
+        self._answer(browser, op, lambda: self._store.save(live, changes))
 
     def compute(self) -> None:
-        browser, held = self._arrive_or_resume()
-        if held is None:
+        browser, live = self._arrive_or_resume()
+        if live is None:
             return
-        op = self._about(held, "compute")
+        op = self._about(live, "compute")
         changes = Changes(computed={"count": _one_more})
-        self._answer(browser, op, lambda: self._store.save(held, changes))
+        self._answer(browser, op, lambda: self._store.save(live, changes))
 
     def login(self) -> None:
         """Log in, half of the time with an epoch from before the password check."""
-        browser, held = self._arrive()
+        browser, live = self._arrive()
         user = str(self._dice.randrange(USERS))
         asked: tuple[float, float] | None = None
-        epochs: dict[Binding, Epoch] = {}
+        epochs: dict[bytes, Epoch] = {}
+        binding = self._binding(user)
         if self._dice.random() < 0.5:
             began = time.monotonic()
             try:
-                epochs = {_binding(user): self._store.epoch(_binding(user))}
+                epochs = {binding.names[0]: self._store.lists.epoch(binding)}
             except (BackendError, Died):
                 return
             asked = began, time.monotonic()
             time.sleep(self._dice.choice([0, 0, 0.002]))
         changes = Changes(assigned={"user_id": SERIALIZER.dumps(user)})
-        if held is None or held.standing is Standing.GRACE:
+        if live is None or live.verdict is Verdict.GRACE:
             self._create(browser, user, epochs, asked)
             return
-        op = self._about(held, "regenerate", user=user, login=True, expected=asked)
+        op = self._about(live, "regenerate", user=user, login=True, expected=asked)
         self._answer(
             browser,
             op,
-            lambda: self._store.regenerate(held, changes, login=True, epochs=epochs),
+            lambda: regeneration.regenerate(
+                self._store, live, changes, login=True, epochs=epochs
+            ),
         )
 
     def rotate(self) -> None:
-        browser, held = self._arrive_or_resume()
-        if held is None or held.standing is Standing.GRACE:
+        browser, live = self._arrive_or_resume()
+        if live is None or live.verdict is Verdict.GRACE:
             return
-        op = self._about(held, "regenerate")
+        op = self._about(live, "regenerate")
         self._answer(
-            browser, op, lambda: self._store.regenerate(held, Changes(), login=False)
+            browser,
+            op,
+            lambda: regeneration.regenerate(self._store, live, Changes(), login=False),
         )
 
     def destroy(self) -> None:
-        browser, held = self._arrive_or_resume()
-        if held is not None:
-            self._destroy(held.id, held if self._dice.random() < 0.7 else None)
+        browser, live = self._arrive_or_resume()
+        if live is not None:
+            self._destroy(live.id, live if self._dice.random() < 0.7 else None)
             self._jars.put(browser, None)
 
     def revoke_all(self) -> None:
         user = str(self._dice.randrange(USERS))
         op = Operation("revoke_all", 0, 0, user=user)
         with self._noting(op):
-            revocation = self._store.revoke_all(_binding(user))
-            op.epoch = revocation.epoch
+            self._revoke_all(op)
 
     def revoke_others(self) -> None:
-        _, held = self._arrive_or_resume()
-        if held is None or not (user := _user(held)):
+        _, live = self._arrive_or_resume()
+        if live is None or not (user := _user(live)):
             return
-        op = Operation("revoke_all", 0, 0, user=user, successor=held.id)
+        op = Operation("revoke_all", 0, 0, user=user, successor=live.id)
         with self._noting(op):
-            revocation = self._store.revoke_all(_binding(user), spare=held)
-            op.epoch = revocation.epoch
+            self._revoke_all(op, keep=live)
 
     def find(self) -> None:
         op = Operation("find", 0, 0, user=str(self._dice.randrange(USERS)))
         with self._noting(op):
-            found = self._store.find(_binding(op.user))
-            op.found = frozenset(held.id for held in found)
+            found = revocation.find(self._store, self._binding(op.user))
+            op.found = frozenset(live.id for live in found)
 
     def steal(self) -> None:
         """Use a cookie that was copied some time ago, then copy another one."""
@@ -367,9 +293,9 @@ class Worker:
 
     def wait(self) -> None:
         """Keep a request open: what it has loaded is saved much later."""
-        browser, held = self._arrive()
-        if held is not None:
-            self._slow = browser, held
+        browser, live = self._arrive()
+        if live is not None:
+            self._slow = browser, live
 
     def sweep(self) -> None:
         self._backend.sweep()
@@ -379,22 +305,22 @@ class Worker:
     def _browser(self) -> int:
         return min(self._dice.randrange(BROWSERS), self._dice.randrange(BROWSERS))
 
-    def _arrive(self) -> tuple[int, Held | None]:
+    def _arrive(self) -> tuple[int, Live | None]:
         browser = self._browser()
         credential = self._jars.get(browser)
-        if credential is not None and (held := self._load(credential)):
-            return browser, held
+        if credential is not None and (live := self._load(credential)):
+            return browser, live
         if credential is None or self._dice.random() < 0.7:
             self._create(browser, "")
         return browser, None
 
-    def _arrive_or_resume(self) -> tuple[int, Held | None]:
+    def _arrive_or_resume(self) -> tuple[int, Live | None]:
         if self._slow is not None and self._dice.random() < 0.5:
             slow, self._slow = self._slow, None
             return slow
         return self._arrive()
 
-    def _load(self, credential: Credential) -> Held | None:
+    def _load(self, credential: Credential) -> Live | None:
         opened = store_clock()
         op = Operation(
             "load",
@@ -408,20 +334,20 @@ class Worker:
         with self._noting(op):
             found = self._store.load(credential, opened=opened)
             _note(op, found)
-            if isinstance(found, Superseded) and found.successor in (None, found.id):
+            if isinstance(found, Moved) and found.successor in (None, found.id):
                 op.outcome = "late"
-            if isinstance(found, Held) and not found.standing.admitted:
+            if isinstance(found, Live) and found.verdict not in ADMITTED:
                 op.outcome, op.seen = "replayed", None
         if op.outcome == "replayed":
-            assert isinstance(found, Held)
+            assert isinstance(found, Live)
             self._destroy(found.id, found)
-        return found if op.acknowledged and isinstance(found, Held) else None
+        return found if op.acknowledged and isinstance(found, Live) else None
 
     def _create(
         self,
         browser: int,
         user: str,
-        epochs: Mapping[Binding, Epoch] | None = None,
+        epochs: Mapping[bytes, Epoch] | None = None,
         asked: tuple[float, float] | None = None,
     ) -> None:
         values: dict[str, Any] = {"count": 0}
@@ -431,10 +357,15 @@ class Worker:
         op = Operation("create", 0, 0, user=user, expected=asked)
         self._answer(browser, op, lambda: self._store.create(changes, epochs=epochs))
 
-    def _destroy(self, session_id: str, held: Held | None) -> None:
+    def _revoke_all(self, op: Operation, keep: Live | None = None) -> None:
+        binding = self._binding(op.user)
+        done = revocation.revoke_all(self._store, binding, keep=keep)
+        op.epoch = done.epochs[binding.names[0]]
+
+    def _destroy(self, session_id: str, live: Live | None) -> None:
         op = Operation("destroy", 0, 0, session=session_id)
         with self._noting(op):
-            self._store.destroy(session_id, held)
+            self._store.destroy(session_id, live)
 
     def _answer(self, browser: int, op: Operation, call: Callable[[], Found]) -> None:
         """Do it, note it, and send the cookie that the response carries."""
@@ -442,30 +373,34 @@ class Worker:
         with self._noting(op):
             found = call()
             _note(op, found)
-        if not isinstance(found, Held) or found.credential is None:
+        if not isinstance(found, Live) or found.credential is None:
             return
         credential = found.credential
         if not found.created:
-            if not rotation.has_successor(found.record, credential):
+            current = credential.generation == found.record.generation
+            if not (current and found.record.pending):
                 return
             credential = rotation.successor(found.record, credential)
         op.handed_out = credential.generation, credential.token
         if self._dice.random() >= LOST_RESPONSES:
             self._jars.put(browser, credential)
 
-    def _about(self, held: Held, kind: str, **more: Any) -> Operation:
-        generation = held.credential.generation if held.credential else 0
+    def _about(self, live: Live, kind: str, **more: Any) -> Operation:
+        generation = live.credential.generation if live.credential else 0
         return Operation(
             kind,
             0,
             0,
             **{
-                "session": held.id,
-                "user": _user(held),
+                "session": live.id,
+                "user": _user(live),
                 "generation": generation,
                 **more,
             },
         )
+
+    def _binding(self, user: str) -> Binding:
+        return self._store.lists.binding("user_id", user)
 
     @contextmanager
     def _noting(self, op: Operation) -> Iterator[None]:
@@ -488,34 +423,31 @@ class Worker:
 def _note(op: Operation, found: Found) -> None:
     """Note what an operation was told."""
     match found:
-        case Held():
+        case Live():
             values = found.record.values
             op.seen = {
                 key: SERIALIZER.loads(data)
                 for key, data in values.items()
                 if key != "user_id"
             }
-            op.standing = found.standing.value
+            op.verdict = found.verdict.value
             op.reached = found.record.generation
             op.used = (found.record.last_seen - BEGINNING) / SPEED
-            for stamp in found.record.bindings.values():
-                op.epoch = stamp.partition(".")[0]
+            for epoch, _ in found.record.places.values():
+                op.epoch = epoch
             if op.kind == "regenerate":
                 op.successor = found.id
             elif op.kind == "create":
                 op.session = found.id
-        case Superseded():
+        case Moved():
             op.outcome = "moved"
         case None:
             op.outcome = "gone"
 
 
-def _binding(user: str) -> Binding:
-    return Binding("user_id", user)
-
-
-def _user(held: Held) -> str:
-    return next((binding.value for binding in held.record.bindings), "")
+def _user(live: Live) -> str:
+    user = live.record.values.get("user_id")
+    return SERIALIZER.loads(user) if user else ""
 
 
 def _one_more(stored: bytes | None) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from flask_srvsession.testing import Exploration
+from tests.concurrency.interleave import Exploration
 
 TRIED: Counter[str] = Counter()
 """What was tried -> how often: schedules, cases, operations, ..."""

@@ -26,7 +26,7 @@ from flask_srvsession import (
     session_replayed,
 )
 from flask_srvsession.backends.memory import MemoryBackend
-from flask_srvsession.record import Record
+from flask_srvsession.store.record import Record
 from flask_srvsession.testing import FakeClock
 from tests.concurrency.tally import TRIED
 
@@ -105,8 +105,8 @@ class World:
     @property
     def record(self) -> Record | None:
         """What is stored of the session."""
-        held = self.app.extensions["srvsession"].keyed.store.peek(self.id)
-        return held.record if held else None
+        live = self.app.extensions["srvsession"].store.peek(self.id)
+        return live.record if live else None
 
     @property
     def generation(self) -> int:

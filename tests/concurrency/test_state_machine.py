@@ -39,7 +39,6 @@ from flask_srvsession import (
 )
 from flask_srvsession.backends import backend_from_url
 from flask_srvsession.backends.memory import MemoryBackend
-from flask_srvsession.record import Binding
 from flask_srvsession.testing import FakeClock
 from tests.concurrency.model import (
     ABSOLUTE,
@@ -199,7 +198,7 @@ class Sessions(RuleBasedStateMachine):
         others have put in."""
         old = arrived.stored
         assert old is not None
-        values = content.own if arrived.standing == "grace" else dict(content)
+        values = content.own if arrived.verdict == "grace" else dict(content)
         if not values:
             self.ended(arrived, old.id)
             return
@@ -217,7 +216,7 @@ class Sessions(RuleBasedStateMachine):
         work(content)
         user = content.get("user_id")
         if stored is None:
-            if content and (arrived.standing == "none" or user):
+            if content and (arrived.verdict == "none" or user):
                 self.created(arrived, content)
             else:
                 self.answered(arrived, "keep")
@@ -229,7 +228,7 @@ class Sessions(RuleBasedStateMachine):
         elif content.cleared or user != stored.user:
             self.moved(arrived, content, login=user is not None)
         else:
-            switched = switched and arrived.standing != "grace"
+            switched = switched and arrived.verdict != "grace"
             stored.values = dict(content)
             self.served(arrived, changed=wrote or switched)
             if switched:
@@ -256,8 +255,8 @@ class Sessions(RuleBasedStateMachine):
 
         arrived = self.request(client, view)
 
-        assert len(refusals) == (arrived.standing == "grace")
-        if arrived.standing == "live" and arrived.stored:
+        assert len(refusals) == (arrived.verdict == "grace")
+        if arrived.verdict == "live" and arrived.stored:
             self.moved(arrived, Content(arrived.stored), login=False)
         else:
             self.served(arrived)
@@ -279,7 +278,7 @@ class Sessions(RuleBasedStateMachine):
         if rest:
             self.created_as(arrived, rest, self.now, False)
         else:
-            self.answered(arrived, "keep" if arrived.standing == "none" else "delete")
+            self.answered(arrived, "keep" if arrived.verdict == "none" else "delete")
 
     @rule(target=epochs, user=users)
     def ask_for_the_epoch(self, user: int) -> tuple[int, int, str]:
@@ -332,10 +331,10 @@ class Sessions(RuleBasedStateMachine):
         arrived = self.request(client, view)
 
         stored = arrived.stored
-        spared = stored if keep and stored and stored.user == user else None
-        ended = self.model.end_all(user, spared)
+        kept = stored if keep and stored and stored.user == user else None
+        ended = self.model.end_all(user, kept)
         assert ended <= arrived.result <= ended + self.model.orphaned[user]
-        self.revoked(arrived, saved=spared is not None)
+        self.revoked(arrived, saved=kept is not None)
 
     def revoked(self, arrived: Arrived, *, saved: bool = False) -> None:
         if arrived.stored and arrived.stored.id not in self.model.live:
@@ -404,7 +403,7 @@ class Sessions(RuleBasedStateMachine):
         stored = arrived.stored
         was_ended = stored is not None and stored.id not in self.model.live
         if was_ended and arrived.was_anonymous and arrived.id not in self.model.moved:
-            arrived.stored, arrived.standing, was_ended = None, "none", False
+            arrived.stored, arrived.verdict, was_ended = None, "none", False
         if was_ended:
             self.answered(arrived, "keep")
         else:
@@ -422,7 +421,8 @@ class Sessions(RuleBasedStateMachine):
     @rule(user=users, parts=st.sampled_from(["e", "m", "em"]))
     def lose_an_index(self, user: int, parts: str) -> None:
         """Whose index is lost, whole or in part, is logged out everywhere."""
-        name = f"{self.prefix}index:{Binding('user_id', str(user)).digest()}"
+        lists = self.app.extensions["srvsession"].store.lists
+        name = lists.name(lists.binding("user_id", str(user)).names[0])
         lost = [self.backend.delete(f"{name}:{part}") for part in parts]
         with self.app.app_context():
             self.sessions.epoch(user_id=user)  # whoever uses it next finds out
@@ -436,15 +436,15 @@ class Sessions(RuleBasedStateMachine):
     def what_is_stored_is_what_was_promised(self) -> None:
         runtime = self.app.extensions["srvsession"]
         for session_id in {*self.model.live, *self.model.known[-8:]}:
-            held = runtime.keyed.store.peek(session_id)
+            live = runtime.store.peek(session_id)
             stored = self.model.live.get(session_id)
-            assert (held is None) is (stored is None), "it is lost, or lives for ever"
-            if held and stored:
-                values = held.record.values.items()
+            assert (live is None) is (stored is None), "it is lost, or lives for ever"
+            if live and stored:
+                values = live.record.values.items()
                 loads = runtime.serializer.loads
                 assert stored.values == {key: loads(data) for key, data in values}
-                assert stored.generation == held.record.generation
-                assert stored.permanent is held.record.permanent
+                assert stored.generation == live.record.generation
+                assert stored.permanent is live.record.permanent
 
     @invariant()
     def each_user_finds_their_own(self) -> None:

@@ -17,26 +17,28 @@ from typing import Any
 import pytest
 
 from flask_srvsession.backends.base import Epoch
-from flask_srvsession.backends.index import CellIndex
+from flask_srvsession.backends.cell_index import CellIndex
 from flask_srvsession.backends.memory import MemoryBackend
-from flask_srvsession.cells import Held
-from flask_srvsession.changes import Changes
 from flask_srvsession.config import Settings
+from flask_srvsession.draft import Changes
 from flask_srvsession.errors import StaleLogin
-from flask_srvsession.record import Binding, RecordCodec
-from flask_srvsession.serializers import MsgpackSerializer
 from flask_srvsession.store import SessionStore
-from flask_srvsession.testing import (
-    FakeClock,
-    Jobs,
-    Scenario,
-    SteppedBackend,
-    interleave,
-)
+from flask_srvsession.store.records import Live
+from flask_srvsession.store.regeneration import regenerate
+from flask_srvsession.store.revocation import find, revoke_all
+from flask_srvsession.testing import FakeClock
 from tests.concurrency.history import Operation, Span, check
+from tests.concurrency.interleave import Jobs, Scenario, SteppedBackend, interleave
 from tests.concurrency.storages import SEVERAL
 from tests.concurrency.tally import TRIED, completed
-from tests.concurrency.world import DICE, Storage, World, assigned
+from tests.concurrency.world import (
+    SECRET_KEYS,
+    SERIALIZER,
+    USER,
+    Storage,
+    World,
+    assigned,
+)
 from tests.concurrency.world import settings as world_settings
 from tests.servers import Server
 
@@ -109,7 +111,7 @@ def test_a_store_that_writes_the_whole_blob_loses_updates_and_logouts(
 def op(kind: str, start: float, end: float, **more: Any) -> Operation:
     """Return an operation on session "a", which reads nothing in particular."""
     if kind in ("load", "save", "compute", "renew", "regenerate"):
-        more = {"generation": 1, "standing": "current", **more}
+        more = {"generation": 1, "verdict": "current", **more}
         if more.get("outcome", "ok") == "ok":
             more = {"seen": {}, **more}
     session = "" if kind in ("find", "revoke_all") else "a"
@@ -125,7 +127,7 @@ COUNTED = op("compute", 1, 2, seen={"count": 1})
 MOVED = op("regenerate", 2.5, 3, successor="b")
 REVOKED = op("revoke_all", 2, 3, user="1", epoch="e1")
 RENEWED = op("renew", 10, 11, generation=2, reached=2, opened=11)
-PRESENTED = op("load", 9, 10, generation=2, standing="successor")
+PRESENTED = op("load", 9, 10, generation=2, verdict="successor")
 
 BROKEN: dict[str, list[Operation]] = {
     "I1 load": [CREATED, op("destroy", 2, 3), op("load", 4, 5)],
@@ -176,7 +178,7 @@ BROKEN: dict[str, list[Operation]] = {
         CREATED,
         PRESENTED,
         RENEWED,
-        op("load", 20, 21, standing="grace"),
+        op("load", 20, 21, verdict="grace"),
     ],
     "I5d load": [CREATED, op("load", 2, 3, outcome="replayed")],
     "I6 load": [CREATED, op("load", 50, 51)],
@@ -207,7 +209,7 @@ KEPT: dict[str, list[Operation]] = {
         op("load", 4, 5, epoch="e0"),
         op("find", 4, 5, user="1", found=frozenset("a")),
     ],
-    "spared": [
+    "kept": [
         CREATED_FOR_1,
         op("revoke_all", 2, 3, user="1", epoch="e1", successor="a"),
         op("load", 4, 5, epoch="e1"),
@@ -232,7 +234,7 @@ KEPT: dict[str, list[Operation]] = {
         CREATED,
         PRESENTED,
         RENEWED,
-        op("load", 11.5, 12, standing="grace"),
+        op("load", 11.5, 12, verdict="grace"),
     ],
     "gone after it was idle": [CREATED, op("load", 50, 51, outcome="gone")],
     "idle for one, renewed by another": [
@@ -292,9 +294,6 @@ def test_each_promise_has_a_history_that_breaks_it() -> None:
 
 # -- what it has found ----------------------------------------------------------
 
-USER = Binding("user_id", "1")
-SERIALIZER = MsgpackSerializer()
-
 
 class Watched(MemoryBackend):
     """A backend that calls `fenced` between a fence and whatever comes next."""
@@ -310,8 +309,8 @@ class WatchedIndex(CellIndex):
         super().__init__(backend)
         self._backend = backend
 
-    def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:
-        result = super().fence(name, spare)
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+        result = super().fence(name, keep)
         self._backend.fenced()
         return result
 
@@ -324,106 +323,102 @@ class Device:
         settings = Settings(key_prefix="t:", fenced_load=fenced_load)
         self.store = SessionStore(
             self.backend,
-            RecordCodec(["a secret key"], "t:", "msgpack"),
+            SECRET_KEYS,
             SERIALIZER,
             settings.resolved(timedelta(days=31)),
         )
-        user = Changes(assigned={"user_id": SERIALIZER.dumps("1")})
-        self.held = self.store.create(user)
-        moved = self.store.regenerate(self.held, Changes(), login=False)
-        assert isinstance(moved, Held)
+        self.before = self.store.create(assigned(user_id="1"))
+        moved = regenerate(self.store, self.before, Changes(), login=False)
+        assert isinstance(moved, Live)
         assert moved.credential is not None
         self.id, self.cookie = moved.id, moved.credential
 
-    def load(self) -> Held | None:
+    def load(self) -> Live | None:
         found = self.store.load(self.cookie, opened=self.store.clock())
-        return found if isinstance(found, Held) else None
+        return found if isinstance(found, Live) else None
 
 
 def store_with_another_clock(clock: FakeClock) -> SessionStore:
     """Return a store whose sessions end when its storage still has them."""
     settings = Settings(key_prefix="t:", idle_timeout=60).resolved(timedelta(days=31))
-    codec = RecordCodec(["a secret key"], "t:", "msgpack")
-    return SessionStore(MemoryBackend(), codec, SERIALIZER, settings, clock=clock)
+    return SessionStore(MemoryBackend(), SECRET_KEYS, SERIALIZER, settings, clock=clock)
 
 
 def test_what_is_over_is_not_saved_even_if_the_storage_still_has_it() -> None:
     clock = FakeClock()
     store = store_with_another_clock(clock)
-    held = store.create(assigned(note="early"))
+    live = store.create(assigned(note="early"))
     clock.advance(60)
 
-    assert store.save(held, assigned(note="late")) is None
-    assert store.peek(held.id) is None
+    assert store.save(live, assigned(note="late")) is None
+    assert store.peek(live.id) is None
 
 
 def test_what_others_have_used_meanwhile_is_saved_by_who_did_not_know() -> None:
     clock = FakeClock()
     store = store_with_another_clock(clock)
-    held = store.create(assigned(note="early"))
+    live = store.create(assigned(note="early"))
     clock.advance(59)
-    store.save(held, assigned(other="in time"))
+    store.save(live, assigned(other="in time"))
     clock.advance(1)
 
-    saved = store.save(held, assigned(note="late"))
+    saved = store.save(live, assigned(note="late"))
 
-    assert isinstance(saved, Held)
+    assert isinstance(saved, Live)
     assert saved.record.values.keys() == {"note", "other"}
 
 
 @pytest.mark.parametrize("fenced_load", [False, True])
 @pytest.mark.parametrize("used", [False, True])
-def test_a_session_that_has_just_moved_is_spared_under_its_new_id(
+def test_a_session_that_has_just_moved_is_kept_under_its_new_id(
     used: bool, fenced_load: bool
 ) -> None:
     device = Device(fenced_load=fenced_load)
     if used:
-        held = device.load()
-        assert held is not None
-        device.store.renew(held)
+        live = device.load()
+        assert live is not None
+        device.store.renew(live)
 
-    device.store.revoke_all(USER, spare=device.held)
+    revoke_all(device.store, USER, keep=device.before)
 
     assert device.load() is not None
-    assert [held.id for held in device.store.find(USER)] == [device.id]
+    assert [live.id for live in find(device.store, USER)] == [device.id]
 
 
 @pytest.mark.parametrize("fenced_load", [False])
-def test_a_spared_session_that_has_just_moved_is_served_all_the_time(
+def test_a_kept_session_that_has_just_moved_is_served_all_the_time(
     fenced_load: bool,
 ) -> None:
     device = Device(fenced_load=fenced_load)
     served: list[bool] = []
     device.backend.fenced = lambda: served.append(device.load() is not None)
 
-    device.store.revoke_all(USER, spare=device.held)
+    revoke_all(device.store, USER, keep=device.before)
 
     assert served
     assert all(served), "a parallel request of the same browser was logged out"
 
 
+@pytest.mark.usefixtures("stepwise")
 @pytest.mark.parametrize("fenced_load", [False, True])
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_spared_session_is_alive_whoever_uses_it_while_it_moves(
-    monkeypatch: pytest.MonkeyPatch, times: int, fenced_load: bool
+def test_a_kept_session_is_alive_whoever_uses_it_while_it_moves(
+    times: int, fenced_load: bool
 ) -> None:
-    monkeypatch.setattr("secrets.token_bytes", DICE.token_bytes)
-    monkeypatch.setattr("secrets.token_hex", DICE.token_hex)
-
     def make(backend: SteppedBackend) -> Scenario:
         world = World(backend, preloaded=True, chosen=chosen)
 
         def rotate_and_use() -> None:
             moved = world.rotate()
-            if times == 2 and isinstance(moved, Held):
+            if times == 2 and isinstance(moved, Live):
                 moved = world.rotate_again(moved)
-            if isinstance(moved, Held):
+            if isinstance(moved, Live):
                 world.store.save(moved._replace(created=False), assigned(note="used"))
 
         def at_end(jobs: Jobs) -> None:
             live = [i for i, _ in world.live() if world.descends(i, world.first)]
-            found = {held.id for held in world.store.find(USER)}
-            assert live, "the session that was to be spared is ended"
+            found = {each.id for each in find(world.store, USER)}
+            assert live, "the session that was to be kept is ended"
             assert found == set(live)
 
         jobs = {"rotate": rotate_and_use, "revoke": world.revoke_others}
@@ -435,13 +430,13 @@ def test_a_spared_session_is_alive_whoever_uses_it_while_it_moves(
 
 
 @pytest.mark.parametrize("fenced_load", [False, True])
-def test_a_session_that_has_moved_twice_is_spared(fenced_load: bool) -> None:
+def test_a_session_that_has_moved_twice_is_kept(fenced_load: bool) -> None:
     device = Device(fenced_load=fenced_load)
-    held = device.load()
-    assert held is not None
-    moved = device.store.regenerate(held, Changes(), login=False)
-    assert isinstance(moved, Held)
+    live = device.load()
+    assert live is not None
+    moved = regenerate(device.store, live, Changes(), login=False)
+    assert isinstance(moved, Live)
 
-    device.store.revoke_all(USER, spare=device.held)
+    revoke_all(device.store, USER, keep=device.before)
 
-    assert [held.id for held in device.store.find(USER)] == [moved.id]
+    assert [live.id for live in find(device.store, USER)] == [moved.id]

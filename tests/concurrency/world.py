@@ -13,35 +13,30 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from flask_srvsession import rotation
 from flask_srvsession.backends.base import Epoch
-from flask_srvsession.backends.index import CellIndex
+from flask_srvsession.backends.cell_index import CellIndex
+from flask_srvsession.backends.guarded import Guarded
 from flask_srvsession.backends.memory import MemoryBackend
-from flask_srvsession.cells import Found, Held
-from flask_srvsession.changes import Changes
 from flask_srvsession.config import Settings
+from flask_srvsession.draft import Changes
 from flask_srvsession.errors import BackendError, StaleLogin, TooManySessions
 from flask_srvsession.ids import Credential
-from flask_srvsession.listing import entry
-from flask_srvsession.record import Binding, Record, RecordCodec, Tombstone
 from flask_srvsession.serializers import MsgpackSerializer
-from flask_srvsession.store import SessionStore
-from flask_srvsession.testing import (
-    FakeClock,
-    Fault,
-    Jobs,
-    Scenario,
-    SteppedBackend,
-)
+from flask_srvsession.store import SessionStore, regeneration, revocation, rotation
+from flask_srvsession.store.lists import Binding, Lists, entry
+from flask_srvsession.store.record import Record, RecordCodec, Tombstone
+from flask_srvsession.store.records import Found, Live
+from flask_srvsession.store.rotation import ADMITTED, Verdict
+from flask_srvsession.testing import FakeClock
+from tests.concurrency.interleave import Fault, Jobs, Scenario, SteppedBackend
 
-USER = Binding("user_id", "1")
-TEAM = Binding("team", "9")
 INDEXES = {"user_id": ("user_id",), "team": ("team",)}
 EVERY, GRACE = 900, 120
 FAULTS = tuple(Fault)
 
+SECRET_KEYS = ["a secret key of these tests"]
 SERIALIZER = MsgpackSerializer()
-CODEC = RecordCodec(["a secret key of these tests"], "t:", "msgpack")
+CODEC = RecordCodec(SECRET_KEYS, "t:", "msgpack")
 
 
 def settings(**given: Any) -> Settings:
@@ -51,6 +46,9 @@ def settings(**given: Any) -> Settings:
 
 
 DEFAULTS = settings()
+LISTS = Lists(Guarded(MemoryBackend()), SERIALIZER, DEFAULTS, SECRET_KEYS)
+"""Only for the names: each world has lists of its own."""
+USER, TEAM = LISTS.binding("user_id", "1"), LISTS.binding("team", "9")
 
 
 def assigned(**values: Any) -> Changes:
@@ -79,8 +77,9 @@ class Notes:
     """Sessions whose destroy returned."""
     gone: set[str] = field(default_factory=set)
     """Sessions of which a request was told that they live no more."""
-    closed: list[tuple[Binding, str, str | None]] = field(default_factory=list)
-    """Binding, epoch and spared session of each revoke_all that returned."""
+    closed: list[tuple[Mapping[bytes, Epoch], str | None]] = field(default_factory=list)
+    """The epochs that began with each revoke_all that returned, by the name of the
+    list, and the session that it kept."""
     found: list[set[str]] = field(default_factory=list)
     """What each find returned."""
     counted: int = 0
@@ -114,10 +113,9 @@ class World:
         self.clock = self.storage.clock
         self.notes = Notes()
         self.store = store_class(
-            backend, CODEC, SERIALIZER, chosen, clock=self.storage.clock
+            backend, SECRET_KEYS, SERIALIZER, chosen, clock=self.storage.clock
         )
-        guarded: Any = self.store._cells._backend
-        guarded._timer = _Timer(1.0 if slow else 0.0)
+        self.store.backend._timer = _Timer(1.0 if slow else 0.0)
         self.destroyers = self.emptiers = self.increments = 0
         content = assigned(cart="full", count=0)
         if start != "anonymous":
@@ -133,13 +131,13 @@ class World:
         if start in ("due", "handed over"):
             self.clock.advance(EVERY)
         if start == "handed over":
-            held = self._load()
-            assert held is not None
-            renewed = self.store.renew(held)
-            assert isinstance(renewed, Held)
+            live = self._load()
+            assert live is not None
+            renewed = self.store.renew(live)
+            assert isinstance(renewed, Live)
             self._hand_out(renewed)
             self.cookie = rotation.successor(renewed.record, self.cookie)
-        self.store.epoch(USER)
+        self.store.lists.epoch(USER)
         self._preloaded = self._load() if preloaded else None
 
     # -- requests of the browser that has `first` -----------------------------
@@ -153,66 +151,66 @@ class World:
 
     def unbind(self) -> Found:
         """Leave the team."""
-        held = self._request()
+        live = self._request()
         return self._answer(
-            held and self.store.save(held, Changes(removed={"team"})), held
+            live and self.store.save(live, Changes(removed={"team"})), live
         )
 
     def increment(self) -> Found:
         self.increments += 1
-        held = self._request()
-        found = self._answer(held and self.store.save(held, ONE_MORE), held)
-        if isinstance(found, Held):
+        live = self._request()
+        found = self._answer(live and self.store.save(live, ONE_MORE), live)
+        if isinstance(found, Live):
             self.notes.counted += 1
         else:
             self.notes.uncounted += 1
         return found
 
     def renew(self) -> Found:
-        held = self._request()
-        if held is None or not self.store.needs_renewal(held):
-            return held
-        return self._answer(self.store.renew(held), held)
+        live = self._request()
+        if live is None or self.clock() < self.store.renewal_at(live):
+            return live
+        return self._answer(self.store.renew(live), live)
 
     def login(self) -> Found:
         """Sign in: a login key appears, or says the same again."""
-        held = self._request()
-        return self._regenerate(held, assigned(user_id=1), login=True)
+        live = self._request()
+        return self._regenerate(live, assigned(user_id=1), login=True)
 
     def checked_login(self) -> Found:
         """Sign in with an epoch that was read before the password was checked."""
-        held = self._request()
-        epochs = {USER: self.store.epoch(USER)}
-        return self._regenerate(held, assigned(user_id=1), login=True, epochs=epochs)
+        live = self._request()
+        epochs = {USER.names[0]: self.store.lists.epoch(USER)}
+        return self._regenerate(live, assigned(user_id=1), login=True, epochs=epochs)
 
     def rotate(self) -> Found:
-        held = self._request()
-        return self._regenerate(held, Changes(), login=False)
+        live = self._request()
+        return self._regenerate(live, Changes(), login=False)
 
     def sign_out(self) -> Found:
         """Sign out by removing the key: what else there is goes on under a new id."""
-        held = self._request()
-        return self._regenerate(held, Changes(removed={"user_id"}), login=False)
+        live = self._request()
+        return self._regenerate(live, Changes(removed={"user_id"}), login=False)
 
-    def rotate_again(self, moved: Held) -> Found:
+    def rotate_again(self, moved: Live) -> Found:
         return self._regenerate(moved, Changes(), login=False)
 
-    def destroy(self) -> Held | None:
+    def destroy(self) -> Live | None:
         self.destroyers += 1
-        held = self._request()
-        lived = self.store.destroy(self.first, held)
+        live = self._request()
+        lived = self.store.destroy(self.first, live)
         self.notes.ended.add(self.first)
         return lived
 
     def empty(self) -> Found:
         """Remove the keys that were there at first, and so all if there are no more."""
         self.emptiers += 1
-        held = self._request()
-        if held is None or any(key.startswith("key") for key in held.record.values):
-            return held
-        deleted, found = self.store.discard(held)
+        live = self._request()
+        if live is None or any(key.startswith("key") for key in live.record.values):
+            return live
+        deleted, found = self.store.discard(live)
         if deleted:
-            self.notes.ended.add(held.id)
+            self.notes.ended.add(live.id)
         return found
 
     # -- requests of others ---------------------------------------------------
@@ -237,80 +235,86 @@ class World:
 
     def revoke_all(self, binding: Binding = USER) -> None:
         self.destroyers += 1
-        epoch = self.store.revoke_all(binding).epoch
-        self.notes.closed.append((binding, epoch, None))
+        epochs = revocation.revoke_all(self.store, binding).epochs
+        self.notes.closed.append((epochs, None))
 
     def revoke(self) -> None:
         """End the session that had this id, in a list of devices."""
         self.destroyers += 1
-        held = self.store.trace(self.first)
-        if held and self.store.destroy(held.id, held):
-            self.notes.ended.add(held.id)
+        live = self.store.trace(self.first)
+        if live and self.store.destroy(live.id, live):
+            self.notes.ended.add(live.id)
 
     def revoke_team(self) -> None:
         self.revoke_all(TEAM)
 
     def revoke_others(self) -> Found:
         """End all sessions of the user but `first`, in a request of that."""
-        held = self._request()
-        if held is None or USER not in held.record.bindings:
-            return held
-        revocation = self.store.revoke_all(USER, spare=held)
-        self.notes.closed.append((USER, revocation.epoch, self.first))
-        return self._answer(revocation.spared, held)
+        live = self._request()
+        if live is None or not USER.lists(live.record):
+            return live
+        done = revocation.revoke_all(self.store, USER, keep=live)
+        self.notes.closed.append((done.epochs, self.first))
+        return self._answer(done.kept, live)
 
     def find(self) -> None:
-        self.notes.found.append({held.id for held in self.store.find(USER)})
+        found = revocation.find(self.store, USER)
+        self.notes.found.append({live.id for live in found})
 
     # -- pieces ---------------------------------------------------------------
 
-    def _load(self) -> Held | None:
+    def _load(self) -> Live | None:
         found = self.store.load(self.cookie, opened=self.clock())
-        is_live = isinstance(found, Held) and found.standing.admitted
-        return found if isinstance(found, Held) and is_live else None
+        if isinstance(found, Live) and found.verdict in ADMITTED:
+            return found
+        return None
 
-    def _request(self) -> Held | None:
+    def _request(self) -> Live | None:
         return self._preloaded or self._load()
 
     def _save(self, changes: Changes, key: str) -> Found:
-        held = self._request()
-        found = self._answer(held and self.store.save(held, changes), held)
-        if isinstance(found, Held):
+        live = self._request()
+        found = self._answer(live and self.store.save(live, changes), live)
+        if isinstance(found, Live):
             self.notes.saved.append((found.id, key, changes.assigned[key]))
         return found
 
     def _regenerate(
         self,
-        held: Held | None,
+        live: Live | None,
         changes: Changes,
         *,
         login: bool,
-        epochs: Mapping[Binding, str] | None = None,
+        epochs: Mapping[bytes, Epoch] | None = None,
     ) -> Found:
-        if held is None or held.standing is rotation.Standing.GRACE:
+        if live is None or live.verdict is Verdict.GRACE:
             return None
-        found = self.store.regenerate(held, changes, login=login, epochs=epochs)
-        if isinstance(found, Held):
-            self.notes.parents[found.id] = held.id
-        return self._answer(found, held)
+        found = regeneration.regenerate(
+            self.store, live, changes, login=login, epochs=epochs
+        )
+        if isinstance(found, Live):
+            self.notes.parents[found.id] = live.id
+        return self._answer(found, live)
 
-    def _answer(self, found: Found, held: Held | None) -> Found:
+    def _answer(self, found: Found, live: Live | None) -> Found:
         """Note what the response tells the client."""
-        if isinstance(found, Held):
+        if isinstance(found, Live):
             self._hand_out(found)
-        elif held is not None:
-            self.notes.gone.add(held.id)
+        elif live is not None:
+            self.notes.gone.add(live.id)
         return found
 
-    def _hand_out(self, held: Held) -> None:
-        credential = held.credential
+    def _hand_out(self, live: Live) -> None:
+        credential = live.credential
         if credential is None:
             return
-        if not held.created:
-            if not rotation.has_successor(held.record, credential):
+        if not live.created:
+            if not live.record.pending:
                 return
-            credential = rotation.successor(held.record, credential)
-        generations = self.notes.cookies.setdefault(held.id, {})
+            if credential.generation != live.record.generation:
+                return
+            credential = rotation.successor(live.record, credential)
+        generations = self.notes.cookies.setdefault(live.id, {})
         generations.setdefault(credential.generation, set()).add(credential.token)
 
     # -- what is so now -------------------------------------------------------
@@ -332,9 +336,9 @@ class World:
             credential
             for credential in self.credentials(session_id)
             if isinstance(
-                found := self.store.load(credential, opened=self.clock()), Held
+                found := self.store.load(credential, opened=self.clock()), Live
             )
-            and found.standing.admitted
+            and found.verdict in ADMITTED
         ]
 
     def live(self) -> Iterator[tuple[str, Record]]:
@@ -376,13 +380,13 @@ class RememberingIndex(CellIndex):
     def epoch(self, name: str) -> Epoch:
         return self._note(name, super().epoch(name))
 
-    def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:
-        epoch, members = super().fence(name, spare)
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+        epoch, members = super().fence(name, keep)
         return self._note(name, epoch), members
 
-    def before(self, binding: Binding, epoch: Epoch) -> list[Epoch]:
+    def before(self, name: str, epoch: Epoch) -> list[Epoch]:
         """Return the epochs that ended before `epoch` began."""
-        epochs = self._epochs[index_name(binding)]
+        epochs = self._epochs[name]
         return epochs[: epochs.index(epoch)]
 
     def _note(self, name: str, epoch: Epoch) -> Epoch:
@@ -390,10 +394,6 @@ class RememberingIndex(CellIndex):
         if epoch not in epochs:
             epochs.append(epoch)
         return epoch
-
-
-def index_name(binding: Binding) -> str:
-    return f"t:index:{binding.digest()}"
 
 
 class Dice:
@@ -468,21 +468,23 @@ def the_live_are_listed(world: World) -> None:
     """I4a: a session is bound to what its content says, and whatever it is bound to
     lists it."""
     for session_id, record in world.live():
-        fed = {b for b in (USER, TEAM) if b.index in record.values}
-        assert record.bindings.keys() == fed, "its content feeds an index in vain"
-        for binding, stamp in record.bindings.items():
-            listed = world.storage.index.members(index_name(binding))
-            assert entry(session_id, stamp) in listed, "it is bound, but not listed"
+        fed = {b.names[0] for b in (USER, TEAM) if b.index in record.values}
+        assert record.places.keys() == fed, "its content feeds an index in vain"
+        for name in record.places:
+            listed = world.storage.index.members(LISTS.name(name))
+            own = entry(session_id, name, record.places)
+            assert own.member in listed, "it is bound, but not listed"
 
 
 def a_revocation_is_complete(world: World) -> None:
     """I4b, c: after revoke_all returned nothing lives that was bound before it."""
-    for binding, epoch, spared in world.notes.closed:
-        ended = world.storage.index.before(binding, epoch)
-        for session_id, record in world.live():
-            if not spared or not world.descends(session_id, spared):
-                known = record.bindings.get(binding, "").partition(".")[0]
-                assert known not in ended, "a revoked session lives"
+    for epochs, kept in world.notes.closed:
+        for name, epoch in epochs.items():
+            ended = world.storage.index.before(LISTS.name(name), epoch)
+            for session_id, record in world.live():
+                if not kept or not world.descends(session_id, kept):
+                    known, _ = record.places.get(name, ("", ""))
+                    assert known not in ended, "a revoked session lives"
 
 
 def rotation_is_orderly(world: World) -> None:
@@ -497,8 +499,8 @@ def rotation_is_orderly(world: World) -> None:
                 rotation.judge(record, each, opened=world.clock(), grace=GRACE)
                 for each in world.credentials(session_id)
             ]
-            assert sum(standing.admitted for standing in judged) <= 2
-            assert not {standing.value for standing in judged} & {"replayed", "forged"}
+            assert sum(verdict in ADMITTED for verdict in judged) <= 2
+            assert not {*judged} & {Verdict.REPLAYED, Verdict.FORGED}
 
 
 EACH_STEP: tuple[Callable[[World], None], ...] = (
@@ -523,7 +525,7 @@ def increments_happened_once(world: World) -> None:
 
 
 def its_browser_stays_signed_in(world: World) -> None:
-    """I4e: a session that nobody ends, or that is spared, opens with its cookie."""
+    """I4e: a session that nobody ends, or that is kept, opens with its cookie."""
     if not world.destroyers and not world.emptiers:
         session_id = world.first
         while isinstance(stone := world.stored(session_id), Tombstone):
@@ -538,8 +540,8 @@ def an_end_finds_everybody(world: World) -> None:
     world.notes.ended.add(world.first)
     nothing_lives_after_its_end(world)
     for binding in (TEAM, USER):
-        world.store.revoke_all(binding)
-        left = [session_id for session_id, r in world.live() if binding in r.bindings]
+        revocation.revoke_all(world.store, binding)
+        left = [session_id for session_id, r in world.live() if binding.lists(r)]
         assert not left, f"a session bound to {binding.index} survives revoke_all"
 
 

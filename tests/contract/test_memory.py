@@ -36,10 +36,10 @@ class TestMemory(BackendContract):
         self, backend: MemoryBackend
     ) -> None:
         """Thousands that expire at once are absent at once, and removed by and by."""
-        tokens = [backend.add(f"{n}", b"x", 1) for n in range(3000)]
+        versions = [backend.add(f"{n}", b"x", 1) for n in range(3000)]
         self.clock.advance(1)
         assert len(backend) == 0
-        assert backend.swap("2999", b"y", tokens[2999], 9) is None
+        assert backend.swap("2999", b"y", versions[2999], 9) is None
         assert all(backend.get(f"{n}") is None for n in reversed(range(3000)))
         assert backend.sweep() == 0, "each get removes some of what has expired"
         assert not any(stripe.items for stripe in backend._stripes)

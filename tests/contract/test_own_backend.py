@@ -31,7 +31,7 @@ backend, times = FileBackend(sys.argv[1]), int(sys.argv[2])
 for _ in range(times):
     cell = backend.get("count")
     while isinstance(cell, Cell):
-        cell = backend.swap("count", b"%d" % (int(cell.data) + 1), cell.token, 60)
+        cell = backend.swap("count", b"%d" % (int(cell.data) + 1), cell.version, 60)
 """
 
 

@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
 
+from flask_srvsession.backends.base import EPOCH_ALONE
 from flask_srvsession.backends.redis import RedisBackend
 from flask_srvsession.testing import BackendContract
 from tests.servers import running_redis
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from tests.redis_topologies import Cluster, Watched
     from tests.servers import Server
+
+
+MINUTE = 60
 
 
 class TestRedis(BackendContract):
@@ -34,12 +38,28 @@ class TestRedis(BackendContract):
         sixty_days = 60 * 24 * 60 * 60
 
         backend.index.add(name, "one", backend.index.epoch(name), sixty_days)
-        after_add = backend._client.ttl(f"{{{name}}}:e")
+        after_add = backend._client.ttl(name)
+        backend.index.add(name, "two", backend.index.epoch(name), MINUTE)
         backend.index.fence(name)
-        after_fence = backend._client.ttl(f"{{{name}}}:e")
+        after_fence = backend._client.ttl(name)
 
-        assert after_add > sixty_days - 60
-        assert after_fence > sixty_days - 60
+        assert after_add > sixty_days - MINUTE
+        assert after_fence > sixty_days - MINUTE
+
+    def test_an_epoch_lives_for_a_day_also_without_members(
+        self, backend: RedisBackend, name: str
+    ) -> None:
+        epoch = backend.index.epoch(name)
+        begun = backend._client.ttl(name)
+        backend._client.expire(name, MINUTE)
+        backend.index.add(name, "one", epoch, 2 * MINUTE)
+        added = backend._client.ttl(name)
+        backend.index.fence(name)
+        fenced = backend._client.ttl(name)
+
+        assert MINUTE < added <= 2 * MINUTE
+        assert begun > EPOCH_ALONE - MINUTE
+        assert fenced > EPOCH_ALONE - MINUTE
 
 
 @pytest.fixture(scope="module")

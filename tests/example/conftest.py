@@ -14,7 +14,7 @@ from flask import Flask
 from example_app import create_app
 from tests.web import served
 
-from .browser import Browser
+from .visitor import Visitor
 
 SECRET_KEY = "a secret key that is only used by these tests"
 
@@ -65,12 +65,12 @@ def shop(app: Flask) -> Iterator[str]:
 
 
 @pytest.fixture
-def browser(app: Flask) -> Browser:
+def browser(app: Flask) -> Visitor:
     """A browser that has not been here before."""
-    return Browser(app)
+    return Visitor(app)
 
 
 @pytest.fixture
-def other(app: Flask) -> Browser:
+def other(app: Flask) -> Visitor:
     """Another browser."""
-    return Browser(app)
+    return Visitor(app)

@@ -18,7 +18,7 @@ from flask import Flask
 
 from tests.web import served
 
-from .browser import PASSWORDS, Browser
+from .visitor import PASSWORDS, Visitor
 
 ROOT = Path(__file__).parents[2]
 
@@ -110,7 +110,7 @@ def test_a_login_takes_the_place_of_the_one_before(run: Run) -> None:
 
 def test_the_client_is_one_of_the_devices(run: Run, app: Flask) -> None:
     run("login", "ada")
-    browser = Browser(app, "my browser")
+    browser = Visitor(app, "my browser")
     browser.sign_in("ada")
     assert any(name.startswith("shop-client on") for name in browser.devices())
 
@@ -139,7 +139,7 @@ def test_of_logins_that_run_at_once_one_is_left_and_no_session_without_its_cooki
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: run("login", "ada"), range(4)))
 
-    browser = Browser(app, "my browser")
+    browser = Visitor(app, "my browser")
     browser.sign_in("ada")
     assert [process.returncode for process in done] == [0] * 4
     assert len(browser.devices()) == 2

@@ -20,12 +20,17 @@ import yaml
 
 from example_app.client import Client, Refused
 
-from .browser import PASSWORDS
+from .visitor import PASSWORDS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 WEB = SERVICES["web"]
+DEFAULTS = {
+    name: value.partition(":-")[2].rstrip("}")
+    for name, value in WEB["environment"].items()
+    if name.startswith("FLASK_")
+}
 START = 60.0
 """Seconds that gunicorn may take to listen."""
 
@@ -43,20 +48,26 @@ def test_each_service_has_a_health_check_that_gives_up_before_the_next(
     assert int(check["timeout"].rstrip("s")) < int(check["interval"].rstrip("s"))
 
 
-def test_the_app_waits_until_the_storage_that_was_chosen_is_healthy() -> None:
+def test_only_the_storage_that_was_chosen_starts_and_the_app_waits_for_it() -> None:
     storages = SERVICES.keys() - {"web"}
 
-    assert WEB["depends_on"].keys() == storages
-    for name, waits in WEB["depends_on"].items():
-        assert waits["condition"] == "service_healthy"
-        assert waits.get("required", True) == ("profiles" not in SERVICES[name])
+    assert {name: SERVICES[name]["profiles"] for name in storages} == {
+        name: [name] for name in storages
+    }
+    assert WEB["depends_on"] == {
+        name: {"condition": "service_healthy", "required": False} for name in storages
+    }
+
+
+def test_what_has_failed_is_started_again() -> None:
+    assert {service["restart"] for service in SERVICES.values()} == {"unless-stopped"}
 
 
 def test_the_default_storage_is_one_of_the_services() -> None:
     default = re.search(r":-(\w+)://(\w+)", WEB["environment"]["SRVSESSION_BACKEND"])
 
     assert default
-    assert "profiles" not in SERVICES[default[2]]
+    assert default[2] in SERVICES
 
 
 def test_the_volumes_that_are_used_are_the_volumes_that_are_declared() -> None:
@@ -112,6 +123,7 @@ def gunicorn(
                 "PYTHONPATH": str(ROOT),
                 "SECRET_KEY": "a secret key that is only used by these tests",
                 "SRVSESSION_BACKEND": storage.url,
+                **DEFAULTS,
                 "FLASK_DATABASE": str(folder / "accounts.sqlite3"),
             },
             stderr=written,

@@ -88,6 +88,8 @@ REVOKE_ALL = Flow(
 REVOKE_OTHERS = Flow(
     "revoke all others",
     lambda: sessions.revoke_all(user_id=42, keep_current=True),
+    old=GONE,
+    new={"user_id": 42, "n": 1},
     other=GONE,
 )
 REVOKE = Flow("revoke", _revoke_the_other, other=GONE)

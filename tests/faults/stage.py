@@ -14,9 +14,10 @@ from flask import Flask
 from flask_srvsession import BackendError, session
 from flask_srvsession.backends import Backend, backend_from_url
 from flask_srvsession.testing import FakeClock
-from tests.integration.probes import KEY, Browser, login, set_cookies
+from tests.integration.probes import KEY, login, set_cookies
 from tests.servers import Server
 from tests.sql_servers import SQLServer
+from tests.web import Browser
 
 from .disturbance import Disturbance
 from .flows import GONE, ROTATE_EVERY, TOUCH_INTERVAL, USER, Flow, Values, sessions
@@ -88,9 +89,9 @@ class Stage:
         self._other, browser = Browser(self.calm), Browser(self.calm)
         self._other.does(lambda: session.update(USER))
         browser.does(lambda: session.update(flow.before))
-        self.old = browser.cookie
-        self.browser = _browser(self.app, self.old)
-        _soon(_browser(self.app, self._other.cookie), lambda: session["user_id"])
+        self.old = browser.cookie if browser.has_cookie else None
+        self.browser = Browser(self.app, self.old)
+        _soon(Browser(self.app, self._other.cookie), lambda: session["user_id"])
         if not flow.is_connected:
             self._backends[0].close()
         self._clock.advance(flow.later)
@@ -100,7 +101,7 @@ class Stage:
         changes the session after the response, before what is late arrives."""
         with trouble(self.proxy) as self._disturbance:
             began = time.monotonic()
-            self._response = self.browser.visit(flow.view)
+            self._response = self.browser.do(flow.view)
             self._took = time.monotonic() - began
             alone = self.old is None or self._disturbance.fault is None
             self._was_kept = not alone and _keep(self.calm, self.old)
@@ -108,7 +109,8 @@ class Stage:
     def outcome(self) -> Outcome:
         """Return what came of it, and end all sessions of the user."""
         browser, response = self.browser, self._response
-        new = browser.cookie if browser.cookie != self.old else None
+        is_new = browser.has_cookie and browser.cookie != self.old
+        new = browser.cookie if is_new else None
         cookies = (self.old, new, self._other.cookie)
         old_seen, new_seen, other_seen = (values(self.calm, c) for c in cookies)
         is_kept = bool(old_seen.pop("kept", False))
@@ -207,7 +209,7 @@ def make_app(backend: Backend, prefix: str, clock: FakeClock) -> Flask:
 def _soon(browser: Browser, do: Callable[[], Any]) -> None:
     """Do something that succeeds, if the computer is not too busy."""
     for _ in range(_ATTEMPTS):
-        if browser.visit(do).status_code == 200:
+        if browser.do(do).status_code == 200:
             return
     raise AssertionError("the storage is well, but nothing works")
 
@@ -216,7 +218,7 @@ def values(app: Flask, cookie: str | None) -> dict[str, Any]:
     """Return what a cookie leads to."""
     seen: dict[str, Any] = {}
     if cookie is not None:
-        _browser(app, cookie).does(lambda: seen.update(session))
+        Browser(app, cookie).does(lambda: seen.update(session))
     return seen
 
 
@@ -228,11 +230,4 @@ def _keep(app: Flask, cookie: str | None) -> bool:
             session["kept"] = True
         return "kept" in session
 
-    return _browser(app, cookie).does(view) == "True"
-
-
-def _browser(app: Flask, cookie: str | None) -> Browser:
-    browser = Browser(app)
-    if cookie is not None:
-        browser.cookie = cookie
-    return browser
+    return Browser(app, cookie).does(view) == "True"

@@ -14,9 +14,9 @@ from flask import Flask
 from flask_srvsession import session
 from flask_srvsession.backends import backend_from_url
 from flask_srvsession.testing import FakeClock
-from tests.integration.probes import Browser
 from tests.servers import Server
 from tests.sql_servers import SQLServer
+from tests.web import Browser
 
 from .disturbance import Fault, every
 from .proxy import Proxy
@@ -57,9 +57,7 @@ def test_each_change_is_made_once_or_is_said_to_be_in_doubt(
         """Return how often it was done, and how often it may have been."""
         browser, done, in_doubt = first.copy(), 0, 0
         for _ in range(REQUESTS):
-            response = browser.visit(
-                lambda: session.compute("n", lambda n: (n or 0) + 1)
-            )
+            response = browser.do(lambda: session.compute("n", lambda n: (n or 0) + 1))
             assert response.status_code in (200, 503)
             done += response.status_code == 200
             in_doubt += response.headers.get("Ambiguous") == "True"
@@ -82,12 +80,12 @@ def test_no_session_that_was_ended_lives_and_no_other_is_lost(
         ended, alive = [], []
         for number in range(REQUESTS):
             browser = Browser(app)
-            if browser.visit(lambda: session.update(user_id=user)).status_code != 200:
+            if browser.do(lambda: session.update(user_id=user)).status_code != 200:
                 continue
-            cookie = browser.cookie or ""
+            cookie = browser.cookie
             if number % 2:
                 alive.append(cookie)
-            elif browser.visit(lambda: session.destroy()).status_code == 200:
+            elif browser.do(lambda: session.destroy()).status_code == 200:
                 ended.append(cookie)
         return ended, alive
 

@@ -21,8 +21,8 @@ from flask_srvsession import session
 from flask_srvsession.backends import backend_from_url
 from flask_srvsession.testing import FakeClock
 from tests.integration.apps import stored
-from tests.integration.probes import Browser
 from tests.servers import Server, running_memcached, running_redis
+from tests.web import Browser
 
 from .flows import GONE, Values, sessions
 from .stage import make_app, values
@@ -84,7 +84,6 @@ class User:
         held = {"user_id": self.id, "number": number, "ballast": BALLAST}
         if not self._is_done(browser, lambda: session.update(held)):
             return
-        assert browser.cookie is not None
         cookie, self.signed_in[browser.cookie] = browser.cookie, held
         if number % 3 == 0 and self._is_done(browser, lambda: session.destroy()):
             self.ended.add(cookie)
@@ -94,7 +93,7 @@ class User:
             self.ended.update(self.signed_in)
 
     def _is_done(self, browser: Browser, do: Callable[[], Any]) -> bool:
-        status = browser.visit(do).status_code
+        status = browser.do(do).status_code
         self.statuses[status] += 1
         return status == 200
 

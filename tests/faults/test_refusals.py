@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from flask_srvsession import session
-from tests.integration.probes import Browser
 from tests.servers import Server, running_redis
+from tests.web import Browser
 
 from .disturbance import Disturbance
 from .flows import (
@@ -117,7 +117,7 @@ def test_who_logs_in_while_a_full_one_ends_all_sessions_is_refused(
     with full(stage.proxy):
         browser.does(lambda: sessions.revoke_all(user_id=42))
 
-    login = browser.visit(lambda: session.bind(user_id=42, epoch=epochs[0]))
+    login = browser.do(lambda: session.bind(user_id=42, epoch=epochs[0]))
     assert login.status_code == 409
 
 

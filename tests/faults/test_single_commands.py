@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flask_srvsession import session
-from tests.integration.probes import Browser
+from tests.web import Browser
 
 from .conftest import Stages
 from .disturbance import Fault, When, only, since

@@ -3,126 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask
 from flask_login import LoginManager, UserMixin
 from werkzeug.test import TestResponse
 
-from flask_srvsession import ids, session
+from flask_srvsession import ids
 from flask_srvsession.backends import Backend
 from flask_srvsession.backends.base import Cell
-from flask_srvsession.record import Binding
+from tests.web import PATIENCE
 
-PATIENCE = 20.0
-"""Seconds after which something that waits is stuck."""
+TIMEOUT = 0.3
+"""Seconds that a call of a hanging storage takes: too long to be tried again."""
 
 DELETED = "expires=thu, 01 jan 1970"
-VIEW = "tests.view"
-
-View = Callable[[], Any]
-
-
-def _do() -> Any:
-    result = request.environ[VIEW]()
-    return "" if result is None else result
-
-
-class Browser:
-    """A client with a cookie jar; each of its requests runs a function as the view."""
-
-    def __init__(self, app: Flask, cookie: str | None = None) -> None:
-        if "do" not in app.view_functions:
-            app.add_url_rule("/do", "do", _do)
-        self.app = app
-        self.client = app.test_client()
-        if cookie is not None:
-            self.client.set_cookie("session", cookie)
-
-    def do(self, view: View, **kwargs: Any) -> TestResponse:
-        """Run `view` in a request of its own."""
-        return self.client.get("/do", environ_overrides={VIEW: view}, **kwargs)
-
-    def set(self, **values: Any) -> TestResponse:
-        """Put `values` into the session."""
-        return self.do(lambda: session.update(values))
-
-    def values(self) -> dict[str, Any]:
-        """Return what the session holds, as the next request sees it."""
-        seen: dict[str, Any] = {}
-        response = self.do(lambda: seen.update(session))
-        assert response.status_code == 200
-        return seen
-
-    @property
-    def cookie(self) -> str:
-        """The session cookie; it must be there."""
-        cookie = self.client.get_cookie("session")
-        assert cookie is not None, "there is no session cookie"
-        return cookie.value
-
-    @property
-    def has_cookie(self) -> bool:
-        return self.client.get_cookie("session") is not None
-
-    @property
-    def id(self) -> str:
-        """The public id in the cookie."""
-        return self.cookie.partition(".")[0]
-
-    def copy(self) -> Browser:
-        """Return somebody else who has copied the session cookie."""
-        return Browser(self.app, self.cookie)
-
-    @contextmanager
-    def in_flight(self, then: View, first: View = lambda: len(session)) -> Any:
-        """Hold a request that has loaded its session and done `first`.
-
-        When the block ends, it does `then` and finishes; see `Late.response`. Its
-        response does not reach the cookie jar of this browser.
-        """
-        late, reached, released = Late(), threading.Event(), threading.Event()
-
-        def view() -> Any:
-            first()
-            reached.set()
-            assert released.wait(PATIENCE)
-            return then()
-
-        def run() -> TestResponse:
-            response = other.do(view)
-            response.get_data()
-            return response
-
-        other = self.copy()
-        with ThreadPoolExecutor(1) as executor:
-            future = executor.submit(run)
-            future.add_done_callback(lambda _: reached.set())
-            try:
-                assert reached.wait(PATIENCE)
-                if future.done():
-                    future.result()
-                    raise AssertionError("the request did not wait")
-                yield late
-            finally:
-                released.set()
-            late.finished = future.result(PATIENCE)
-
-
-@dataclass
-class Late:
-    """A request that ends later than others that began after it."""
-
-    finished: TestResponse | None = None
-
-    @property
-    def response(self) -> TestResponse:
-        assert self.finished is not None, "the request is still under way"
-        return self.finished
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:
@@ -176,7 +74,8 @@ def remove_stored(app: Flask, session_id: str) -> bool:
 
 def index_name(app: Flask, value: object, index: str = "user_id") -> str:
     """Return what the storage calls the list of sessions under an index value."""
-    digest = Binding(index, str(value)).digest()
+    lists = app.extensions["srvsession"].store.lists
+    digest = lists.binding(index, str(value)).names[0].hex()
     return f"{app.config['SRVSESSION_KEY_PREFIX']}index:{digest}"
 
 
@@ -219,7 +118,7 @@ class LosingBackend:
     @property
     def writes(self) -> list[str]:
         """What could have changed the storage, in order."""
-        return [c for c in self.calls if c not in ("get", "members", "admits")]
+        return [c for c in self.calls if c not in ("get", "members", "head")]
 
     def lose(self, *, at_write: int, only_answer: bool = False) -> None:
         """Fail from the n-th write on, counted from now; 0 is at once."""
@@ -266,7 +165,7 @@ class _LosingIndex:
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self._backend._backend.index, name)
-        label = name if name in ("members", "admits") else f"index.{name}"
+        label = name if name in ("members", "head") else f"index.{name}"
         return lambda *args, **kw: self._backend.call(label, function, *args, **kw)
 
 
@@ -277,3 +176,33 @@ def each_write(losing: LosingBackend, most: int = 12) -> Iterator[int]:
         if not losing.has_failed:
             return
     raise AssertionError("the request never ends")
+
+
+class WatchedBackend(LosingBackend):
+    """A backend that does something before each call, or waits and fails instead."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
+        self.before: Callable[[str], Any] = lambda name: None
+        self.timeouts = 0
+
+    def call(
+        self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        self.before(name)
+        return super().call(name, function, *args, **kwargs)
+
+    def hang(self, at: Callable[[str], bool] = lambda name: True) -> None:
+        """Time out from now on, at those calls."""
+
+        def wait(name: str) -> None:
+            if at(name):
+                self.timeouts += 1
+                time.sleep(TIMEOUT)
+                raise self._backend.errors[0]("timed out")
+
+        self.before = wait
+
+    def answer(self) -> None:
+        """Do not hang any more."""
+        self.before = lambda name: None

@@ -9,27 +9,43 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask
 
-from flask_srvsession import ServerSession, SessionInfo
+from flask_srvsession import ServerSession, SessionInfo, session
 from flask_srvsession.backends import Backend
-from flask_srvsession.backends.base import Cell, Token
-from flask_srvsession.backends.index import CellIndex, _Roll
+from flask_srvsession.backends.base import Cell, Version
+from flask_srvsession.backends.cell_index import CellIndex, _Roll
 from flask_srvsession.backends.memory import MemoryBackend
+from flask_srvsession.backends.redis import RedisIndex
 from flask_srvsession.backends.sql import SQLBackend, SQLIndex
-from flask_srvsession.changes import Changes
-from flask_srvsession.record import Binding
-from flask_srvsession.store import SessionStore
+from flask_srvsession.draft import Changes
+from flask_srvsession.store import SessionStore, revocation
+from flask_srvsession.store.lists import Binding
+from flask_srvsession.store.revocation import Revocation
+from flask_srvsession.testing import FakeClock
 from tests.sql_servers import executed
+from tests.web import Browser
 
-from .apps import Browser, index_name
+from .apps import index_name
 
 DAY = 24 * 60 * 60
-USER = Binding("user_id", "42")
 MOST_STEPS = 60
 """No job of these tests asks the storage more often than this."""
 
 sessions = ServerSession()
 
 Job = Callable[[SessionStore], Any]
+Act = Callable[[Browser], Any]
+
+_ROTATE_EVERY = 900
+
+
+def user(app: Flask) -> Binding:
+    """Return the binding of the user whom these tests are about."""
+    return store_of(app).lists.binding("user_id", "42")
+
+
+def end_all(app: Flask) -> Revocation:
+    """End all sessions of the user; return how that went."""
+    return revocation.revoke_all(store_of(app), user(app))
 
 
 def signed_in(app: Flask, user_id: object = 42, count: int = 1) -> list[Browser]:
@@ -43,6 +59,28 @@ def signed_in(app: Flask, user_id: object = 42, count: int = 1) -> list[Browser]
 def alive(browsers: Collection[Browser]) -> list[bool]:
     """Return for each browser whether its session is served to it."""
     return [bool(browser.values()) for browser in browsers]
+
+
+def rotate(browser: Browser) -> None:
+    assert browser.do(lambda: session.rotate()).status_code == 200
+
+
+def log_out(browser: Browser) -> None:
+    assert browser.do(lambda: session.destroy()).status_code == 200
+
+
+def log_out_and_in(browser: Browser) -> None:
+    log_out(browser)
+    browser.set(user_id=42)
+
+
+def user_of(browser: Browser) -> Any:
+    return browser.values().get("user_id")
+
+
+def advance_token(browser: Browser, clock: FakeClock) -> None:
+    clock.advance(_ROTATE_EVERY + 1)
+    browser.do(lambda: str(len(session)))
 
 
 def found(app: Flask, **index: Any) -> list[SessionInfo]:
@@ -66,7 +104,7 @@ def result_of(browser: Browser, view: Callable[[], Any]) -> Any:
 
 
 def store_of(app: Flask) -> SessionStore:
-    store: SessionStore = app.extensions["srvsession"].keyed.store
+    store: SessionStore = app.extensions["srvsession"].store
     return store
 
 
@@ -85,7 +123,8 @@ def lose_index(app: Flask, value: object = 42, parts: str = "em") -> None:
     """Remove the index of a user behind the extension's back, as an eviction does:
     the epoch (``e``), the members (``m``) or both.
 
-    In a database, where the members refer to the epoch, they go first.
+    In a database, where the members refer to the epoch, they go first. Redis has both
+    under one key, and loses both.
     """
     name = index_name(app, value)
     backend: Any = app.extensions["srvsession"].backend
@@ -96,11 +135,11 @@ def lose_index(app: Flask, value: object = 42, parts: str = "em") -> None:
             lost = executed(backend, sa.delete(table).where(table.c.name == name))
         assert lost.rowcount, "there was none"
         return
+    if isinstance(backend.index, RedisIndex):
+        assert backend._client.delete(name), "there was none"
+        return
     for part in parts:
-        if isinstance(backend.index, CellIndex):
-            assert backend.delete(f"{name}:{part}"), "there was none"
-        else:
-            assert backend._client.delete(f"{{{name}}}:{part}"), "there was none"
+        assert backend.delete(f"{name}:{part}"), "there was none"
 
 
 def list_entries(backend: Any, name: str, entries: Collection[str]) -> None:
@@ -112,14 +151,17 @@ def list_entries(backend: Any, name: str, entries: Collection[str]) -> None:
         assert roll is not None
         members = {**roll.members, **dict.fromkeys(entries, roll.until)}
         data = _Roll(roll.stamp, roll.until, members).dump()
-        assert backend.swap(f"{name}:m", data, cell.token, DAY)
+        assert backend.swap(f"{name}:m", data, cell.version, DAY)
     elif isinstance(index, SQLIndex):
-        row = {"name": name, "expires": index._now() + DAY * 1000}
+        head = index.head(name)
+        assert head is not None
+        expires = int((time.time() + DAY) * 1000)
+        row = {"name": name, "expires": expires, "epoch": head.epoch}
         rows = [row | {"member": entry} for entry in entries]
         executed(backend, sa.insert(backend._tables.members), rows)
     else:
-        until = (time.time() + DAY) * 1000
-        backend._client.zadd(f"{{{name}}}:m", dict.fromkeys(entries, until))
+        until = (time.time() + DAY) * 1_000_000
+        backend._client.zadd(name, dict.fromkeys(entries, until))
 
 
 class SteppingBackend:
@@ -180,20 +222,20 @@ class SteppingBackend:
         cell: Cell | None = self._backend.get(key)
         return cell
 
-    def add(self, key: str, data: bytes, ttl: int) -> Token | None:
+    def add(self, key: str, data: bytes, ttl: int) -> Version | None:
         self.step()
         return self._backend.add(key, data, ttl)
 
     def swap(
-        self, key: str, data: bytes, token: Token, ttl: int
-    ) -> Token | Cell | None:
+        self, key: str, data: bytes, version: Version, ttl: int
+    ) -> Version | Cell | None:
         self.step()
         self.unlistings += key.endswith(":m")
-        return self._backend.swap(key, data, token, ttl)
+        return self._backend.swap(key, data, version, ttl)
 
-    def delete(self, key: str, token: Token | None = None) -> bool:
+    def delete(self, key: str, version: Version | None = None) -> bool:
         self.step()
-        return bool(self._backend.delete(key, token))
+        return bool(self._backend.delete(key, version))
 
     def step(self) -> None:
         """Count a call, and do what is to be done before it."""

@@ -9,104 +9,33 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flask import Flask, request
 from itsdangerous import Signer
 
 from flask_srvsession import session
-from flask_srvsession.backends.base import Added, Backend, Cell, Epoch, Token
+from flask_srvsession.backends.base import Backend, Cell, Epoch, Head, Version
+from tests.web import Browser
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
     from tests.servers import Server
 
-Action = Callable[[], Any]
 
 KEY = "a secret key that is only used by these tests"
 """The SECRET_KEY of the apps that ``make_app`` makes."""
 
-_DO = "tests.do"
 _PATIENCE = 10.0
 _COUNTER = re.compile("(get|cmd|cas|delete)_[a-z]+$")
-
-
-def nothing() -> str:
-    """Do what a view does that leaves the session alone."""
-    return "untouched"
 
 
 def login(user_id: int = 42) -> str:
     session["user_id"] = user_id
     return f"{session.get('user_id')}"
-
-
-class Browser:
-    """A client with a cookie jar, whose requests do what they are told in the view."""
-
-    def __init__(self, app: Flask, **where: Any) -> None:
-        if "visited" not in app.view_functions:
-            app.add_url_rule("/", "visited", _visited, methods=["GET", "POST"])
-        self.app = app
-        self._client = app.test_client()
-        self._where = where
-
-    def visit(self, do: Action = nothing, **options: Any) -> TestResponse:
-        """Send a request; what `do` returns is the response, or the text of it."""
-        options = {**self._where, **options}
-        overrides = options.pop("environ_overrides", {})
-        return self._client.get(
-            "/", environ_overrides={**overrides, _DO: do}, **options
-        )
-
-    def send(self, cookies: bytes, do: Action) -> TestResponse:
-        """Send a request with a Cookie header as it is, past the jar."""
-        environ = {"HTTP_COOKIE": cookies.decode("latin-1"), _DO: do}
-        client = self.app.test_client(use_cookies=False)
-        return client.get("/", environ_overrides=environ)
-
-    def does(self, do: Action) -> str:
-        """Do something in a request that succeeds; return its text."""
-        response = self.visit(do)
-        assert response.status_code == 200, response.text
-        return response.text
-
-    @property
-    def cookie(self) -> str | None:
-        """The value of the session cookie in the jar."""
-        found = self._client.get_cookie("session")
-        return found.value if found else None
-
-    @cookie.setter
-    def cookie(self, value: str) -> None:
-        self._client.set_cookie("session", value)
-
-    @property
-    def session_id(self) -> str:
-        """The public id in the cookie."""
-        assert self.cookie is not None, "there is no session cookie"
-        return self.cookie.partition(".")[0]
-
-    @property
-    def key(self) -> str:
-        """The key of the session in the store."""
-        prefix: str = self.app.config["SRVSESSION_KEY_PREFIX"]
-        return prefix + self.session_id
-
-    def copy(self, cookie: str | None = None) -> Browser:
-        """Return another browser with the same cookie, or a given one."""
-        other = Browser(self.app, **self._where)
-        other.cookie = cookie if cookie is not None else self.cookie or ""
-        return other
-
-
-def _visited() -> Any:
-    result = request.environ.get(_DO, nothing)()
-    return result if hasattr(result, "headers") else str(result)
 
 
 def visits(browser: Browser) -> int:
@@ -157,25 +86,17 @@ class CountingIndex:
         self._calls.append("index.epoch")
         return self._index.epoch(name)
 
-    def add(
-        self,
-        name: str,
-        member: str,
-        expect: Epoch,
-        ttl: int,
-        *,
-        limit: int | None = None,
-    ) -> Added:
+    def add(self, name: str, member: str, expect: Epoch, ttl: int) -> bool:
         self._calls.append("index.add")
-        return self._index.add(name, member, expect, ttl, limit=limit)
+        return self._index.add(name, member, expect, ttl)
 
-    def fence(self, name: str, spare: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
         self._calls.append("index.fence")
-        return self._index.fence(name, spare)
+        return self._index.fence(name, keep)
 
-    def admits(self, name: str, epochs: Mapping[str, Epoch]) -> set[str]:
-        self._calls.append("index.admits")
-        return self._index.admits(name, epochs)
+    def head(self, name: str) -> Head | None:
+        self._calls.append("index.head")
+        return self._index.head(name)
 
     def remove(self, name: str, members: Collection[str]) -> None:
         self._calls.append("index.remove")
@@ -208,19 +129,19 @@ class CountingBackend:
         self.calls.append("get")
         return self._backend.get(key)
 
-    def add(self, key: str, data: bytes, ttl: int) -> Token | None:
+    def add(self, key: str, data: bytes, ttl: int) -> Version | None:
         self.calls.append("add")
         return self._backend.add(key, data, ttl)
 
     def swap(
-        self, key: str, data: bytes, token: Token, ttl: int
-    ) -> Token | Cell | None:
+        self, key: str, data: bytes, version: Version, ttl: int
+    ) -> Version | Cell | None:
         self.calls.append("swap")
-        return self._backend.swap(key, data, token, ttl)
+        return self._backend.swap(key, data, version, ttl)
 
-    def delete(self, key: str, token: Token | None = None) -> bool:
+    def delete(self, key: str, version: Version | None = None) -> bool:
         self.calls.append("delete")
-        return self._backend.delete(key, token)
+        return self._backend.delete(key, version)
 
     def sweep(self) -> int:
         return self._backend.sweep()

@@ -15,15 +15,16 @@ from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.backends.sql import SQLBackend
 from flask_srvsession.testing import FakeClock
 from tests.sql_servers import executed
+from tests.web import Browser
 
 from .devices import by_clock
-from .probes import Browser, CountingBackend, ask, login
+from .probes import CountingBackend, ask, login
 
 if TYPE_CHECKING:
     from flask_srvsession.backends import Backend
     from tests.conftest import MakeApp
 
-pytestmark = pytest.mark.every_database
+pytestmark = pytest.mark.every_storage
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -64,11 +65,6 @@ def _memcached_time_to_live(address: tuple[str, int], key: str) -> int:
     left = int(answer.removeprefix("HD t"))
     assert left > 0, "it never expires"
     return left
-
-
-@pytest.fixture
-def counted(backend: Backend) -> CountingBackend:
-    return CountingBackend(backend)
 
 
 def store(**values: Any) -> Callable[[], None]:
@@ -158,7 +154,7 @@ class TestIdleTimeout:
 
         for _ in range(2):
             clock.advance(400)
-            browser.visit()
+            browser.do()
 
         assert not lives(browser)
 

@@ -19,8 +19,9 @@ from flask_srvsession import (
     session_revoked,
     session_rotated,
 )
+from tests.web import Browser
 
-from .apps import Browser, deletes_cookie, sets_cookie, stored
+from .apps import deletes_cookie, sets_cookie, stored
 from .devices import alive, found, revoke_all, sessions, signed_in
 
 if TYPE_CHECKING:
@@ -247,14 +248,14 @@ def test_dropped_changes_are_told_once(app: Flask, listener: Listener) -> None:
     assert not sets_cookie(late.response)
 
 
-def test_a_spared_session_is_not_told_of(app: Flask, listener: Listener) -> None:
+def test_a_kept_session_is_told_of_as_rotated(app: Flask, listener: Listener) -> None:
     kept, other = signed_in(app, 42, 2)
     gone = other.id
     listener.taken()
 
     kept.do(lambda: str(sessions.revoke_all(user_id=42, keep_current=True)))
 
-    assert listener.taken() == [("revoked", gone)]
+    assert listener.taken() == [("rotated", kept.id), ("revoked", gone)]
 
 
 class TestRaisingReceiver:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flask_srvsession import session
-from tests.integration.apps import PATIENCE, Browser, index_name
+from tests.integration.apps import index_name
 from tests.redis_topologies import eventually
+from tests.web import PATIENCE, Browser
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -12,13 +12,14 @@ import pytest
 import redis
 
 from flask_srvsession import ServerSession, session
-from flask_srvsession.backends import redis as redis_module
 from flask_srvsession.backends.redis import RedisBackend
-from tests.integration.apps import Browser, together
+from flask_srvsession.backends.redis import backend as redis_module
+from tests.integration.apps import together
 from tests.integration.probes import hanging
 from tests.redis_topologies import FAILED_AFTER, PATIENT, Cluster, Watched, eventually
 from tests.topologies.conftest import FORGETS_NODES
 from tests.topologies.load import User, under_load
+from tests.web import Browser
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -276,19 +277,6 @@ def test_replicas_are_not_asked(servers: Cluster | Watched, users: list[User]) -
     for replica in replicas:
         assert "cmdstat_get" not in servers.ask(replica).info("commandstats")
     assert_nothing_is_wrong(users)
-
-
-def test_check_finds_a_primary_that_nobody_could_replace(
-    servers: Cluster | Watched, backend: RedisBackend
-) -> None:
-    alone = servers.primaries()[-1]
-    before = {finding.key for finding in backend.check()}
-
-    servers.replica_of(alone).stop()
-    eventually(lambda: servers.ask(alone).info()["connected_slaves"] == 0)
-
-    assert "redis: replicas" not in before
-    assert "redis: replicas" in {finding.key for finding in backend.check()}
 
 
 def primary_of(servers: Cluster | Watched, key: str) -> Server:

@@ -12,9 +12,10 @@ import pytest
 from flask_srvsession import ServerSession, session
 from flask_srvsession.backends import backend_from_url
 from flask_srvsession.backends.memcached import MemcachedBackend
-from tests.integration.apps import Browser, deletes_cookie, index_name, listed
+from tests.integration.apps import deletes_cookie, index_name, listed
 from tests.integration.probes import MemcachedStats, hanging, within
 from tests.servers import running_memcached
+from tests.web import Browser
 
 if TYPE_CHECKING:
     from flask import Flask

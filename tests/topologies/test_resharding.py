@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flask_srvsession import ServerSession, session
-from tests.integration.apps import Browser, index_name, listed
+from tests.integration.apps import index_name, listed
 from tests.redis_topologies import Cluster, eventually, slot_of
 from tests.topologies.conftest import FORGETS_NODES
 from tests.topologies.load import User, under_load
+from tests.web import Browser
 
 if TYPE_CHECKING:
     from pathlib import Path

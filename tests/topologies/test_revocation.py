@@ -1,3 +1,3 @@
 """What holds on one Redis, on several."""
 
-from tests.integration.test_revocation import *  # noqa: F403
+from tests.integration.lists.test_revocation import *  # noqa: F403

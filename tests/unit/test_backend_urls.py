@@ -18,9 +18,10 @@ from flask_srvsession.backends import backend_from_url
 from flask_srvsession.backends.memcached import ItemTooLarge, MemcachedBackend
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.backends.redis import RedisBackend
-from flask_srvsession.backends.redis_deadline import (
+from flask_srvsession.backends.redis.deadline import (
     PunctualConnection,
     PunctualSSLConnection,
+    PunctualUnixConnection,
 )
 from flask_srvsession.errors import ConfigurationError
 
@@ -60,7 +61,7 @@ def test_memory_is_built_in() -> None:
     [
         ("redis://localhost:7000/2", PunctualConnection),
         ("rediss://localhost", PunctualSSLConnection),
-        ("unix:///run/redis.sock?db=2", redis.UnixDomainSocketConnection),
+        ("unix:///run/redis.sock?db=2", PunctualUnixConnection),
         ("valkey://localhost", PunctualConnection),
         ("valkeys://localhost", PunctualSSLConnection),
         ("REDIS://localhost", PunctualConnection),
@@ -265,8 +266,8 @@ def test_a_missing_driver_names_the_remedy(
     url: str, module: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = {"redis": "redis", "memcached": "pymemcache"}[module]
-    monkeypatch.delitem(sys.modules, f"flask_srvsession.backends.{module}")
-    for name in [n for n in sys.modules if n.partition(".")[0] == driver]:
+    ours = f"flask_srvsession.backends.{module}"
+    for name in [n for n in sys.modules if f"{n}.".startswith((f"{driver}.", ours))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, driver, None)
     with pytest.raises(ConfigurationError, match=remedy):

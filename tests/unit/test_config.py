@@ -7,9 +7,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 
-from flask_srvsession.config import MAX_LIFETIME, PREFIX, Settings
+from flask_srvsession import ServerSession
+from flask_srvsession.config import (
+    PREFIX,
+    Settings,
+    check_flask_keys,
+    wrong_flask_keys,
+)
 from flask_srvsession.errors import ConfigurationError
+from flask_srvsession.values import MAX_LIFETIME
 
 FIELDS = [field.name for field in dataclasses.fields(Settings)]
 A_MONTH = timedelta(days=31)
@@ -39,7 +47,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert settings.absolute_lifetime == 90 * 86400
     assert settings.indexes == {"user_id": ("user_id", "_user_id")}
     assert settings.login_keys == ("user_id", "_user_id", "username", "user")
-    assert settings.drop_at_login == ("csrf_token",)
+    assert settings.drop_at_login[0] == "csrf_token"
+    assert "_csrf_token" in settings.drop_at_login
     assert (settings.rotate_every, settings.rotate_grace) == (900, 120)
     assert settings.on_replay == "revoke"
     assert settings.max_per_key is None
@@ -133,3 +142,91 @@ def test_a_session_that_is_read_is_renewed_before_it_is_idle_too_long() -> None:
 )
 def test_a_prefix_is_made_of_the_apps_name(app_name: str, prefix: str) -> None:
     assert Settings.from_config({}, app_name).key_prefix == prefix
+
+
+def test_the_text_of_settings_does_not_show_the_password_of_the_storage() -> None:
+    settings = configured(BACKEND="redis://user:hunter2@localhost/0")
+
+    assert "hunter2" not in repr(settings)
+    assert "key_prefix" in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "name", ["REDIS", "TYPE", "URL", "URI", "REDIS_URL", "DATABASE_URI", "BACKENDS"]
+)
+def test_what_names_a_storage_is_taken_for_the_backend(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="did you mean SRVSESSION_BACKEND"):
+        configured(**{name: "redis://localhost"})
+
+
+class TestFlasksOwnKeys:
+    WRONG: tuple[tuple[str, Any], ...] = (
+        ("SECRET_KEY", 5),
+        ("SECRET_KEY", ["hunter2"]),
+        ("SECRET_KEY_FALLBACKS", "hunter2"),
+        ("SECRET_KEY_FALLBACKS", b"hunter2"),
+        ("SECRET_KEY_FALLBACKS", {"hunter2"}),
+        ("SECRET_KEY_FALLBACKS", [None]),
+        ("PERMANENT_SESSION_LIFETIME", "3600"),
+        ("PERMANENT_SESSION_LIFETIME", None),
+        ("PERMANENT_SESSION_LIFETIME", True),
+        ("PERMANENT_SESSION_LIFETIME", -1),
+        ("PERMANENT_SESSION_LIFETIME", float("nan")),
+        ("PERMANENT_SESSION_LIFETIME", timedelta.max),
+        ("SESSION_COOKIE_NAME", None),
+        ("SESSION_COOKIE_NAME", ""),
+        ("SESSION_COOKIE_NAME", b"session"),
+        ("SESSION_COOKIE_NAME", "my session"),
+        ("SESSION_COOKIE_NAME", "a=b"),
+        ("SESSION_COOKIE_NAME", "a\r\nb"),
+        ("SESSION_COOKIE_DOMAIN", True),
+        ("SESSION_COOKIE_DOMAIN", ["example.com"]),
+        ("SESSION_COOKIE_PATH", 5),
+        ("SESSION_COOKIE_SECURE", "False"),
+        ("SESSION_COOKIE_HTTPONLY", "0"),
+        ("SESSION_COOKIE_PARTITIONED", "no"),
+        ("SESSION_COOKIE_SAMESITE", "bogus"),
+        ("SESSION_COOKIE_SAMESITE", False),
+        ("SESSION_REFRESH_EACH_REQUEST", "False"),
+    )
+    RIGHT: tuple[tuple[str, Any], ...] = (
+        ("SECRET_KEY", None),
+        ("SECRET_KEY", b"hunter2"),
+        ("SECRET_KEY_FALLBACKS", None),
+        ("SECRET_KEY_FALLBACKS", ("one", b"another")),
+        ("PERMANENT_SESSION_LIFETIME", 3600),
+        ("PERMANENT_SESSION_LIFETIME", 0.5),
+        ("PERMANENT_SESSION_LIFETIME", timedelta(days=3650)),
+        ("SESSION_COOKIE_NAME", "__Host-session"),
+        ("SESSION_COOKIE_DOMAIN", False),
+        ("SESSION_COOKIE_PATH", "/shop"),
+        ("SESSION_COOKIE_SECURE", 1),
+        ("SESSION_COOKIE_SECURE", None),
+        ("SESSION_COOKIE_SAMESITE", None),
+        ("SESSION_COOKIE_SAMESITE", "none"),
+    )
+
+    @pytest.mark.parametrize(("key", "value"), WRONG, ids=repr)
+    def test_that_cannot_work_are_refused_when_the_app_starts(
+        self, key: str, value: Any
+    ) -> None:
+        app = Flask("shop")
+        app.config[key] = value
+
+        with pytest.raises(ConfigurationError, match=key) as refused:
+            ServerSession(app)
+
+        assert "must be" in str(refused.value)
+        if "SECRET" in key:
+            assert "hunter2" not in str(refused.value)
+        else:
+            assert repr(value) in str(refused.value)
+
+    @pytest.mark.parametrize(("key", "value"), RIGHT, ids=repr)
+    def test_that_flask_can_work_with_are_taken(self, key: str, value: Any) -> None:
+        check_flask_keys({**Flask.default_config, key: value})
+
+    def test_are_all_named_where_several_are_wrong(self) -> None:
+        found = dict(wrong_flask_keys({"SECRET_KEY": 5, "SESSION_COOKIE_PATH": 5}))
+
+        assert list(found) == ["SECRET_KEY", "SESSION_COOKIE_PATH"]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from flask_srvsession.backends.base import MOST_AT_ONCE
+from flask_srvsession.backends.guarded import QUICK, Guarded, changing
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.errors import BackendError
-from flask_srvsession.guard import QUICK, Guarded, changing
 
 
 class Unreachable(Exception):
@@ -48,13 +48,13 @@ class Flaky(MemoryBackend):
         self.fail("add")
         return super().add(key, data, ttl)
 
-    def swap(self, key: str, data: bytes, token: Any, ttl: int) -> Any:
+    def swap(self, key: str, data: bytes, version: Any, ttl: int) -> Any:
         self.fail("swap")
-        return super().swap(key, data, token, ttl)
+        return super().swap(key, data, version, ttl)
 
-    def delete(self, key: str, token: Any = None) -> bool:
+    def delete(self, key: str, version: Any = None) -> bool:
         self.fail("delete")
-        return super().delete(key, token)
+        return super().delete(key, version)
 
 
 CALLS: dict[str, tuple[Any, ...]] = {
@@ -139,8 +139,12 @@ def test_a_failure_says_what_failed_and_why(method: str) -> None:
 def test_whatever_fails_in_the_middle_of_a_change_it_may_have_been_done(
     method: str,
 ) -> None:
-    with pytest.raises(BackendError) as failed, changing("save"):
+    @changing("save")
+    def change() -> None:
         getattr(guarded(Flaky(failures=9)), method)(*CALLS[method])
+
+    with pytest.raises(BackendError) as failed:
+        change()
 
     assert failed.value.ambiguous
     changed = "save" if method in READING else OPERATIONS[method]
@@ -193,12 +197,12 @@ def test_what_is_no_outage_passes_as_it_is() -> None:
 def test_arguments_and_results_pass_through() -> None:
     guard = guarded(Flaky(failures=0))
 
-    token = guard.add("key", b"1", 60)
-    token = guard.swap("key", b"2", token, 60)
+    version = guard.add("key", b"1", 60)
+    version = guard.swap("key", b"2", version, 60)
     cell = guard.get("key")
 
     assert cell is not None
-    assert (cell.data, cell.token) == (b"2", token)
+    assert (cell.data, cell.version) == (b"2", version)
     assert guard.delete("key", "outdated") is False
-    assert guard.delete("key", token) is True
+    assert guard.delete("key", version) is True
     assert guard.twice("sum", lambda a, *, b: a + b, 1, b=2) == 3

@@ -19,29 +19,44 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 
-EDGE = {
-    *("__init__", "extension", "cli", "cli_options", "display", "checks"),
-    *("interface", "outages", "runtime", "session", "arrival"),
-}
-"""Who may know Flask. Everything else works without any web framework."""
-
-CORE = (
-    *("store", "creation", "regeneration", "places", "cells", "listing"),
-    *("record", "rotation", "ids", "logins", "draft", "changes"),
+EDGE = (
+    *("__init__", "extension", "commands", "interface", "session", "visit", "runtime"),
+    "contrib",
 )
-ABOVE = ("extension", "interface", "runtime", "session", "arrival")
+"""What may know Flask. Everything else works without any web framework."""
+
+LAYERS = (
+    ("contrib",),
+    ("__init__",),
+    ("extension",),
+    ("commands", "sweeper"),
+    ("interface",),
+    ("session",),
+    ("visit",),
+    ("runtime",),
+    ("store", "logins"),
+    ("draft", "config", "values", "info", "signals"),
+    ("backends",),
+    ("errors", "ids", "serializers"),
+)
+"""The modules and folders of the package: each imports from its own layer, and from
+those below it."""
+
+ABOVE_BACKENDS = ("backends.__init__", "backends.guarded")
 
 CLIENTS = {
     "redis": "backends.redis",
     "pymemcache": "backends.memcached",
     "sqlalchemy": "backends.sql",
+    "joserfc": "contrib.backchannel",
 }
 """Who may import an optional client, together with its helpers of the same name."""
 
 
-def imports(module: str) -> Iterator[str]:
+def imports(module: str, *, types: bool = False) -> Iterator[str]:
     """Yield what a module imports: ours without the package's name and with a dot in
-    front, others as they are. What is imported for type checks only, does not count.
+    front, others as they are. What is imported for type checks only, counts with
+    `types`.
     """
     tree = ast.parse(MODULES[module].read_text("utf-8"))
     skipped = {
@@ -49,6 +64,7 @@ def imports(module: str) -> Iterator[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for inner in ast.walk(node)
+        if not types
     }
     for node in ast.walk(tree):
         if id(node) in skipped:
@@ -76,62 +92,106 @@ def _known(name: str) -> str | None:
     return name if name in MODULES else package if package in MODULES else None
 
 
-def ours(module: str) -> set[str]:
+def ours(module: str, *, types: bool = False) -> set[str]:
     """Return the modules of the package that a module imports."""
-    return {name[1:] for name in imports(module) if name.startswith(".")} - {module}
+    found = imports(module, types=types)
+    return {name[1:] for name in found if name.startswith(".")} - {module}
 
 
-def others(module: str) -> set[str]:
+def others(module: str, *, types: bool = False) -> set[str]:
     """Return what a module imports from elsewhere."""
-    return {name for name in imports(module) if not name.startswith(".")}
+    found = imports(module, types=types)
+    return {name for name in found if not name.startswith(".")}
 
 
 def within(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
 
+def layer(module: str) -> int:
+    [found] = [
+        number
+        for number, names in enumerate(LAYERS)
+        if any(within(module, name) for name in names)
+    ]
+    return found
+
+
+APP_MODULES = [module for module in MODULES if not within(module, "testing")]
+
+
 def test_the_walk_sees_the_imports_that_are_there() -> None:
-    assert {"session", "runtime", "store"} <= ours("interface")
-    assert {"errors", "backends.base", "backends.index"} <= ours("backends.memcached")
-    assert "redis" in others("backends.redis")
-    assert "store" not in ours("config")  # for type checks only
+    assert {"session", "runtime", "visit"} <= ours("interface")
+    assert {"store.__init__", "store.revocation"} <= ours("extension")
+    assert {"config", "store.record", "backends.guarded"} <= ours("store.lists")
+    assert {"errors", "backends.base", "backends.cell_index"} <= ours(
+        "backends.memcached.backend"
+    )
+    assert "redis" in others("backends.redis.backend")
+    assert "info" not in ours("config")  # for type checks only
+    assert "info" in ours("config", types=True)
+    assert "flask" in others("config", types=True) - others("config")
+
+
+def test_every_layer_has_its_modules() -> None:
+    found = {layer(module) for module in APP_MODULES}
+
+    assert found == set(range(len(LAYERS)))
+
+
+@pytest.mark.parametrize("module", APP_MODULES)
+def test_imports_run_down_the_layers(module: str) -> None:
+    above = [n for n in ours(module, types=True) if layer(n) < layer(module)]
+
+    assert above == []
 
 
 def test_no_import_goes_round_in_a_circle() -> None:
-    graph = {module: ours(module) for module in MODULES}
+    """Nor one for types."""
+    graph = {module: ours(module, types=True) for module in MODULES}
 
     order = list(TopologicalSorter(graph).static_order())
 
-    assert order.index("store") < order.index("session") < order.index("interface")
+    assert order.index("store.__init__") < order.index("visit")
+    assert order.index("visit") < order.index("session") < order.index("interface")
     assert order.index("interface") < order.index("extension")
 
 
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_knows_nothing_of_what_is_above_it(module: str) -> None:
-    assert ours(module).isdisjoint(ABOVE)
+@pytest.mark.parametrize("module", [m for m in MODULES if within(m, "store")])
+def test_the_store_knows_neither_flask_nor_anything_above_it(module: str) -> None:
+    above = [name for names in LAYERS[: layer(module)] for name in names]
+
+    known = ours(module, types=True)
+
+    assert [n for n in known if any(within(n, name) for name in above)] == []
+    assert [n for n in others(module, types=True) if within(n, "flask")] == []
 
 
 def test_flask_is_known_at_the_edge_only() -> None:
-    inside = [m for m in MODULES if m not in EDGE and not within(m, "testing")]
+    inside = [m for m in APP_MODULES if not any(within(m, name) for name in EDGE)]
 
-    knowing = {m: {n for n in others(m) if within(n, "flask")} for m in inside}
+    knowing = {
+        m: {n for n in others(m, types=True) if within(n, "flask")} for m in inside
+    }
 
     assert {m: names for m, names in knowing.items() if names} == {
-        "serializers": {"flask.json.tag"}
+        "serializers": {"flask.json.tag"},
+        "config": {"flask"},  # as a type: the setting that is told of each request
     }
+    assert "flask" not in others("config")
 
 
 @pytest.mark.parametrize(
-    "module", [m for m in MODULES if within(m, "backends") and m != "backends.__init__"]
+    "module",
+    [m for m in MODULES if within(m, "backends") and m not in ABOVE_BACKENDS],
 )
 def test_a_backend_knows_bytes_under_keys_and_nothing_else(module: str) -> None:
-    common = {"errors", "backends.base", "backends.index", "backends.health"}
+    common = {"errors", "backends.base", "backends.cell_index", "backends.health"}
 
     strangers = ours(module) - common
 
-    # of one family are backends.redis and backends.redis_health
-    family = module.partition("_")[0]
-    assert [name for name in strangers if name.partition("_")[0] != family] == []
+    family = ".".join(module.split(".")[:2])
+    assert [name for name in strangers if not within(name, family)] == []
 
 
 @pytest.mark.parametrize(("client", "home"), CLIENTS.items())
@@ -158,6 +218,7 @@ ServerSession(app)
 app.add_url_rule("/", view_func=lambda: str(session.compute("n", lambda n: n or 1)))
 print(app.test_client().get("/").text)
 for url in ("redis://localhost", "memcached://localhost"):
+    app = flask.Flask("app")
     app.config["SRVSESSION_BACKEND"] = url
     try:
         ServerSession(app)

@@ -8,7 +8,7 @@ import sys
 PATIENCE = 20
 FORKED_WHILE_MAKING = """
 import os, threading
-from flask_srvsession.backends.redis_clients import LazyCluster
+from flask_srvsession.backends.redis.clients import LazyCluster
 
 parent, making = os.getpid(), threading.Event()
 

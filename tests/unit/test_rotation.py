@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -11,13 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_srvsession.ids import Credential, new_id, new_token, token_hash
-from flask_srvsession.record import Record, RecordCodec
-from flask_srvsession.rotation import (
+from flask_srvsession.store import rotation
+from flask_srvsession.store.record import (
+    DUE,
+    PERMANENT,
+    PRESENTED,
+    Record,
+    RecordCodec,
+)
+from flask_srvsession.store.rotation import (
+    ADMITTED,
     FRESH,
-    Standing,
+    FURTHEST,
+    Verdict,
     advance,
-    has_successor,
-    is_due,
+    due_at,
     judge,
     successor,
 )
@@ -42,13 +50,13 @@ OPENED = {
 """When the request was opened, seen from when the current token was promoted."""
 
 MEANINGS = {
-    "C": Standing.CURRENT,
-    "S": Standing.SUCCESSOR,
-    "G": Standing.GRACE,
-    "R": Standing.REPLAYED,
-    "L": Standing.LATE,
-    "A": Standing.AHEAD,
-    "F": Standing.FORGED,
+    "C": Verdict.CURRENT,
+    "S": Verdict.SUCCESSOR,
+    "G": Verdict.GRACE,
+    "R": Verdict.REPLAYED,
+    "L": Verdict.LATE,
+    "A": Verdict.AHEAD,
+    "F": Verdict.FORGED,
 }
 
 TABLE = {
@@ -89,7 +97,21 @@ CASES = [
 
 def make_record(generation: int = GENERATION, *, pending: bool = False) -> Record:
     """Return a record that has come to `generation` by the chain from FIRST."""
-    record = Record(generation, b"", CHAIN_KEY, since=SINCE, last_seen=SINCE)
+    record = Record(
+        generation=generation,
+        token_hash=b"",
+        chain=CHAIN_KEY,
+        since=SINCE,
+        last_seen=SINCE,
+        pending=None,
+        flags=PERMANENT | PRESENTED,
+        places={},
+        indexing=b"",
+        operations=b"",
+        replaces=None,
+        meta=None,
+        values={},
+    )
     hashes = [token_hash(each.token) for each in chain(record, generation + 1)]
     following = hashes[generation] if pending else None
     return record._replace(token_hash=hashes[generation - 1], pending=following)
@@ -101,6 +123,11 @@ def chain(record: Record, length: int) -> list[Credential]:
     while len(credentials) < length:
         credentials.append(successor(record, credentials[-1]))
     return credentials
+
+
+def flagged(record: Record) -> Record:
+    """Return the record with a rotation that does not wait for the token's age."""
+    return record._replace(flags=record.flags | DUE)
 
 
 def credential_of(generation: int) -> Credential:
@@ -128,19 +155,17 @@ class TestJudge:
         fits: bool,
         pending: bool,
         opened: float,
-        meaning: Standing,
+        meaning: Verdict,
     ) -> None:
         record = make_record(pending=pending)
         credential = credential_of(GENERATION + difference)
         if not fits:
-            credential = replace(credential, token=new_token())
+            credential = credential._replace(token=new_token())
 
         assert judge(record, credential, opened=opened, grace=GRACE) is meaning
 
     def test_only_the_current_token_and_its_neighbours_are_served(self) -> None:
-        served = {standing for standing in Standing if standing.admitted}
-
-        assert served == {Standing.CURRENT, Standing.SUCCESSOR, Standing.GRACE}
+        assert {Verdict.CURRENT, Verdict.SUCCESSOR, Verdict.GRACE} == ADMITTED
 
     @pytest.mark.parametrize("presented", range(1, GENERATION + 2))
     def test_a_right_token_under_a_wrong_generation_is_forged(
@@ -148,11 +173,11 @@ class TestJudge:
     ) -> None:
         record = make_record(pending=True)
         for actual in set(range(1, GENERATION + 2)) - {presented}:
-            wrong = replace(credential_of(actual), generation=presented)
+            wrong = credential_of(actual)._replace(generation=presented)
 
-            standing = judge(record, wrong, opened=SINCE, grace=GRACE)
+            verdict = judge(record, wrong, opened=SINCE, grace=GRACE)
 
-            assert standing is Standing.FORGED
+            assert verdict is Verdict.FORGED
 
     def test_a_token_of_another_chain_is_forged(self) -> None:
         record = make_record(pending=True)
@@ -166,15 +191,67 @@ class TestJudge:
             for stranger in strangers[1:]
         ]
 
-        assert verdicts == [Standing.FORGED] * GENERATION
+        assert verdicts == [Verdict.FORGED] * GENERATION
 
     def test_the_first_generation_has_no_predecessor(self) -> None:
         record = make_record(1)
         too_early = Credential(SESSION_ID, 0, FIRST.token)
 
-        standing = judge(record, too_early, opened=SINCE, grace=GRACE)
+        verdict = judge(record, too_early, opened=SINCE, grace=GRACE)
 
-        assert standing is Standing.FORGED
+        assert verdict is Verdict.FORGED
+
+    @pytest.mark.parametrize(
+        ("age", "verdict"),
+        [
+            (1, Verdict.REPLAYED),
+            (FURTHEST, Verdict.REPLAYED),
+            (FURTHEST + 1, Verdict.ANCIENT),
+            (100 * FURTHEST, Verdict.ANCIENT),
+        ],
+    )
+    def test_an_old_cookie_costs_a_bounded_number_of_steps(
+        self, monkeypatch: pytest.MonkeyPatch, age: int, verdict: Verdict
+    ) -> None:
+        """Anybody who has it can present it again and again."""
+        current = chain(make_record(), FURTHEST + 2)[min(age, FURTHEST + 1)]
+        record = make_record()._replace(
+            generation=1 + age, token_hash=token_hash(current.token)
+        )
+        steps: list[Credential] = []
+
+        def counted(record: Record, credential: Credential) -> Credential:
+            steps.append(credential)
+            return successor(record, credential)
+
+        monkeypatch.setattr(rotation, "successor", counted)
+
+        assert judge(record, FIRST, opened=SINCE + GRACE, grace=GRACE) is verdict
+        assert len(steps) == (age if verdict is Verdict.REPLAYED else 0)
+
+    def test_a_forged_cookie_costs_no_more(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record = make_record()._replace(generation=10**8)
+        steps: list[Credential] = []
+
+        def counted(record: Record, credential: Credential) -> Credential:
+            steps.append(credential)
+            return successor(record, credential)
+
+        monkeypatch.setattr(rotation, "successor", counted)
+        verdicts = {
+            judge(
+                record,
+                Credential(SESSION_ID, generation, new_token()),
+                opened=SINCE + GRACE,
+                grace=GRACE,
+            )
+            for generation in (1, 10**8 - FURTHEST - 1, 10**8 - FURTHEST, 10**8 + 2)
+        }
+
+        assert verdicts == {Verdict.ANCIENT, Verdict.FORGED, Verdict.AHEAD}
+        assert len(steps) == FURTHEST
 
 
 class TestAdvance:
@@ -193,7 +270,7 @@ class TestAdvance:
 
     def test_a_promotion_hands_out_nothing_by_itself(self) -> None:
         """However old the token is: its own predecessor has just begun its grace."""
-        record = make_record(pending=True)._replace(due=True)
+        record = flagged(make_record(pending=True))
 
         after = advanced(record, credential_of(GENERATION + 1), age=50 * EVERY)
 
@@ -223,7 +300,7 @@ class TestAdvance:
     def test_no_other_credential_moves_anything(
         self, difference: int, pending: bool
     ) -> None:
-        record = make_record(pending=pending)._replace(due=True)
+        record = flagged(make_record(pending=pending))
         credential = credential_of(GENERATION + difference)
 
         assert advanced(record, credential, age=50 * EVERY) is record
@@ -234,7 +311,7 @@ class TestAdvance:
         assert advanced(record, credential_of(GENERATION + 1), age=EVERY) is record
 
     def test_without_rotation_nobody_gets_a_successor(self) -> None:
-        record = make_record()._replace(due=True)
+        record = flagged(make_record())
 
         after = advanced(record, credential_of(GENERATION), age=10**7, every=None)
 
@@ -250,22 +327,23 @@ class TestAdvance:
     def test_a_rotation_that_is_due_does_not_wait_for_the_age(self) -> None:
         record, credential = make_record(1), FIRST
 
-        after = advanced(record._replace(due=True), credential)
+        after = advanced(flagged(record), credential)
 
         assert after.pending is not None
         assert not after.due
+        assert (after.permanent, after.presented) == (True, True)
 
     @pytest.mark.parametrize("age", [0, 1, GRACE - 1, GRACE])
     def test_nothing_is_handed_out_while_a_predecessor_is_in_its_grace(
         self, age: int
     ) -> None:
         """And for a moment more: a request of its last instant has to read yet."""
-        record = make_record()._replace(due=True)
+        record = flagged(make_record())
 
         assert advanced(record, credential_of(GENERATION), age=age) is record
 
     def test_what_is_due_is_handed_out_when_the_grace_is_over(self) -> None:
-        record = make_record()._replace(due=True)
+        record = flagged(make_record())
 
         after = advanced(record, credential_of(GENERATION), age=GRACE + FRESH)
 
@@ -273,27 +351,54 @@ class TestAdvance:
 
     def test_what_is_due_stays_due_over_a_promotion(self) -> None:
         """The successor may have left before the reason for another one arose."""
-        record = make_record(pending=True)._replace(due=True)
+        record = flagged(make_record(pending=True))
 
         assert advanced(record, credential_of(GENERATION + 1)).due
 
     def test_a_clock_that_is_behind_makes_nothing_due(self) -> None:
         record = make_record()
 
-        assert not is_due(record, now=SINCE - 3600, every=EVERY, grace=GRACE)
+        assert advanced(record, credential_of(GENERATION), age=-3600) is record
 
 
-class TestHasSuccessor:
-    @pytest.mark.parametrize("pending", [True, False])
-    @pytest.mark.parametrize("difference", [-4, -2, -1, 0, 1])
-    def test_only_the_current_token_has_one_and_only_once_it_was_made(
-        self, difference: int, pending: bool
-    ) -> None:
-        record = make_record(pending=pending)
+@pytest.mark.parametrize(
+    ("record", "every", "moment"),
+    [
+        pytest.param(make_record(), EVERY, SINCE + EVERY, id="by age"),
+        pytest.param(make_record(), None, math.inf, id="never without rotation"),
+        pytest.param(flagged(make_record()), None, math.inf, id="not even if flagged"),
+        pytest.param(
+            flagged(make_record(pending=True)), EVERY, math.inf, id="has a successor"
+        ),
+        pytest.param(flagged(make_record(1)), EVERY, SINCE, id="at once"),
+        pytest.param(
+            flagged(make_record()), EVERY, SINCE + GRACE + FRESH, id="after the grace"
+        ),
+    ],
+)
+def test_the_moment_at_which_a_successor_is_due_is_known_before(
+    record: Record, every: int | None, moment: float
+) -> None:
+    assert due_at(record, every=every, grace=GRACE) == moment
 
-        found = has_successor(record, credential_of(GENERATION + difference))
 
-        assert found is (difference == 0 and pending)
+@given(
+    age=st.integers(-10, 2 * EVERY),
+    generation=st.integers(1, 3),
+    pending=st.booleans(),
+    flags=st.integers(0, 7),
+    every=st.none() | st.just(EVERY),
+)
+def test_a_successor_is_made_from_that_moment_on_and_not_before(
+    age: int, generation: int, pending: bool, flags: int, every: int | None
+) -> None:
+    record = make_record(generation, pending=pending)._replace(flags=flags)
+
+    after = advanced(record, credential_of(generation), age=age, every=every)
+
+    moment = due_at(record, every=every, grace=GRACE)
+    assert (after is not record) == (SINCE + age >= moment)
+    assert after.flags == (flags if after is record else flags & ~DUE)
 
 
 keys = st.binary(min_size=16, max_size=16)
@@ -327,8 +432,8 @@ class TestChain:
         record = make_record()._replace(chain=key)
         credential = Credential(SESSION_ID, generation, token)
         varied = [
-            (record, replace(credential, generation=generation + 1)),
-            (record, replace(credential, token=token_hash(token).hex()[:32])),
+            (record, credential._replace(generation=generation + 1)),
+            (record, credential._replace(token=token_hash(token).hex()[:32])),
         ]
         if other != key:
             varied.append((record._replace(chain=other), credential))
@@ -371,19 +476,21 @@ presentations = st.lists(
 )
 
 
-@given(presentations=presentations, due=st.booleans())
+@given(presentations=presentations, is_due=st.booleans())
 def test_a_session_moves_one_step_at_a_time_and_serves_at_most_two_tokens(
-    presentations: list[tuple[int, int]], due: bool
+    presentations: list[tuple[int, int]], is_due: bool
 ) -> None:
     """Whoever comes, and whenever: generations only grow, a successor is made only
     after the grace, and of all tokens at most two neighbours are admitted."""
-    now, record = SINCE, make_record(1)._replace(due=due)
+    now, record = SINCE, make_record(1)
+    if is_due:
+        record = flagged(record)
     known = chain(record, 2 * len(presentations) + 4)
 
     for difference, pause in presentations:
         now += pause
         credential = known[max(1, record.generation + difference) - 1]
-        if not judge(record, credential, opened=now, grace=GRACE).admitted:
+        if judge(record, credential, opened=now, grace=GRACE) not in ADMITTED:
             continue
         before = record
         record = advance(before, credential, now=now, every=EVERY, grace=GRACE)
@@ -391,7 +498,7 @@ def test_a_session_moves_one_step_at_a_time_and_serves_at_most_two_tokens(
         admitted = [
             each.generation
             for each in known
-            if judge(record, each, opened=now, grace=GRACE).admitted
+            if judge(record, each, opened=now, grace=GRACE) in ADMITTED
         ]
         current = record.generation
         assert current - before.generation in (0, 1)

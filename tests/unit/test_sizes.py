@@ -15,9 +15,20 @@ import flask_srvsession
 ROOT = Path(flask_srvsession.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 EXAMPLE = ROOT.parent / "example_app"
-MAX_MODULE = 700
+MAX_MODULE = 400
 MAX_EXAMPLE = 250
-MAX_FUNCTION = 60
+MAX_FUNCTION = 40
+MAX_METHODS = 25
+TO_BE_CUT = {
+    "visit.py": 670,
+    "store/sessions.py": 480,
+    "testing/contract_cells.py": 430,
+}
+"""Longer modules, which are to be cut."""
+
+MAPPING = ("ServerSideSession", "Visit")
+"""A mapping with properties and verbs: all that users know has to be there."""
+
 WITH_DRIVERS = ("redis", "sqlalchemy", "pymemcache", "click")
 
 
@@ -32,14 +43,15 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
-def test_no_module_is_longer_than_700_lines(path: Path) -> None:
+def test_no_module_is_longer_than_400_lines(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
 
-    assert lines <= MAX_MODULE, f"{path} has {lines} lines: split it by what it does"
+    most = TO_BE_CUT.get(module_name(path), MAX_MODULE)
+    assert lines <= most, f"{path} has {lines} lines: split it by what it does"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
-def test_no_function_is_longer_than_60_lines(path: Path) -> None:
+def test_no_function_is_longer_than_40_lines(path: Path) -> None:
     """Without its docstring, which may be as long as a user needs it."""
     for function in functions(path):
         first = function.body[0]
@@ -47,6 +59,23 @@ def test_no_function_is_longer_than_60_lines(path: Path) -> None:
         start = first.end_lineno if documented else function.lineno
         lines = (function.end_lineno or 0) - (start or 0)
         assert lines <= MAX_FUNCTION, f"{function.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_no_class_but_the_session_has_more_than_25_methods(path: Path) -> None:
+    classes = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and node.name not in MAPPING
+    ]
+
+    for each in classes:
+        methods = {
+            node.name
+            for node in each.body
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        }
+        assert len(methods) <= MAX_METHODS, f"{each.name} has {len(methods)} methods"
 
 
 def public_modules() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..mutant import Mutant
 from . import (
+    backchannel,
     cookies,
     ending,
     listing,
@@ -25,4 +26,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *outages.MUTANTS,
     *storages.MUTANTS,
     *surface.MUTANTS,
+    *backchannel.MUTANTS,
 )

@@ -1,0 +1,202 @@
+"""A logout ends what its session has moved to meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from flask import Flask
+from flask_login import current_user, login_user, logout_user
+
+from flask_srvsession import (
+    session,
+)
+from tests.web import Browser
+
+from ..apps import (
+    User,
+    cookie_headers,
+    use_flask_login,
+)
+from ..devices import (
+    Act,
+    advance_token,
+    found,
+    log_out,
+    result_of,
+    rotate,
+    signed_in,
+    user_of,
+)
+from ..marks import ON_MEMORY
+from .ways import destroy
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from flask_srvsession.testing import FakeClock
+    from tests.conftest import MakeApp
+
+
+@ON_MEMORY
+def test_a_logout_follows_any_number_of_rotations(make_app: MakeApp) -> None:
+    def rotate_often() -> None:
+        for _ in range(1200):
+            session.rotate()
+
+    browser = Browser(make_app())
+    browser.set(user_id=42)
+    before = browser.copy()
+    browser.do(rotate_often)
+
+    assert before.do(destroy).status_code == 200
+    assert browser.values() == {}
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app()
+
+
+def remove_user() -> None:
+    assert session.pop("user_id") == 42
+
+
+class TestLogoutThatMeetsARotation:
+    def test_by_removal_of_the_user_ends_the_successor(self, app: Flask) -> None:
+        [browser] = signed_in(app)
+        browser.set(cart=[1])
+
+        with browser.in_flight(remove_user):
+            rotate(browser)
+
+        assert browser.values() == {}
+        assert found(app) == []
+
+    def test_by_removal_of_the_only_key_ends_the_successor(self, app: Flask) -> None:
+        [browser] = signed_in(app)
+
+        with browser.in_flight(remove_user):
+            rotate(browser)
+
+        assert browser.values() == {}
+        assert found(app) == []
+
+    def test_by_removal_of_a_user_dict_that_has_changed_ends_the_successor(
+        self, app: Flask
+    ) -> None:
+        browser = Browser(app)
+        browser.set(user={"id": 42, "theme": "light"})
+
+        with browser.in_flight(lambda: session.pop("user")):
+            rotate(browser)
+            browser.set(user={"id": 42, "theme": "dark"})
+
+        assert browser.values() == {}
+
+    def test_by_flask_login_ends_the_successor(self, app: Flask) -> None:
+        use_flask_login(app)
+        browser = Browser(app)
+        browser.do(lambda: str(login_user(User("42"))))
+
+        with browser.in_flight(lambda: str(logout_user())):
+            rotate(browser)
+
+        assert not result_of(browser, lambda: current_user.is_authenticated)
+        assert found(app) == []
+
+    @pytest.mark.parametrize("cart", [None, [1]])
+    def test_does_not_end_the_login_of_somebody_else_meanwhile(
+        self, app: Flask, cart: object
+    ) -> None:
+        [browser] = signed_in(app)
+        browser.set(cart=cart)
+
+        with browser.in_flight(remove_user) as late:
+            browser.set(user_id=7)
+
+        assert cookie_headers(late.response) == []
+        assert user_of(browser) == 7
+
+    def test_by_flask_login_does_not_end_the_login_of_somebody_else(
+        self, app: Flask
+    ) -> None:
+        use_flask_login(app)
+        browser = Browser(app)
+        browser.do(lambda: str(login_user(User("42"))))
+
+        with browser.in_flight(lambda: str(logout_user())):
+            browser.do(lambda: str(login_user(User("7"))))
+
+        assert result_of(browser, lambda: current_user.get_id()) == "7"
+
+
+def log_in_anew(browser: Browser) -> None:
+    browser.set(user_id=7)
+
+
+class TestDestroyWithAnotherTokenOfTheSession:
+    @pytest.fixture
+    def former(self, app: Flask, clock: FakeClock) -> Browser:
+        """One whose token has a successor, which `browser` has got."""
+        [former] = signed_in(app)
+        assert user_of(former) == 42
+        return former
+
+    @pytest.fixture
+    def browser(self, former: Browser, clock: FakeClock) -> Browser:
+        browser = former.copy()
+        advance_token(browser, clock)
+        assert browser.cookie != former.cookie
+        return browser
+
+    @pytest.mark.parametrize("move", [rotate, log_in_anew])
+    def test_the_pending_successor_ends_what_it_moved_to(
+        self, former: Browser, browser: Browser, move: Act
+    ) -> None:
+        move(former)
+
+        log_out(browser)
+
+        assert former.values() == {}
+
+    @pytest.mark.parametrize("move", [rotate, log_in_anew])
+    def test_the_predecessor_in_its_grace_ends_what_it_moved_to(
+        self, former: Browser, browser: Browser, move: Act
+    ) -> None:
+        assert user_of(browser) == 42  # the successor is the current token now
+        move(browser)
+
+        log_out(former)
+
+        assert browser.values() == {}
+
+    @pytest.mark.parametrize("move", [rotate, log_in_anew])
+    @pytest.mark.parametrize("late", ["presented", "predecessor"])
+    def test_both_tokens_end_what_a_successor_moved_to_when_it_came_first(
+        self, former: Browser, browser: Browser, late: str, move: Act
+    ) -> None:
+        presented = browser.copy()
+        move(browser)
+
+        log_out(presented if late == "presented" else former)
+
+        assert browser.values() == {}
+
+    @pytest.mark.parametrize("move", [lambda b: None, rotate, log_in_anew])
+    def test_one_that_was_outdated_during_the_request_ends_it(
+        self, browser: Browser, clock: FakeClock, move: Act
+    ) -> None:
+        assert user_of(browser) == 42
+
+        def destroy_late() -> None:
+            for _ in range(2):
+                advance_token(browser, clock)
+                assert user_of(browser) == 42
+            move(browser)
+            session.destroy()
+
+        response = browser.copy().do(destroy_late)
+
+        assert response.status_code == 200
+        assert browser.values() == {}
