@@ -2,12 +2,14 @@
 
 The source directory is the root of the project: so README, SECURITY and CONTRIBUTING
 are pages, too, and every link leads to the same place here and on a code host.
+``sphinx-build docs out`` builds the same.
 """
 
 from __future__ import annotations
 
 import re
 from importlib.metadata import version as installed
+from pathlib import Path
 from posixpath import normpath
 
 from sphinx.application import Sphinx
@@ -33,7 +35,8 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 
 html_theme = "furo"
-html_title = project
+html_title = f"{project} {release}"
+html_favicon = "static/favicon.svg"
 html_copy_source = False
 html_show_sphinx = False
 html_additional_pages = {"index": "redirect.html"}
@@ -68,5 +71,7 @@ def add_sidebar(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Let the first page have its tables of contents."""
+    """Read the pages from the root of the project, wherever the command says; let the
+    first page have its tables of contents."""
+    app.srcdir = type(app.srcdir)(Path(__file__).parents[1])
     app.connect("source-read", add_sidebar)
