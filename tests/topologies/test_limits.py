@@ -1,3 +1,4 @@
 """What holds on one Redis, on several."""
 
+from tests.integration.conftest import watched  # noqa: F401
 from tests.integration.lists.test_limits import *  # noqa: F403

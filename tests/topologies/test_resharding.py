@@ -132,7 +132,7 @@ def test_logins_and_logouts_go_on_where_the_list_has_moved_but_not_its_slot(
     assert [user.browser.values() for user in users] == [{}, {}, {}]
 
 
-def test_a_first_login_while_the_slot_of_its_list_moves_is_a_503_and_works_later(
+def test_a_first_login_works_while_the_slot_of_its_list_moves(
     servers: Cluster, app: Flask
 ) -> None:
     key = index_name(app, "newcomer")
@@ -141,11 +141,9 @@ def test_a_first_login_while_the_slot_of_its_list_moves_is_a_503_and_works_later
     browser = Browser(app)
 
     servers.begin_to_move(*way)
-    refused = browser.set(user_id="newcomer")
-    servers.end_move(*way)
     done = browser.set(user_id="newcomer")
+    servers.end_move(*way)
 
-    assert refused.status_code == 503
     assert done.status_code == 200
     assert len(listed(app, "newcomer")) == 1
 
