@@ -170,8 +170,9 @@ def test_a_missing_driver_names_its_package_and_the_extra(
 def test_missing_sqlalchemy_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [n for n in sys.modules if n.partition(".")[0] == "sqlalchemy"]:
         monkeypatch.delitem(sys.modules, name)
-    for name in ("sql", "sql_engine", "sql_schema"):
-        monkeypatch.delitem(sys.modules, f"flask_srvsession.backends.{name}")
+    ours = "flask_srvsession.backends.sql"
+    for name in [n for n in sys.modules if f"{n}.".startswith(f"{ours}.")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
 
     with pytest.raises(ConfigurationError, match=r"flask_srvsession\[sql\]"):
