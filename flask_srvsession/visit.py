@@ -651,7 +651,7 @@ def cookies(request: Request, name: str) -> list[str]:
 @lru_cache(maxsize=64)
 def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(
-        rf"(?:^|;)[ \t]*{re.escape(name)}[ \t]*=[ \t]*([^;]*?)[ \t]*(?=;|\Z)"
+        rf"(?:\A|;)[ \t]*{re.escape(name)}[ \t]*(?:=[ \t]*([^;]*?)[ \t]*)?(?=;|\Z)"
     )
 
 
