@@ -376,9 +376,8 @@ class Visit:
         were presented, though this request did not get to see them."""
         login = self._login(changes) is Login.IN
         if self.logged_out and not login:
-            if self.moved:
-                self._end_moved(self.moved)
-            self.delete_cookie |= bool(self.rivals or self.untried)
+            ended = self.moved is not None and self._end_moved(self.moved)
+            self.delete_cookie |= ended or bool(self.rivals or self.untried)
             self._end_rivals()
         if self.draft:
             self._create(changes, login=login)
@@ -545,20 +544,22 @@ class Visit:
         moved: Moved,
         before: Draft | None = None,
         keys: Collection[str] | None = None,
-    ) -> None:
-        """End what the session moved to, if that has the same user: a cookie that was
-        planted before a login must not end that login."""
+    ) -> bool:
+        """End what the session moved to, if that has the same user; return whether it
+        had: a cookie that was planted before a login must not end that login."""
         if before is None:
             before = Draft(moved.values, self.store.serializer)
         keys = self.store.settings.login_keys if keys is None else keys
         successor = self.store.trace(moved.successor) if moved.successor else None
         if successor is None:
-            return
+            return False
         now = Draft(successor.record.values, self.store.serializer)
         nobody = was_anonymous(before, keys) and was_anonymous(now, keys)
-        if nobody or is_same_user(before, now, keys):
+        ends = nobody or is_same_user(before, now, keys)
+        if ends:
             self._end(successor.id)
             self._end(moved.id)
+        return ends
 
     def _drop_changes(self, live: Live | None, found: Found) -> None:
         """Begin anew, without a session of its own: from now on, too, its cookie would

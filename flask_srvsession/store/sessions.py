@@ -243,8 +243,8 @@ class SessionStore:
         """List the session of `values` in the `wanted` places, and make room for it.
 
         Raises StaleLogin or TooManySessions if it is refused. Where `replaced` is
-        listed, its place is taken over; PlaceLost if that was the only one left, and
-        the session has ended.
+        listed, its place is taken over, and no room is needed; PlaceLost if that
+        session has ended, since others may have the place.
         """
         ttl = max(1, self.records.ends_at(session_id) - int(self.clock()))
         for name in wanted:
@@ -256,14 +256,20 @@ class SessionStore:
             for binding in self.lists.fed(values):
                 for name in wanted.keys() & set(binding.names):
                     own = entry(session_id, name, wanted)
-                    self._make_room(binding, own, limit, replaced)
+                    if replaced and binding.lists(replaced.record):
+                        self._take_over(replaced)
+                    else:
+                        self._make_room(binding, own, limit)
         except (TooManySessions, PlaceLost):
             self.lists.forget({session_id: wanted})
             raise
 
-    def _make_room(
-        self, binding: Binding, own: Entry, limit: int, replaced: Live | None
-    ) -> None:
+    def _take_over(self, replaced: Live) -> None:
+        """Make sure that the place of `replaced` is still its own."""
+        if self.records.live(replaced.id) is None:
+            raise PlaceLost
+
+    def _make_room(self, binding: Binding, own: Entry, limit: int) -> None:
         """Unlist the dead, and end the oldest if that is not enough, or refuse."""
 
         def counts(session_id: str, later: bool) -> bool:
@@ -274,12 +280,8 @@ class SessionStore:
 
         listed = self.lists.entries(binding)
         dead, surplus = places.leaving(listed, own, limit, counts)
-        if surplus:
-            had_place = replaced and binding.lists(replaced.record)
-            if replaced and had_place and self.records.live(replaced.id) is None:
-                raise PlaceLost
-            if self.settings.max_per_key_policy == "reject":
-                raise TooManySessions
+        if surplus and self.settings.max_per_key_policy == "reject":
+            raise TooManySessions
         gone = dict.fromkeys((*dead, *surplus))
         for session_id in dict.fromkeys(e.session_id for e in gone):
             if is_elsewhere(binding, *self.records.follow(session_id)):

@@ -29,7 +29,8 @@ USERS = 2
 class Content(dict[str, Any]):
     """The values of a session in one request; does what a session does."""
 
-    cleared = False
+    cleared = left = False
+    """Whether all was removed, and whether a logout was meant."""
 
     def __init__(self, stored: Stored | None = None) -> None:
         self._before = stored.values if stored else {}
@@ -44,6 +45,10 @@ class Content(dict[str, Any]):
     def clear(self) -> None:
         super().clear()
         self.cleared = True
+
+    def pop(self, key: str, *default: Any) -> Any:
+        self.left |= key == "user_id"
+        return super().pop(key, *default)
 
     def compute(self, key: str, function: Callable[[Any], Any]) -> None:
         self[key] = function(self.get(key))
@@ -224,6 +229,18 @@ class Model:
         self.live.pop(session_id, None)
         if moved := self.moved.pop(session_id, None):
             self.end(moved.successor)
+
+    def log_out(self, arrived: Arrived) -> bool:
+        """End the session that a logout means though it has moved, if what it is now
+        has the same user; return whether it had."""
+        moved, now = self.moved.get(arrived.id), self.follow(arrived.id)
+        if not arrived.is_meant or now not in self.live:
+            return False
+        former = moved.former if moved else self.live[now]
+        same = former.user == self.live[now].user
+        if same:
+            self.end(arrived.id)
+        return same
 
     def follow(self, session_id: str) -> str:
         while moved := self.moved.get(session_id):

@@ -216,7 +216,11 @@ class Sessions(RuleBasedStateMachine):
         work(content)
         user = content.get("user_id")
         if stored is None:
-            if content and (arrived.verdict == "none" or user):
+            logs_out = (content.cleared or content.left) and not user
+            if arrived.verdict == "moved" and logs_out:
+                ended = self.model.log_out(arrived)
+                self.answered(arrived, "delete" if ended else "keep")
+            elif content and (arrived.verdict == "none" or user):
                 self.created(arrived, content)
             else:
                 self.answered(arrived, "keep")
@@ -230,9 +234,9 @@ class Sessions(RuleBasedStateMachine):
         else:
             switched = switched and arrived.verdict != "grace"
             stored.values = dict(content)
-            self.served(arrived, changed=wrote or switched)
-            if switched:
+            if switched:  # with this very response
                 stored.permanent, stored.due = not stored.permanent, True
+            self.served(arrived, changed=wrote or switched)
 
     # -- rules: this session ----------------------------------------------------------
 
@@ -334,7 +338,10 @@ class Sessions(RuleBasedStateMachine):
         kept = stored if keep and stored and stored.user == user else None
         ended = self.model.end_all(user, kept)
         assert ended <= arrived.result <= ended + self.model.orphaned[user]
-        self.revoked(arrived, saved=kept is not None)
+        if kept and arrived.verdict == "live":
+            self.moved(arrived, Content(kept), login=False)
+        else:
+            self.revoked(arrived, saved=kept is not None)
 
     def revoked(self, arrived: Arrived, *, saved: bool = False) -> None:
         if arrived.stored and arrived.stored.id not in self.model.live:

@@ -21,7 +21,7 @@ MAX_FUNCTION = 40
 MAX_METHODS = 25
 TO_BE_CUT = {
     "visit.py": 670,
-    "store/sessions.py": 480,
+    "store/sessions.py": 490,
     "testing/contract_cells.py": 430,
 }
 """Longer modules, which are to be cut."""

@@ -121,8 +121,8 @@ class LeanRedis(redis.Redis):
     def _drop_idle(self) -> None:
         """Close all connections: those that are in use when they are given back."""
         dropped, self._idle = self._idle, []
-        while dropped:
-            with suppress(IndexError):  # somebody else has just taken the last one
+        with suppress(IndexError):  # nobody needs to count: others take them, too
+            while True:
                 self._drop(dropped.pop())
 
 

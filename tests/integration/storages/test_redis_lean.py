@@ -192,12 +192,12 @@ def test_a_limit_of_connections_outlives_failures(server: Server) -> None:
     limited.close()
 
 
-@pytest.mark.parametrize("path", ["", "?protocol=3"])
+@pytest.mark.parametrize("path", ["?protocol=3", "?client_name=app"])
 def test_all_that_greets_a_server_and_the_command_end_within_one_timeout(
     server: Server, path: str
 ) -> None:
     proxy = Proxy(server)
-    url = f"{proxy.url}{path}{'&' if path else '?'}socket_timeout=1.5"
+    url = f"{proxy.url}{path}&socket_timeout=1.5"
     client = RedisBackend.from_url(url)._client
 
     with (
