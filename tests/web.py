@@ -25,6 +25,7 @@ View = Callable[[], Any]
 
 _URL = "/do"
 _VIEW = "tests.view"
+_ADDING = threading.Lock()
 
 
 def nothing() -> str:
@@ -142,8 +143,9 @@ class Browser:
             late.finished = future.result(PATIENCE)
 
     def _get(self, client: FlaskClient, **options: Any) -> TestResponse:
-        if "do" not in self.app.view_functions:
-            self.app.add_url_rule(_URL, "do", _do, methods=["GET", "POST"])
+        with _ADDING:
+            if "do" not in self.app.view_functions:
+                self.app.add_url_rule(_URL, "do", _do, methods=["GET", "POST"])
         return client.get(_URL, **options)
 
 

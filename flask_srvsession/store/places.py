@@ -39,8 +39,10 @@ def leaving(
     """Return the entries of the dead, and those of the oldest that are too many.
 
     `listed` are all entries, in the order in which they were listed; one of `limit`
-    places is for `own`. `counts` is asked only where all places seem to be taken. Of
-    sessions that began in one second, the one that was listed first is the oldest.
+    places is for `own`; if it is not listed any more, a later login has ended it, and
+    nobody leaves for it. `counts` is asked only where all places seem to be taken. Of
+    sessions that began in one second, the marks tell which is the oldest: the same to
+    all logins at once, also while a session is being regenerated.
     """
     places: dict[str, Place] = {}
     later: set[str] = set()
@@ -52,14 +54,14 @@ def leaving(
             places.setdefault(entry.mark, []).append(entry)
             if seen:
                 later.add(entry.mark)
-    if len(places) < limit:
+    if not seen or len(places) < limit:
         return [], []
     alive = [
         mark
         for mark, place in places.items()
         if any(counts(entry.session_id, mark in later) for entry in place)
     ]
-    oldest_first = sorted(alive, key=lambda mark: _born(places[mark]))
+    oldest_first = sorted(alive, key=lambda mark: (_born(places[mark]), mark))
     surplus = oldest_first[: max(0, len(alive) - limit + 1)]
     dead = [mark for mark in places if mark not in alive and mark not in later]
     return _flat(places, dead), _flat(places, surplus)

@@ -123,7 +123,7 @@ def _refilled(
     try:
         store.records.check_size(values)
         wanted, indexing = store.lists.places(
-            values, {**before, **carried}, {}, new_mark(), rename=False
+            values, {**before, **carried}, {}, new_mark(store.clock()), rename=False
         )
         store.take(fresh.id, values, gained(before, wanted))
         flags = fresh.record.flags | took_over(wanted, carried)

@@ -25,7 +25,7 @@ from ..info import SessionInfo, utc
 from ..serializers import Serializer
 from . import places, rotation
 from .lists import Binding, Entry, Lists, entry, gained, new_mark
-from .places import PlaceLost, may_be_used
+from .places import DELIVERY, PlaceLost, may_be_used
 from .record import (
     DUE,
     OPERATION_LENGTH,
@@ -173,7 +173,7 @@ class SessionStore:
         carried = replaced.record.places if replaced else {}
         token, now = ids.new_token(), int(self.clock())
         listed, indexing = self.lists.places(
-            values, carried, epochs, new_mark(), rename=False
+            values, carried, epochs, new_mark(self.clock()), rename=False
         )
         record = Record(
             generation=1,
@@ -246,7 +246,10 @@ class SessionStore:
         listed, its place is taken over, and no room is needed; PlaceLost if that
         session has ended, since others may have the place.
         """
-        ttl = max(1, self.records.ends_at(session_id) - int(self.clock()))
+        age = int(self.clock()) - ids.born(session_id)
+        if age < DELIVERY:
+            age = 0  # logins are listed in their order, not by when a second began
+        ttl = max(1, self.settings.absolute_lifetime - age)
         for name in wanted:
             if not self.lists.add(name, entry(session_id, name, wanted), ttl):
                 raise StaleLogin
@@ -307,7 +310,7 @@ class SessionStore:
         SessionTooLarge. A session that has ended is not created again. Its places go
         over to the epochs in `epochs`.
         """
-        operation, mark = os.urandom(OPERATION_LENGTH), new_mark()
+        operation, mark = os.urandom(OPERATION_LENGTH), new_mark(self.clock())
         began, doubt = live.record, None
         listed: dict[bytes, Sequence[str]] = {}
         for _ in range(MAX_ATTEMPTS):

@@ -200,7 +200,14 @@ def test_entries_of_one_mark_or_one_session_share_a_place() -> None:
 
 
 def test_marks_are_left_to_chance() -> None:
-    assert len({new_mark() for _ in range(1000)}) == 1000
+    assert len({new_mark(0.5) for _ in range(1000)}) == 1000
+
+
+def test_marks_follow_the_time_within_a_second() -> None:
+    marks = [new_mark(1_750_000_000 + part / 1000) for part in range(1000)]
+
+    assert marks == sorted(marks)
+    assert {len(mark) for mark in marks} == {8}
 
 
 # -- several names ------------------------------------------------------------------
@@ -214,7 +221,9 @@ def test_both_names_are_read_and_fenced_and_cleared() -> None:
     added = []
     for each, name in ((now, newest), (before, oldest)):
         listed = Entry(
-            ids.new_id(1), each.epoch(each.binding("user_id", "42")), new_mark()
+            ids.new_id(1),
+            each.epoch(each.binding("user_id", "42")),
+            new_mark(0.5),
         )
         assert each.add(name, listed, HOUR)
         added.append(listed)

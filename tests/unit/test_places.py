@@ -48,8 +48,8 @@ def test_the_oldest_leaves_where_all_places_are_taken() -> None:
     assert leaving([old, older, C], C, 2, Counting("a", "b")) == ([], [older])
 
 
-def test_of_one_second_the_first_that_was_listed_leaves() -> None:
-    assert leaving([B, A, C], C, 2, Counting("a", "b")) == ([], [B])
+def test_of_one_second_the_mark_tells_who_leaves() -> None:
+    assert leaving([B, A, C], C, 2, Counting("a", "b")) == ([], [A])
 
 
 def test_as_many_leave_as_are_too_many() -> None:
@@ -116,11 +116,11 @@ def test_the_place_that_is_taken_over_tells_who_is_later() -> None:
     assert counts.asked == {"b": True}
 
 
-def test_where_the_own_entry_is_not_seen_nobody_is_later() -> None:
+def test_nobody_leaves_for_a_session_that_a_later_login_has_ended() -> None:
     counts = Counting("a", "b")
 
-    assert leaving([A, B], C, 1, counts) == ([], [A, B])
-    assert counts.asked == {"a": False, "b": False}
+    assert leaving([A, B], C, 1, counts) == ([], [])
+    assert counts.asked == {}
 
 
 def record(*, presented: bool, age: int) -> Record:

@@ -150,9 +150,10 @@ class _Statements:
         member = sa.bindparam("listed", type_=sa.String)
         until = sa.bindparam("until", type_=sa.BigInteger)
         row = sa.select(e.name, member, present, until).where(this, e.epoch == present)
+        # The lock: adds follow each other, so a later one of the list sees the earlier.
         self.add = _or_change(
             insert(members).from_select(
-                [m.name, m.member, m.epoch, m.expires], row.with_for_update(read=True)
+                [m.name, m.member, m.epoch, m.expires], row.with_for_update()
             ),
             ["name", "member"],
             lambda new: {

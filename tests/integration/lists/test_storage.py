@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from pathlib import Path
@@ -103,7 +104,7 @@ def refusal(app: Flask) -> BackendError | None:
 
 
 def _entry(session_id: str) -> str:
-    return Entry(session_id, "epoch", new_mark()).member
+    return Entry(session_id, "epoch", new_mark(random.random())).member
 
 
 class TestCost:

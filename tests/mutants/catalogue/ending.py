@@ -2,4 +2,143 @@
 
 from __future__ import annotations
 
-MUTANTS = ()
+from ..mutant import Mutant
+
+MUTANTS = (
+    Mutant(
+        name="save-stores-what-is-gone",
+        file="store/sessions.py",
+        old="found = self.records.swap(live, record)",
+        new="found = self.records.swap(live, record) or (self.records.add(liv"
+        "e.id, record) and self.records.reread(live))",
+        breaks="no request in flight brings an ended session back",
+        found_by="integration/logout/test_in_flight.py::test_a_writer_in_flight_le"
+        "aves_the_session_dead_and_sends_no_cookie",
+    ),
+    Mutant(
+        name="destroy-leaves-the-successor",
+        file="store/records.py",
+        old="return content.successor",
+        new="return None",
+        breaks="a logout in flight during a login ends what the session moved to",
+        found_by="integration/login/test_moved.py::test_destroy_in_flight_during_a"
+        "_login_ends_the_successor",
+    ),
+    Mutant(
+        name="removal-of-the-user-ends-the-login-of-another",
+        file="logins.py",
+        old="None not in pair and not is_login(*pair) for",
+        new="None not in pair for",
+        breaks="a logout does not end the login of somebody else meanwhile",
+        found_by="integration/logout/test_moved.py::TestLogoutThatMeetsARotation::"
+        "test_does_not_end_the_login_of_somebody_else_meanwhile",
+    ),
+    Mutant(
+        name="destroy-leaves-the-rivals",
+        file="visit.py",
+        old="for rival in self.rivals:",
+        new="for rival in ():",
+        breaks="a logout or login ends all sessions that the request came with",
+        found_by="integration/login/test_planted.py::test_a_login_ends_all_session"
+        "s_that_it_came_with",
+    ),
+    Mutant(
+        name="a-write-after-a-move-begins-a-session",
+        file="visit.py",
+        old="if self.moved and not login:",
+        new="if False:",
+        breaks="no late anonymous cookie overwrites the one of the login",
+        found_by="integration/login/test_moved.py::test_a_write_with_the_cookie_fr"
+        "om_before_creates_nothing",
+    ),
+    Mutant(
+        name="another-user-in-the-same-dict-is-no-login",
+        file="draft.py",
+        old="or key in self._removed or self._may_differ(key)",
+        new="or key in self._removed",
+        breaks="the cookie from before a login is worth nothing after it",
+        found_by="integration/login/test_new_id.py::test_another_user_in_the_same_"
+        "dict_gets_another_id",
+    ),
+    Mutant(
+        name="a-logout-by-removal-keeps-the-id",
+        file="logins.py",
+        old="if before is not None and after is None:",
+        new="if False:",
+        breaks="a copy from before the user was removed is worth nothing",
+        found_by="integration/login/test_new_id.py::test_a_copy_from_before_the_us"
+        "er_was_removed_is_worth_nothing",
+    ),
+    Mutant(
+        name="a-tombstone-stays",
+        file="store/records.py",
+        old="TOMBSTONE_TTL = 10\n",
+        new="TOMBSTONE_TTL = 1000\n",
+        breaks="a tombstone is gone after ten seconds",
+        found_by="integration/login/test_moved.py::test_the_tombstone_stays_for_te"
+        "n_seconds",
+    ),
+    Mutant(
+        name="the-csrf-token-survives-a-login",
+        file="visit.py",
+        old="del self.draft[key]\n            if has_app_context",
+        new="pass\n            if has_app_context",
+        breaks="a CSRF token that was known before a login does not work after it",
+        found_by="integration/login/test_csrf.py::test_a_form_token_made_after_the"
+        "_login_in_the_same_request_works",
+    ),
+    Mutant(
+        name="flask-wtfs-copy-of-the-csrf-token-survives-a-login",
+        file="visit.py",
+        old="g.pop(key, None)  # Flask-WTF keeps a copy there",
+        new="pass",
+        breaks="a CSRF token that was known before a login does not work after it",
+        found_by="integration/login/test_csrf.py::test_a_form_token_made_after_the"
+        "_login_in_the_same_request_works",
+    ),
+    Mutant(
+        name="a-csrf-token-of-another-request-survives-a-login",
+        file="visit.py",
+        old="removed={*changes.removed, *(dropped - kept.keys())},",
+        new="removed=changes.removed,",
+        breaks="a CSRF token that another request stores meanwhile is dropped, too",
+        found_by="integration/login/test_csrf.py::test_a_csrf_token_that_another_r"
+        "equest_stores_meanwhile_is_dropped",
+    ),
+    Mutant(
+        name="a-csrf-token-that-is-set-again-is-lost-at-a-login",
+        file="visit.py",
+        old="assigned={**changes.assigned, **kept},",
+        new="",
+        breaks="what is set after a login is kept, also if it was stored before",
+        found_by="integration/login/test_csrf.py::test_a_csrf_token_that_is_set_af"
+        "ter_the_login_is_kept",
+    ),
+    Mutant(
+        name="a-login-goes-on-with-the-old-life",
+        file="store/regeneration.py",
+        old="born=None if login else ids.born(live.id)",
+        new="born=ids.born(live.id)",
+        breaks="a login begins a new life",
+        found_by="integration/login/test_new_id.py::test_a_login_begins_a_new_life"
+        "_and_a_logout_goes_on_with_it",
+    ),
+    Mutant(
+        name="a-rotation-begins-a-new-life",
+        file="store/regeneration.py",
+        old="born=None if login else ids.born(live.id)",
+        new="born=None",
+        breaks="the absolute lifetime goes on over rotate()",
+        found_by="integration/test_lifetimes.py::TestAbsoluteLifetime::test_goes_o"
+        "n_through_a_rotation",
+    ),
+    Mutant(
+        name="a-late-logout-ends-nothing",
+        file="store/sessions.py",
+        old="late = verdict is Verdict.LATE",
+        new="late = False",
+        breaks="a logout by a cookie that was outdated meanwhile is a logout",
+        found_by="integration/logout/test_moved.py::TestDestroyWithAnotherTokenOfT"
+        "heSession::test_one_that_was_outdated_during_the_request_ends_it",
+    ),
+)

@@ -66,4 +66,96 @@ MUTANTS = (
         breaks="an epoch that was left never comes back",
         found_by="contract/test_memory.py::TestMemory::test_an_epoch_stays",
     ),
+    Mutant(
+        name="a-refused-login-leaves-a-session",
+        file="store/sessions.py",
+        old="self.withdraw(fresh, error)\n            raise\n        return fresh",
+        new="raise\n        return fresh",
+        breaks="a refused login leaves nothing",
+        found_by="integration/lists/test_limits.py::test_a_refused_login_leaves_no"
+        "_record",
+    ),
+    Mutant(
+        name="an-index-value-and-its-text-differ",
+        file="store/lists.py",
+        old="return str.__str__(value)",
+        new="return repr(value)",
+        breaks='42 and "42" are the same user',
+        found_by="integration/lists/test_values.py::test_a_value_and_its_str_are_t"
+        "he_same",
+    ),
+    Mutant(
+        name="true-is-the-user-1",
+        file="store/lists.py",
+        old="if isinstance(value, int) and not isinstance(value, bool):",
+        new="if isinstance(value, int):",
+        breaks="values that only look alike are different",
+        found_by="integration/lists/test_values.py::test_an_unknown_index_or_an_im"
+        "possible_value_is_a_type_error",
+    ),
+    Mutant(
+        name="find-reads-one-by-one",
+        file="backends/guarded.py",
+        old="if self._many is None:",
+        new="if True:",
+        breaks="a user's sessions are found in as many round trips, however many",
+        found_by="integration/storages/test_commands.py::TestRedis::test_a_list_of"
+        "_devices_costs_two_however_many",
+    ),
+    Mutant(
+        name="those-of-one-second-in-the-order-of-ids",
+        file="backends/cell_index.py",
+        old="listed = sorted(tenths, key=tenths.__getitem__)",
+        new="listed = sorted(tenths)",
+        breaks="of logins within a second the first is ended first",
+        found_by="integration/lists/test_limits.py::test_of_logins_within_a_second"
+        "_the_first_is_ended_first",
+    ),
+    Mutant(
+        name="the-dead-take-up-places",
+        file="store/sessions.py",
+        old="if live is None or is_elsewhere(binding, was, live):\n"
+        "                return False",
+        new="if live is None or is_elsewhere(binding, was, live):\n"
+        "                return True",
+        breaks="what has expired does not count",
+        found_by="integration/lists/test_limits.py::test_what_has_expired_does_not"
+        "_count",
+    ),
+    Mutant(
+        name="who-is-just-moving-makes-room",
+        file="store/sessions.py",
+        old="if live is None or is_elsewhere(binding, was, live):",
+        new="if live is None or was:",
+        breaks="a session keeps its place while it gets another id",
+        found_by="concurrency/test_limit_interleavings.py::test_requests_side_by_s"
+        "ide_keep_the_limit",
+    ),
+    Mutant(
+        name="a-lost-list-is-begun-again-under-its-epoch",
+        file="backends/cell_index.py",
+        old="self._end_epoch_of_lost_roll(name, head_cell, head)",
+        new="self._write_roll(name, None, _Roll(head.epoch, head.until, {}))",
+        breaks="who is not listed any more does not live on",
+        found_by="integration/lists/test_storage.py::TestLoss::test_after_a_lost_m"
+        "ember_list_nobody_lives_on_unlisted",
+    ),
+    Mutant(
+        name="anything-is-looked-up-as-an-id",
+        file="extension.py",
+        old="if not ids.is_id(session_id):",
+        new="if False:",
+        breaks="the key of an index is no session",
+        found_by="integration/lists/test_values.py::test_an_id_that_nobody_has_is_"
+        "no_session",
+    ),
+    Mutant(
+        name="none-is-a-user",
+        file="store/lists.py",
+        old="if value is not None:",
+        new="if True:",
+        breaks="a session whose key is None belongs to nobody",
+        found_by="integration/lists/test_values.py::test_a_session_whose_key_is_no"
+        "ne_belongs_to_nobody",
+    ),
 )

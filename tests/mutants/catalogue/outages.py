@@ -185,4 +185,161 @@ MUTANTS = (
         found_by="unit/test_guard.py::"
         "test_whatever_fails_in_the_middle_of_a_change_it_may_have_been_done",
     ),
+    Mutant(
+        name="an-outage-at-the-end-is-flasks-bare-500",
+        file="interface.py",
+        old="except (BackendError, SessionRefused) as error:",
+        new="except SessionRefused as error:",
+        breaks="a write that fails turns the response into the app's 503",
+        found_by="integration/outages/test_writes.py::TestWriteAtTheEnd::test_turn"
+        "s_the_response_into_a_503",
+    ),
+    Mutant(
+        name="an-error-page-that-fails-is-a-500",
+        file="interface.py",
+        old='withheld = FAILURE in environ and status.startswith("500")',
+        new="withheld = False",
+        breaks="an outage is a 503 also where error pages use the session",
+        found_by="integration/outages/test_reads.py::TestRead::test_answers_503_al"
+        "so_where_error_pages_use_the_session",
+    ),
+    Mutant(
+        name="a-page-that-is-replaced-is-left-open",
+        file="interface.py",
+        old='if callable(close := getattr(body, "close", None)):',
+        new="if False:",
+        breaks="a page that becomes a 503 is closed",
+        found_by="integration/outages/test_reads.py::TestRead::test_closes_the_pag"
+        "e_that_it_answers_503_instead_of",
+    ),
+    Mutant(
+        name="every-500-is-an-outage",
+        file="interface.py",
+        old="if FAILURE not in environ or self._propagates():",
+        new="if FAILURE not in environ:",
+        breaks="where an app lets exceptions through, an outage is one, too",
+        found_by="integration/outages/test_reads.py::TestRead::test_hides_no_other"
+        "_failure_where_exceptions_are_let_through",
+    ),
+    Mutant(
+        name="a-logout-is-taken-for-granted",
+        file="backends/guarded.py",
+        old='return self.twice("destroy", self.backend.delete, key, version)',
+        new="try:\n"
+        '            return self.twice("destroy", self.backend.delete, ke'
+        "y, version)\n"
+        "        except BackendError:\n"
+        "            return True",
+        breaks="a logout that could not be done raises",
+        found_by="integration/logout/test_outages.py::test_a_logout_that_the_stora"
+        "ge_cannot_confirm_is_a_503_and_no_logout",
+    ),
+    Mutant(
+        name="an-ambiguous-create-is-repeated-with-the-same-key",
+        file="store/sessions.py",
+        old="for retry in (True, False):\n            session_id = ids.new_id(born)",
+        new="session_id = ids.new_id(born)\n        for retry in (True, False):",
+        breaks="a KEY is never used twice: the delayed create could come back",
+        found_by="concurrency/test_interleavings.py::test_a_request_keeps_the_prom"
+        "ises_with_a_fault",
+    ),
+    Mutant(
+        name="a-logout-waits-for-each-index",
+        file="store/lists.py",
+        old="if not error.quick:\n                    return",
+        new="if False:\n                    return",
+        breaks="a client waits for one timeout, never for two",
+        found_by="integration/test_one_timeout.py::TestARequestWaitsForOneTimeout:"
+        ":test_for_a_logout_with_several_indexes",
+    ),
+    Mutant(
+        name="a-failed-renewal-fails-the-request",
+        file="visit.py",
+        old='log.warning("session %s was not renewed: %s", live.id, error)',
+        new="raise",
+        breaks="a renewal that fails is logged and swallowed",
+        found_by="integration/outages/test_writes.py::TestWriteAtTheEnd::test_that"
+        "_is_a_renewal_is_swallowed",
+    ),
+    Mutant(
+        name="a-failed-response-keeps-its-headers",
+        file="interface.py",
+        old="response.headers.clear()",
+        new="pass",
+        breaks="nothing is left of the response that failed",
+        found_by="integration/outages/test_writes.py::TestWriteAtTheEnd::test_leav"
+        "es_nothing_of_the_failed_response",
+    ),
+    Mutant(
+        name="a-late-503-lacks-the-headers-of-all-responses",
+        file="interface.py",
+        old="answer = _finished(app, answer)",
+        new="pass",
+        breaks="a 503 has what the app gives to all responses",
+        found_by="integration/outages/test_writes.py::TestWriteAtTheEnd::test_has_"
+        "the_headers_that_all_responses_have",
+    ),
+    Mutant(
+        name="a-test-does-not-see-that-its-session-was-not-saved",
+        file="interface.py",
+        old="if ANSWERED not in request.environ:",
+        new="if False:",
+        breaks="an outage is never silent",
+        found_by="integration/contexts/test_session_transaction.py::test_session_t"
+        "ransaction_raises_an_outage",
+    ),
+    Mutant(
+        name="a-failed-stream-is-left-open",
+        file="interface.py",
+        old='if callable(close := getattr(response.response, "close", None)):',
+        new="if callable(close := None):",
+        breaks="nothing is left of the response that failed",
+        found_by="integration/outages/test_writes.py::TestWriteAtTheEnd::test_turn"
+        "s_streamed_responses_too",
+    ),
+    Mutant(
+        name="memcached-outages-are-misses",
+        file="backends/memcached/backend.py",
+        old="default_noreply=False,",
+        new="default_noreply=False,\n                ignore_exc=True,",
+        breaks="an outage is not taken for a logout",
+        found_by="integration/outages/test_reads.py::TestRead::test_is_not_taken_f"
+        "or_a_logout",
+    ),
+    Mutant(
+        name="memcached-keeps-closed-connections",
+        file="backends/memcached/backend.py",
+        old="for _ in range(len(pool.free)):",
+        new="for _ in range(0):",
+        breaks="after a restart of the server the first request works",
+        found_by="integration/outages/test_reads.py::TestAfterwards::test_after_a_"
+        "restart_the_first_request_works",
+    ),
+    Mutant(
+        name="a-logout-is-tried-once",
+        file="backends/guarded.py",
+        old='return self.twice("destroy",',
+        new='return self.once("destroy",',
+        breaks="a logout of which one answer is lost is done",
+        found_by="integration/logout/test_outages.py::test_a_logout_of_which_one_a"
+        "nswer_is_lost_is_done",
+    ),
+    Mutant(
+        name="a-create-is-tried-once",
+        file="store/sessions.py",
+        old="if not (retry and error.quick):",
+        new="if True:",
+        breaks="a create of which the answer is lost is made with a fresh KEY",
+        found_by="integration/outages/test_reads.py::TestAfterwards::test_after_a_"
+        "restart_the_first_request_works",
+    ),
+    Mutant(
+        name="a-turned-response-is-still-a-file",
+        file="interface.py",
+        old="response.direct_passthrough = False",
+        new="pass",
+        breaks="a write that fails turns streamed responses, too",
+        found_by="integration/outages/test_writes.py::TestWriteAtTheEnd::test_turn"
+        "s_streamed_responses_too",
+    ),
 )

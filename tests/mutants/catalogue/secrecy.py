@@ -81,4 +81,94 @@ MUTANTS = (
         breaks="no error shows the password or the data",
         found_by="unit/test_sql_schema.py::test_an_error_shows_no_parameter",
     ),
+    Mutant(
+        name="a-changed-key-takes-effect-at-the-next-start",
+        file="runtime.py",
+        old="if present != self._built_for:",
+        new="if not self._built_for:",
+        breaks="a SECRET_KEY that changes while the app runs takes effect at once",
+        found_by="integration/test_secret_keys.py::TestSecretKey::test_that_change"
+        "s_while_the_app_runs_takes_effect_at_once",
+    ),
+    Mutant(
+        name="tokens-are-stored-in-clear",
+        file="ids.py",
+        old='return hashlib.sha256(token.encode("ascii")).digest()[:16]',
+        new="return bytes.fromhex(token)",
+        breaks="a dump of the store lets nobody in",
+        found_by="integration/cookies/test_secrecy.py::TestNothingSecretIsShown::t"
+        "est_the_store_holds_no_token",
+    ),
+    Mutant(
+        name="a-record-shows-its-values",
+        file="store/record.py",
+        old='return f"<Record generation {self.generation}, last seen {self.l'
+        'ast_seen}>"',
+        new='return f"<Record {self.values}>"',
+        breaks="no payload in a repr",
+        found_by="unit/test_record.py::test_no_secret_is_shown",
+    ),
+    Mutant(
+        name="a-record-shows-its-chain",
+        file="store/record.py",
+        old='return f"<Record generation {self.generation}, last seen {self.l'
+        'ast_seen}>"',
+        new='return f"<Record {self.chain!r}>"',
+        breaks="no secret in a repr",
+        found_by="unit/test_record.py::test_no_secret_is_shown",
+    ),
+    Mutant(
+        name="changes-show-their-values",
+        file="draft.py",
+        old="assigned: Mapping[str, bytes] = field(default_factory=dict, repr=False)",
+        new="assigned: Mapping[str, bytes] = field(default_factory=dict)",
+        breaks="no payload in a repr",
+        found_by="unit/test_draft.py::test_changes_do_not_show_what_is_stored",
+    ),
+    Mutant(
+        name="the-alarm-logs-the-token",
+        file="visit.py",
+        old='log.warning("session %s: an outdated cookie was used", live.id)',
+        new='log.warning("an outdated cookie was used: %s", live.credential.token)',
+        breaks="no token in a log",
+        found_by="integration/rotation/test_outdated.py::TestReplay::test_it_is_lo"
+        "gged_once_with_the_id_and_without_a_token",
+    ),
+    Mutant(
+        name="the-terminal-obeys-clients",
+        file="commands/display.py",
+        old="c if c.isprintable() else ascii(c)[1:-1] for c in text",
+        new="c for c in text",
+        breaks="what clients say of themselves cannot drive the terminal",
+        found_by="integration/cli/test_sessions.py::TestSecrecy::test_what_clients"
+        "_say_of_themselves_cannot_drive_the_terminal",
+    ),
+    Mutant(
+        name="the-whole-address-is-kept",
+        file="runtime.py",
+        old="bits = 24 if address.version == 4 else 48",
+        new="bits = 32 if address.version == 4 else 128",
+        breaks="of an IP address a shortened one is kept",
+        found_by="integration/lists/test_metadata.py::test_true_keeps_a_shortened_"
+        "address_and_the_user_agent",
+    ),
+    Mutant(
+        name="a-record-that-is-none-is-a-500",
+        file="store/records.py",
+        old="except Unreadable as reason:",
+        new="except ImportError as reason:",
+        breaks="what does not verify is no session and a warning, never a 500",
+        found_by="integration/bad_input/test_records.py::TestRecord::test_that_is_"
+        "not_ours_is_no_session",
+    ),
+    Mutant(
+        name="a-record-that-is-none-is-ignored-silently",
+        file="store/records.py",
+        old='log.warning("the record of session %s is ignored: %s", session_i'
+        "d, reason)",
+        new="pass",
+        breaks="what does not verify is no session and a warning, never a 500",
+        found_by="integration/bad_input/test_records.py::TestRecord::test_that_is_"
+        "not_ours_is_no_session",
+    ),
 )

@@ -310,4 +310,48 @@ MUTANTS = (
         found_by="topologies/test_memcached.py::"
         "test_where_a_key_is_does_not_depend_on_anything_else",
     ),
+    Mutant(
+        name="sqlite-does-not-wait-for-the-disk",
+        file="backends/sql/drivers.py",
+        old='wanted = "FULL" if durable else "NORMAL"',
+        new='wanted = "NORMAL"',
+        breaks="what ends a session waits for the disk",
+        found_by="unit/test_sql_schema.py::test_what_ends_a_session_waits_for_the_disk",
+    ),
+    Mutant(
+        name="redis-another-type-is-nothing",
+        file="backends/redis/backend.py",
+        old="if absent and self._client.exists(*absent):",
+        new="if False:",
+        breaks="what somebody else keeps under our key does not unlist a session",
+        found_by="integration/bad_input/test_records.py::TestForeignRedisType::tes"
+        "t_hides_no_other_session_of_its_user_and_stays_listed",
+    ),
+    Mutant(
+        name="sqlite-uses-a-file-that-was-replaced",
+        file="backends/sql/drivers.py",
+        old="if _identity(path) != opened:",
+        new="if False:",
+        breaks="nothing is written to a file that nobody else sees",
+        found_by="unit/test_sql_schema.py::test_a_file_that_was_replaced_is_not_us"
+        "ed_any_more",
+    ),
+    Mutant(
+        name="redis-shares-connections-with-its-children",
+        file="backends/memcached/backend.py",
+        old="if self._pid != os.getpid():",
+        new="if False:",
+        breaks="a child of a fork has connections of its own",
+        found_by="integration/storages/test_redis_lean.py::test_a_forked_child_has"
+        "_connections_of_its_own",
+    ),
+    Mutant(
+        name="sqlite-without-a-write-ahead-log",
+        file="backends/sql/drivers.py",
+        old='"PRAGMA journal_mode = WAL"',
+        new='"PRAGMA journal_mode = DELETE"',
+        breaks="readers of SQLite do not wait for a writer",
+        found_by="unit/test_sql_schema.py::test_connections_to_sqlite_use_wal_and_"
+        "foreign_keys",
+    ),
 )

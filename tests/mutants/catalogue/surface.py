@@ -40,4 +40,110 @@ MUTANTS = (
         found_by="unit/test_config.py::"
         "test_a_session_that_is_read_is_renewed_before_it_is_idle_too_long",
     ),
+    Mutant(
+        name="an-unknown-key-is-ignored",
+        file="config.py",
+        old="        _reject_unknown(config)\n",
+        new="",
+        breaks="an unknown SRVSESSION_ key raises and names the nearest one",
+        found_by="integration/test_configuration.py::TestConfiguration::test_with_"
+        "an_unknown_key_names_the_nearest",
+    ),
+    Mutant(
+        name="rotation-within-the-grace",
+        file="config.py",
+        old="if every is not None and every < 2 * grace:",
+        new="if every is not None and every < grace:",
+        breaks="ROTATE_EVERY is at least twice ROTATE_GRACE",
+        found_by="integration/test_configuration.py::TestConfiguration::test_that_"
+        "is_wrong_is_refused_with_key_value_and_remedy",
+    ),
+    Mutant(
+        name="a-wrong-url-is-shown",
+        file="values.py",
+        old='f"{key} is a {type(value).__name__}, but must be {remedy}."',
+        new='f"{key} is {value!r}, but must be {remedy}."',
+        breaks="no message shows a backend, which may hold a password",
+        found_by="integration/test_configuration.py::TestConfiguration::test_with_"
+        "a_url_that_does_not_work_tells_no_secret",
+    ),
+    Mutant(
+        name="all-apps-hear-each-others-logins",
+        file="extension.py",
+        old="user_logged_in.connect(renew, sender=app, weak=False)",
+        new="user_logged_in.connect(renew, weak=False)",
+        breaks="several apps under Flask-Login do not hear each other's logins",
+        found_by="integration/flask_login/test_sessions.py::test_an_app_with_flask"
+        "s_own_sessions_in_the_same_process_is_left_alone",
+    ),
+    Mutant(
+        name="flask-logins-logins-are-not-heard",
+        file="extension.py",
+        old="        _follow_flask_login(app)\n",
+        new="",
+        breaks="Flask-Login's login of the same user changes the id",
+        found_by="integration/login/test_new_id.py::test_flask_logins_login_of_the"
+        "_same_user_changes_the_id",
+    ),
+    Mutant(
+        name="revocations-are-told-before-they-are-done",
+        file="extension.py",
+        old="        ended = store.destroy(live.id, live) if live else None\n",
+        new="        _tell(store, [held], current)\n"
+        "        ended = store.destroy(live.id, live) if live else None\n",
+        breaks="revocations are told once, after they are done",
+        found_by="integration/test_signals.py::test_revocations_are_told_once_for_"
+        "each_session",
+    ),
+    Mutant(
+        name="dropped-changes-are-not-told",
+        file="visit.py",
+        old="self._send(signals.session_changes_dropped, live)",
+        new="pass",
+        breaks="who loses changes is told",
+        found_by="integration/test_signals.py::test_dropped_changes_are_told_once",
+    ),
+    Mutant(
+        name="commands-do-not-ask",
+        file="commands/group.py",
+        old="    if not yes:\n        click.confirm(",
+        new="    if False:\n        click.confirm(",
+        breaks="commands that end sessions ask first",
+        found_by="integration/cli/test_sessions.py::TestRevoke::test_asks_first",
+    ),
+    Mutant(
+        name="commands-ignore-the-owner",
+        file="commands/group.py",
+        old="lived = desk.sessions.revoke(session_id, **owner)",
+        new="lived = desk.sessions.revoke(session_id)",
+        breaks="revoke with an owner ends only their sessions",
+        found_by="integration/cli/test_sessions.py::TestRevoke::test_with_an_owner"
+        "_ends_only_theirs",
+    ),
+    Mutant(
+        name="commands-take-an-outage-for-not-found",
+        file="commands/desk.py",
+        old="exit_code = UNREACHABLE",
+        new="exit_code = 1",
+        breaks="a command that cannot reach the storage ends with 3",
+        found_by="integration/cli/test_sessions.py::TestUnreachable::test_ends_with_3",
+    ),
+    Mutant(
+        name="an-app-without-a-key-has-sessions",
+        file="interface.py",
+        old="if not app.secret_key:",
+        new="if False:",
+        breaks="a missing SECRET_KEY is said in Flask's own words",
+        found_by="integration/test_secret_keys.py::TestSecretKey::test_that_is_mis"
+        "sing_is_said_in_flasks_own_words",
+    ),
+    Mutant(
+        name="every-process-sweeps",
+        file="sweeper.py",
+        old='if guarded.get(key) is None and guarded.add(key, b"", every) is not None:',
+        new="if True:",
+        breaks="one of the app's processes sweeps",
+        found_by="integration/storages/test_sweeper.py::test_one_of_many_sweeps_an"
+        "d_another_one_when_it_is_time_again",
+    ),
 )

@@ -47,4 +47,94 @@ MUTANTS = (
         found_by="unit/test_serializers.py::"
         "test_a_refusal_names_the_path_and_the_type_but_never_the_value",
     ),
+    Mutant(
+        name="save-builds-on-what-was-read-first",
+        file="store/sessions.py",
+        old="raise doubt\n            live = found",
+        new="raise doubt\n            live = found._replace(record=live.record)",
+        breaks="two overlapping requests that set different keys both survive",
+        found_by="integration/updates/test_overlapping.py::test_two_overlapping_re"
+        "quests_that_set_different_keys_both_survive",
+    ),
+    Mutant(
+        name="save-is-not-recognised-after-a-lost-answer",
+        file="store/sessions.py",
+        old="if doubt or not error.quick:",
+        new="if True:",
+        breaks="a change of which the answer is lost is made exactly once",
+        found_by="integration/updates/test_outages.py::test_a_change_of_which_the_"
+        "answer_is_lost_is_made_exactly_once",
+    ),
+    Mutant(
+        name="a-regeneration-loses-what-others-store",
+        file="store/regeneration.py",
+        old="values = changes.apply(found.record.values)",
+        new="values = fresh.record.values",
+        breaks="what others store during a login comes along",
+        found_by="integration/login/test_in_flight.py::test_what_others_store_duri"
+        "ng_the_login_comes_along",
+    ),
+    Mutant(
+        name="an-emptied-session-ends-with-what-others-put-in",
+        file="store/sessions.py",
+        old="deleted = self.records.delete(live.id, live.version)",
+        new="deleted = self.records.delete(live.id)",
+        breaks="a session that somebody filled while it was emptied goes on",
+        found_by="integration/updates/test_overlapping.py::test_a_session_that_som"
+        "ebody_filled_while_it_was_emptied_goes_on",
+    ),
+    Mutant(
+        name="compute-repeats-only-the-last-function",
+        file="draft.py",
+        old="for function in self.functions:",
+        new="for function in self.functions[-1:]:",
+        breaks="two increments in one request count twice in a conflict",
+        found_by="integration/updates/test_compute.py::test_compute_twice_in_a_req"
+        "uest_counts_twice_in_a_conflict",
+    ),
+    Mutant(
+        name="the-size-limit-is-one-too-low",
+        file="store/records.py",
+        old="if size > self._max_payload:",
+        new="if size >= self._max_payload:",
+        breaks="a session may have as many bytes as MAX_PAYLOAD says",
+        found_by="integration/bad_input/test_values.py::TestTooLargeSession::test_"
+        "may_have_exactly_as_many_bytes_as_configured",
+    ),
+    Mutant(
+        name="the-size-is-not-checked",
+        file="store/records.py",
+        old="if size > self._max_payload:",
+        new="if False:",
+        breaks="a session that is too large is refused and the record as it was",
+        found_by="integration/bad_input/test_values.py::TestTooLargeSession::test_"
+        "is_refused_and_the_record_is_as_it_was",
+    ),
+    Mutant(
+        name="a-value-that-does-not-decode-is-none",
+        file="draft.py",
+        old="raise Undecodable(key) from error",
+        new="return None",
+        breaks="a value that does not decode is no session, and never a fallback",
+        found_by="integration/bad_input/test_records.py::TestRecord::test_with_a_v"
+        "alue_that_does_not_decode_is_no_session",
+    ),
+    Mutant(
+        name="threads-of-a-request-are-not-kept-apart",
+        file="session.py",
+        old="self._lock = threading.RLock()",
+        new="self._lock = suppress()",
+        breaks="threads that look first at the same time load once",
+        found_by="integration/contexts/test_threads.py::test_eight_threads_that_ch"
+        "ange_different_keys_lose_nothing",
+    ),
+    Mutant(
+        name="the-header-takes-the-room-of-values",
+        file="store/records.py",
+        old="self._max_payload = min(settings.max_payload, room)",
+        new="self._max_payload = settings.max_payload",
+        breaks="what the storage does not take is SessionTooLarge, not an outage",
+        found_by="integration/bad_input/test_values.py::TestTooLargeSession::test_"
+        "is_refused_below_the_limit_where_the_storage_takes_less",
+    ),
 )
