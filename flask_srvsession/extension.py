@@ -13,7 +13,7 @@ from flask import Flask, current_app, has_request_context
 from . import ids, values
 from .backends import backend_from_url
 from .backends.base import Backend, Epoch
-from .commands.group import sessions_group
+from .commands.lazy import sessions_group
 from .config import Settings
 from .errors import BackendError, ConfigurationError
 from .info import SessionInfo

@@ -12,13 +12,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict
 
 import click
-from flask import Flask
-from flask.cli import AppGroup
 
 from ..backends import health
-from ..backends.base import Backend, KeepsTables
+from ..backends.base import KeepsTables
 from ..backends.health import Finding
-from ..config import Settings
 from . import display
 from .checks import check_configuration
 from .desk import (
@@ -27,7 +24,6 @@ from .desk import (
     UNREACHABLE,
     Answer,
     Desk,
-    Sessions,
     StorageUnreachable,
     command,
     index_value,
@@ -207,16 +203,3 @@ COMMANDS = (
     stats,
     check,
 )
-
-
-def sessions_group(
-    sessions: Sessions, app: Flask, settings: Settings, backend: Backend
-) -> AppGroup:
-    """Return the command group ``sessions`` of `app`."""
-
-    @click.pass_context
-    def enter(ctx: click.Context) -> None:
-        """Look at sessions, end them, and check what they stand on."""
-        ctx.obj = Desk(sessions, app, settings, backend)
-
-    return AppGroup("sessions", callback=enter, help=enter.__doc__, commands=COMMANDS)

@@ -104,6 +104,14 @@ MUTANTS = (
         found_by="integration/test_signals.py::test_dropped_changes_are_told_once",
     ),
     Mutant(
+        name="commands-are-imported-with-the-app",
+        file="extension.py",
+        old="from .commands.lazy import sessions_group",
+        new="from .commands import group\nfrom .commands.lazy import sessions_group",
+        breaks="an app imports what it uses, when it uses it",
+        found_by="unit/test_import_time.py::test_the_package_does_not_import",
+    ),
+    Mutant(
         name="commands-do-not-ask",
         file="commands/group.py",
         old="    if not yes:\n        click.confirm(",
