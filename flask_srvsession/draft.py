@@ -243,6 +243,17 @@ class Draft(MutableMapping[str, Any]):
         own = {**same, **changes.assigned}
         return replace(changes, cleared=True, assigned=own, removed=())
 
+    def without(self, keys: Iterable[str], changes: Changes) -> Changes:
+        """Return `changes` with these `keys` removed, also if others have stored them
+        meanwhile; but not those that this request has set."""
+        own = self.alone().assigned
+        kept = {key: own[key] for key in keys if key in own}
+        return replace(
+            changes,
+            assigned={**changes.assigned, **kept},
+            removed={*changes.removed, *keys} - kept.keys(),
+        )
+
     def saved_as(self, base: Mapping[str, bytes], changes: Changes) -> None:
         """Go on from `base`, which was stored with `changes` in it.
 

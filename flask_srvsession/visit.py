@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import enum
 import logging
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any
 
 from blinker import Signal
 from flask import Request, g, has_app_context
 
 from . import signals
+from .arrival import arrive, presented
 from .backends.base import Epoch
 from .draft import NO_CHANGES, Changes, Draft, Undecodable
 from .errors import BackendError, StaleCredential, StaleLogin
@@ -29,19 +28,14 @@ from .runtime import Runtime
 from .store import regeneration, rotation
 from .store.record import PERMANENT
 from .store.records import Found, Live, Moved
-from .store.rotation import ADMITTED, Verdict
+from .store.rotation import Verdict
 
 log = logging.getLogger("flask_srvsession")
-
-MAX_COOKIES = 3
-"""How many different valid cookies of our name are tried; browsers send one. Of more,
-none is used: somebody has planted them."""
 
 MAX_RIVALS = 20
 """How many of those a login or a logout looks at, to end their sessions."""
 
 OPENED = "flask_srvsession.opened"
-VERDICTS = "flask_srvsession.verdicts"
 ANSWERED = "flask_srvsession.answered"
 """There in the WSGI environ of a request whose response somebody waits for."""
 
@@ -67,9 +61,9 @@ class Cookie(enum.Enum):
 class Visit:
     """A request's view of its session; made with each request, loaded at first use.
 
-    The times at which it began, and verdicts on cookies, are kept in the WSGI environ:
-    whoever opens the session again from the environ of a long-lived connection
-    (Flask-SocketIO does) is judged by when that connection began, and once.
+    The time at which it began is kept in the WSGI environ: whoever opens the session
+    again from the environ of a long-lived connection (Flask-SocketIO does) is judged by
+    when that connection began.
     """
 
     loaded = accessed = presented = response_left = expiry_moved = delete_cookie = False
@@ -106,11 +100,13 @@ class Visit:
             raise self.failure
         self.store = self.runtime.store  # the same to the end, if keys change meanwhile
         try:
-            self._arrive()
+            request, name = self.request, self.cookie_name
+            found = arrive(self.store, self.runtime.app, request, name, self.opened)
         except BackendError as error:
             self.latch(error)
             raise
-        live, moved = self.live, self.moved
+        live, moved, self.rivals, self.untried = found
+        self.live, self.moved = live, moved
         self.presented = bool(live or moved or self.rivals or self.untried)
         self.draft = Draft(live.record.values if live else {}, self.store.serializer)
         self.loaded = True
@@ -139,92 +135,6 @@ class Visit:
         self._become_new()
         self.rivals = rivals  # a logout or a login ends it
 
-    def _arrive(self) -> None:
-        """Try the cookies of the request; raise the alarm for an outdated one, if there
-        is no good one of the same session beside it."""
-        environ, load = self.request.environ, self.store.load
-        verdicts: dict[str, Verdict] = environ.setdefault(VERDICTS, {})
-        found: dict[str, Live | Moved] = {}
-        replayed: dict[str, Live] = {}
-        for credential in self._credentials():
-            judged = verdicts.get(credential.id) in ADMITTED
-            result = load(credential, opened=self.opened, judged=judged)
-            if isinstance(result, Live) and result.verdict is Verdict.REPLAYED:
-                if self._has_travelled(result, credential):
-                    result = Moved(result.id, result.id, result.record.values)
-                else:
-                    replayed[result.id] = result
-                    continue
-            if result:
-                known = found.get(credential.id)
-                better = max(known, result, key=_worth) if known else result
-                found[credential.id] = better
-        for outdated in replayed.values():
-            if outdated.id not in found:
-                self._alarm(outdated, verdicts)
-        self._choose(found, verdicts)
-
-    def _choose(
-        self, found: Mapping[str, Live | Moved], verdicts: dict[str, Verdict]
-    ) -> None:
-        """Use the one session that lives, if there is just one."""
-        alive = [each for each in found.values() if isinstance(each, Live)]
-        if len(alive) > 1:
-            self.rivals = [live.id for live in alive]
-        elif alive:
-            [self.live] = alive
-            verdicts[self.live.id] = self.live.verdict
-        else:
-            for each in found.values():
-                if isinstance(each, Moved):
-                    self.moved = each
-
-    def _has_travelled(self, live: Live, credential: Credential) -> bool:
-        """Return whether a request with an outdated cookie may have been on its way for
-        long: a proxy hands a request on only when its body is complete. It is refused,
-        but no theft: it presents the token before the current one."""
-        environ = self.request.environ
-        length = environ.get("CONTENT_LENGTH")
-        has_body = length not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ
-        return has_body and credential.generation == live.record.generation - 1
-
-    def _credentials(self) -> list[Credential]:
-        """Return the valid cookies, each once; none if there are more than three.
-
-        One that was made in the future is none, but nothing overwrites it, either: the
-        clocks of the servers differ.
-        """
-        valid: list[Credential] = []
-        for value in cookies(self.request, self.cookie_name):
-            credential = self.store.signer.loads(value)
-            if credential is None or credential in valid:
-                continue
-            plausible = self.store.is_plausible(credential.id)
-            if plausible:
-                valid.append(credential)
-            elif plausible is None:
-                self.moved = Moved(credential.id, None)
-        if len(valid) > MAX_COOKIES:
-            self.untried = valid
-            return []
-        return valid
-
-    def _alarm(self, live: Live, verdicts: dict[str, Verdict]) -> None:
-        """Tell that an outdated cookie was used, so two clients have the session; once,
-        however often this very request is opened."""
-        if live.id in verdicts:
-            return
-        verdicts[live.id] = Verdict.REPLAYED
-        log.warning("session %s: an outdated cookie was used", live.id)
-        info, policy = self.store.info(live), self.store.settings.on_replay
-        try:
-            if policy == "revoke":
-                self.store.destroy(live.id, live)
-            elif callable(policy):
-                policy(info)
-        finally:
-            signals.session_replayed.send(self.runtime.app, info=info)
-
     # -- what the app asks for --------------------------------------------------------
 
     def destroy(self, durable: int = 0) -> None:
@@ -241,8 +151,8 @@ class Visit:
         if live:
             self._send(signals.session_destroyed, live)
         if durable:  # a deleted session may still be on the replicas
-            presented = {credential.id for credential in self._credentials()}
-            self.store.await_replicas(durable, self.ended | presented)
+            came, _ = presented(self.store, self.request, self.cookie_name)
+            self.store.await_replicas(durable, self.ended | {c.id for c in came})
 
     def rotate(self) -> None:
         """Do what :meth:`ServerSideSession.rotate` promises."""
@@ -455,8 +365,9 @@ class Visit:
             return
         if login or not self._is_event():  # an event may keep notes of its own
             self._need_response()
-        begun = self._without_dropped(changes) if login else changes
-        created = self.store.create(begun, epochs=epochs, meta=self._metadata())
+        if login:
+            changes = self.draft.without(self.store.settings.drop_at_login, changes)
+        created = self.store.create(changes, epochs=epochs, meta=self._metadata())
         self._end_rivals()
         self._accept(created, changes)
         self._send(signals.session_created, created)
@@ -476,7 +387,7 @@ class Visit:
                 self.destroy()
                 return
         if login:
-            changes = self._without_dropped(changes)
+            changes = self.draft.without(self.store.settings.drop_at_login, changes)
         found = regeneration.regenerate(
             self.store,
             live,
@@ -611,18 +522,6 @@ class Visit:
         ended = self.store.destroy(session_id, live)
         self.ended |= {session_id, ended.id if ended else session_id}
 
-    def _without_dropped(self, changes: Changes) -> Changes:
-        """Drop them also from what others have stored meanwhile; but not what this
-        request has set since."""
-        own = self.draft.alone().assigned
-        dropped = set(self.store.settings.drop_at_login)
-        kept = {key: own[key] for key in dropped & own.keys()}
-        return replace(
-            changes,
-            assigned={**changes.assigned, **kept},
-            removed={*changes.removed, *(dropped - kept.keys())},
-        )
-
     def _metadata(self) -> Mapping[str, Any] | None:
         return self.runtime.metadata(self.request)
 
@@ -638,26 +537,3 @@ class Visit:
         if signal.receivers:
             info = self.store.info(live, is_current=True) if live else None
             signal.send(self.runtime.app, info=info)
-
-
-def cookies(request: Request, name: str) -> list[str]:
-    """Return the values of all cookies of this name, as ``request.cookies`` has them,
-    but without parsing the others."""
-    header: str = request.environ.get("HTTP_COOKIE", "")
-    if '"' in header:  # may quote a semicolon
-        return request.cookies.getlist(name)
-    return _pattern(name).findall(header)
-
-
-@lru_cache(maxsize=64)
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(
-        rf"(?:\A|;)[ \t]*{re.escape(name)}[ \t]*(?:=[ \t]*([^;]*?)[ \t]*)?(?=;|\Z)"
-    )
-
-
-def _worth(found: Live | Moved) -> int:
-    """Rank what several cookies of one session may find."""
-    if isinstance(found, Moved):
-        return 0
-    return 1 if found.verdict is Verdict.GRACE else 2

@@ -6,7 +6,7 @@ from flask import Request
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flask_srvsession.visit import cookies
+from flask_srvsession.arrival import cookies
 
 PIECES = (
     "session",

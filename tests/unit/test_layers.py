@@ -21,7 +21,7 @@ MODULES = {
 
 EDGE = (
     *("__init__", "extension", "commands", "interface", "session", "visit", "runtime"),
-    "contrib",
+    *("arrival", "contrib"),
 )
 """What may know Flask. Everything else works without any web framework."""
 
@@ -33,6 +33,7 @@ LAYERS = (
     ("interface",),
     ("session",),
     ("visit",),
+    ("arrival",),
     ("runtime",),
     ("store", "logins"),
     ("draft", "config", "values", "info", "signals"),

@@ -97,7 +97,7 @@ MUTANTS = (
     ),
     Mutant(
         name="any-number-of-cookies-is-tried",
-        file="visit.py",
+        file="arrival.py",
         old="MAX_COOKIES = 3\n",
         new="MAX_COOKIES = 300\n",
         breaks="at most three cookies of our name cost a command",

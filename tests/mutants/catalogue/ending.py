@@ -98,8 +98,8 @@ MUTANTS = (
     ),
     Mutant(
         name="a-csrf-token-of-another-request-survives-a-login",
-        file="visit.py",
-        old="removed={*changes.removed, *(dropped - kept.keys())},",
+        file="draft.py",
+        old="removed={*changes.removed, *keys} - kept.keys(),",
         new="removed=changes.removed,",
         breaks="a CSRF token that another request stores meanwhile is dropped, too",
         found_by="integration/login/test_csrf.py::test_a_csrf_token_that_another_r"
@@ -107,7 +107,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-csrf-token-that-is-set-again-is-lost-at-a-login",
-        file="visit.py",
+        file="draft.py",
         old="assigned={**changes.assigned, **kept},",
         new="",
         breaks="what is set after a login is kept, also if it was stored before",

@@ -142,7 +142,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-replayed-credential-is-served",
-        file="visit.py",
+        file="arrival.py",
         old="if isinstance(result, Live) and result.verdict is Verdict.REPLAYED:",
         new="if False:",
         breaks="a replayed credential is never served",
@@ -151,7 +151,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-replayed-session-lives-on",
-        file="visit.py",
+        file="arrival.py",
         old='if policy == "revoke":',
         new='if policy == "reject":',
         breaks="a replay ends the session for both",

@@ -127,7 +127,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the-alarm-logs-the-token",
-        file="visit.py",
+        file="arrival.py",
         old='log.warning("session %s: an outdated cookie was used", live.id)',
         new='log.warning("an outdated cookie was used: %s", live.credential.token)',
         breaks="no token in a log",

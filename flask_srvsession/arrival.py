@@ -1,0 +1,153 @@
+"""From the cookies of a request to the one session that it may use."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from flask import Flask, Request
+
+from . import signals
+from .ids import Credential
+from .store import SessionStore
+from .store.records import Live, Moved
+from .store.rotation import ADMITTED, Verdict
+
+log = logging.getLogger("flask_srvsession")
+
+MAX_COOKIES = 3
+"""How many different valid cookies of our name are tried; browsers send one. Of more,
+none is used: somebody has planted them."""
+
+VERDICTS = "flask_srvsession.verdicts"
+"""Where the WSGI environ has the verdicts on cookies: who opens the session again from
+the environ of a long-lived connection (Flask-SocketIO does) is judged once."""
+
+
+class Arrival(NamedTuple):
+    """What the cookies of a request lead to."""
+
+    live: Live | None = None
+    moved: Moved | None = None
+    rivals: Collection[str] = ()
+    """The ids of several live sessions, of which none is used: a sibling domain can
+    plant a cookie beside ours, and browsers do not tell which is whose."""
+    untried: Collection[Credential] = ()
+    """Valid cookies that are too many to be tried."""
+
+
+def arrive(
+    store: SessionStore, app: Flask, request: Request, cookie_name: str, opened: float
+) -> Arrival:
+    """Try the cookies of a request that was `opened` then, and raise the alarm for an
+    outdated one, if there is no good one of the same session beside it. Raises
+    BackendError in an outage."""
+    verdicts: dict[str, Verdict] = request.environ.setdefault(VERDICTS, {})
+    credentials, early = presented(store, request, cookie_name)
+    if len(credentials) > MAX_COOKIES:
+        return Arrival(None, early, (), credentials)
+    found: dict[str, Live | Moved] = {}
+    replayed: list[Live] = []
+    for credential in credentials:
+        judged = verdicts.get(credential.id) in ADMITTED
+        result = store.load(credential, opened=opened, judged=judged)
+        if isinstance(result, Live) and result.verdict is Verdict.REPLAYED:
+            if not _has_travelled(request, result, credential):
+                replayed.append(result)
+                continue
+            result = Moved(result.id, result.id, result.record.values)
+        if result:
+            known = found.get(credential.id)
+            found[credential.id] = max(known, result, key=_worth) if known else result
+    for outdated in replayed:
+        if outdated.id not in found and outdated.id not in verdicts:
+            verdicts[outdated.id] = Verdict.REPLAYED
+            _alarm(store, app, outdated)
+    return _chosen(found, verdicts, early)
+
+
+def presented(
+    store: SessionStore, request: Request, cookie_name: str
+) -> tuple[list[Credential], Moved | None]:
+    """Return the valid cookies of the request, each once.
+
+    One that was made in the future is none, since the clocks of the servers differ; but
+    nothing may overwrite it, either: it is returned beside them.
+    """
+    valid: list[Credential] = []
+    early: Moved | None = None
+    for value in cookies(request, cookie_name):
+        credential = store.signer.loads(value)
+        if credential is None or credential in valid:
+            continue
+        plausible = store.is_plausible(credential.id)
+        if plausible:
+            valid.append(credential)
+        elif plausible is None:
+            early = Moved(credential.id, None)
+    return valid, early
+
+
+def cookies(request: Request, name: str) -> list[str]:
+    """Return the values of all cookies of this name, as ``request.cookies`` has them,
+    but without parsing the others."""
+    header: str = request.environ.get("HTTP_COOKIE", "")
+    if '"' in header:  # may quote a semicolon
+        return request.cookies.getlist(name)
+    return _pattern(name).findall(header)
+
+
+@lru_cache(maxsize=64)
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"(?:\A|;)[ \t]*{re.escape(name)}[ \t]*(?:=[ \t]*([^;]*?)[ \t]*)?(?=;|\Z)"
+    )
+
+
+def _chosen(
+    found: Mapping[str, Live | Moved],
+    verdicts: dict[str, Verdict],
+    early: Moved | None,
+) -> Arrival:
+    """Use the one session that lives, if there is just one."""
+    alive = [each for each in found.values() if isinstance(each, Live)]
+    if len(alive) > 1:
+        return Arrival(None, early, [live.id for live in alive])
+    if alive:
+        verdicts[alive[0].id] = alive[0].verdict
+        return Arrival(alive[0], early)
+    moved = [each for each in found.values() if isinstance(each, Moved)]
+    return Arrival(None, moved[-1] if moved else early)
+
+
+def _has_travelled(request: Request, live: Live, credential: Credential) -> bool:
+    """Return whether a request with an outdated cookie may have been on its way for
+    long: a proxy hands a request on only when its body is complete. It is refused,
+    but no theft: it presents the token before the current one."""
+    environ = request.environ
+    length = environ.get("CONTENT_LENGTH")
+    has_body = length not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ
+    return has_body and credential.generation == live.record.generation - 1
+
+
+def _alarm(store: SessionStore, app: Flask, live: Live) -> None:
+    """Tell that an outdated cookie was used, so two clients have the session."""
+    log.warning("session %s: an outdated cookie was used", live.id)
+    info, policy = store.info(live), store.settings.on_replay
+    try:
+        if policy == "revoke":
+            store.destroy(live.id, live)
+        elif callable(policy):
+            policy(info)
+    finally:
+        signals.session_replayed.send(app, info=info)
+
+
+def _worth(found: Live | Moved) -> int:
+    """Rank what several cookies of one session may find."""
+    if isinstance(found, Moved):
+        return 0
+    return 1 if found.verdict is Verdict.GRACE else 2
