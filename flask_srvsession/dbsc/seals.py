@@ -1,0 +1,131 @@
+"""What the server hands out: bound cookies and challenges, authenticated, not stored.
+
+Each says when it was made, and, by an HMAC under the app's keys, for which session, for
+which generation of its binding and for which purpose. So the bound cookie of an ordinary
+request is judged without the storage, and a challenge is good for one proof: the proof
+raises the generation.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .. import ids
+
+OFFER_LIFE = 300
+"""Seconds in which a browser registers; it takes less than one."""
+
+CHALLENGE_LIFE = 86400
+"""Seconds for which a refresh may answer a challenge. With an older one, as after a
+night's sleep of the device, it is asked again, and nobody sees it."""
+
+LEEWAY = 30
+"""Seconds for which a request may be on its way with a bound cookie that has expired."""
+
+_MAC_LENGTH = 16
+_COOKIE = re.compile(r"([1-9][0-9]{0,8})\.([0-9a-f]{1,12})\.([\w-]{22})", re.ASCII)
+_OFFER = re.compile(rf"({ids._ID})\.([0-9a-f]{{1,12}})\.([\w-]{{22}})", re.ASCII)
+
+
+class Stamp(NamedTuple):
+    """What a value says that we have made."""
+
+    generation: int
+    issued: int
+
+
+class Seals:
+    """Makes bound cookies and challenges, and knows its own again.
+
+    `secret_keys` are oldest first: the last one makes, all of them know. The `prefix`
+    keeps apps apart that share a key. `window` is how many seconds a bound cookie is
+    good for.
+    """
+
+    def __init__(
+        self, secret_keys: Sequence[str | bytes], prefix: str, window: int
+    ) -> None:
+        label = f"flask_srvsession.dbsc.v1:{prefix}"
+        self._window = window
+        self._macs = [
+            ids.derived(secret, label, length=_MAC_LENGTH)
+            for secret in reversed(secret_keys)
+        ]
+
+    def cookie(self, session_id: str, generation: int, now: float) -> str:
+        """Return a bound cookie."""
+        return self._made("cookie", session_id, generation, now)
+
+    def challenge(self, session_id: str, generation: int, now: float) -> str:
+        """Return what the next refresh is to sign."""
+        return self._made("refresh", session_id, generation, now)
+
+    def offer(self, session_id: str, now: float) -> str:
+        """Return what a registration is to sign; it says of which session."""
+        issued = f"{int(now):x}"
+        return f"{session_id}.{issued}.{self._mac('register', session_id, 0, issued)}"
+
+    def of_cookie(self, value: str, session_id: str, at: float) -> Stamp | None:
+        """Return what a bound cookie says, if it is one of this session and good `at`
+        this time."""
+        return self._known("cookie", value, session_id, at, self._window + LEEWAY)
+
+    def of_challenge(self, value: str, session_id: str, at: float) -> Stamp | None:
+        """Return the same of a challenge for a refresh."""
+        return self._known("refresh", value, session_id, at, CHALLENGE_LIFE)
+
+    def of_offer(self, value: str, at: float) -> str | None:
+        """Return the id of the session that was offered a registration."""
+        match = _OFFER.fullmatch(value)
+        if match is None:
+            return None
+        session_id, issued, mac = match.groups()
+        good = self._fits(mac, "register", session_id, 0, issued)
+        return session_id if good and _is_recent(issued, at, OFFER_LIFE) else None
+
+    def _made(self, purpose: str, session_id: str, generation: int, now: float) -> str:
+        issued = f"{int(now):x}"
+        mac = self._mac(purpose, session_id, generation, issued)
+        return f"{generation}.{issued}.{mac}"
+
+    def _known(
+        self, purpose: str, value: str, session_id: str, at: float, life: int
+    ) -> Stamp | None:
+        match = _COOKIE.fullmatch(value)
+        if match is None:
+            return None
+        generation, issued, mac = int(match[1]), match[2], match[3]
+        if not _is_recent(issued, at, life):
+            return None
+        if not self._fits(mac, purpose, session_id, generation, issued):
+            return None
+        return Stamp(generation, int(issued, 16))
+
+    def _fits(
+        self, mac: str, purpose: str, session_id: str, generation: int, issued: str
+    ) -> bool:
+        for number in range(len(self._macs)):
+            known = self._mac(purpose, session_id, generation, issued, number)
+            if hmac.compare_digest(known, mac):
+                return True
+        return False
+
+    def _mac(
+        self,
+        purpose: str,
+        session_id: str,
+        generation: int,
+        issued: str,
+        number: int = 0,
+    ) -> str:
+        message = f"{purpose}.{session_id}.{generation}.{issued}".encode("ascii")
+        mac = base64.urlsafe_b64encode(self._macs[number](message))
+        return mac[:22].decode("ascii")
+
+
+def _is_recent(issued: str, at: float, life: int) -> bool:
+    return -ids.MAX_CLOCK_SKEW <= at - int(issued, 16) < life
