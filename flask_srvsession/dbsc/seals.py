@@ -1,9 +1,9 @@
 """What the server hands out: bound cookies and challenges, authenticated, not stored.
 
-Each says when it was made, and, by an HMAC under the app's keys, for which session, for
-which generation of its binding and for which purpose. So the bound cookie of an ordinary
-request is judged without the storage, and a challenge is good for one proof: the proof
-raises the generation.
+Each says when it was made, and, by an HMAC under the app's keys, for which session,
+for which generation of its binding and for which purpose. So the bound cookie of an
+ordinary request is judged without the storage, and a challenge is good for one proof:
+the proof raises the generation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHALLENGE_LIFE = 86400
 night's sleep of the device, it is asked again, and nobody sees it."""
 
 LEEWAY = 30
-"""Seconds for which a request may be on its way with a bound cookie that has expired."""
+"""Seconds for which a request with a bound cookie that expires may be on its way."""
 
 _MAC_LENGTH = 16
 _COOKIE = re.compile(r"([1-9][0-9]{0,8})\.([0-9a-f]{1,12})\.([\w-]{22})", re.ASCII)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from flask_srvsession.dbsc.wire import (
@@ -13,7 +15,7 @@ from flask_srvsession.dbsc.wire import (
     said,
 )
 
-ATTRIBUTES = [
+ATTRIBUTES: list[dict[str, Any]] = [
     {"path": "/", "samesite": "Lax"},
     {"path": "/shop", "samesite": "Strict", "domain": "example.org"},
     {"path": "/", "samesite": "None", "partitioned": True},
@@ -23,7 +25,7 @@ ATTRIBUTES = [
 
 @pytest.mark.parametrize("attributes", ATTRIBUTES)
 def test_a_cookie_is_set_with_the_attributes_that_are_announced(
-    attributes: dict[str, object],
+    attributes: dict[str, Any],
 ) -> None:
     cookie = BoundCookie("id-b", attributes)
 

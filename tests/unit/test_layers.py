@@ -29,6 +29,7 @@ LAYERS = (
     ("contrib",),
     ("__init__",),
     ("extension",),
+    ("dbsc",),
     ("commands", "sweeper"),
     ("interface",),
     ("session",),
@@ -50,6 +51,7 @@ CLIENTS = {
     "pymemcache": "backends.memcached",
     "sqlalchemy": "backends.sql",
     "joserfc": "contrib.backchannel",
+    "cryptography": "dbsc",
 }
 """Who may import an optional client, together with its helpers of the same name."""
 
