@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 from ..errors import BackendError, ConfigurationError, NotReplicated
 from .base import MOST_AT_ONCE, Backend, Cell, ReadsMany, Replicated, Version
+from .causes import describe
+from .outage import Outage, StorageHangs
 
 log = logging.getLogger("flask_srvsession")
 
@@ -44,10 +46,25 @@ def changing(operation: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     return decorate
 
 
-def reason(error: BaseException) -> str:
-    """Return what may be said of `error`: the text of a client may hold a password."""
-    ours = isinstance(error, ConfigurationError)
-    return str(error) if ours else type(error).__name__
+class Hook(Protocol):
+    """Whom calls are told to, as a Blinker signal."""
+
+    @property
+    def receivers(self) -> Mapping[Any, Any]: ...
+
+    def send(self, sender: Any, /, **facts: Any) -> Any: ...
+
+
+class _Unheard:
+    """A hook without receivers."""
+
+    receivers: ClassVar[dict[Any, Any]] = {}
+
+    def send(self, sender: Any, /, **facts: Any) -> None:
+        """Tell nobody."""
+
+
+UNHEARD = _Unheard()
 
 
 class Guarded:
@@ -56,38 +73,86 @@ class Guarded:
     What is harmless when it happens twice is tried a second time, but only where the
     first try failed at once: a client waits for one timeout, never for two. Clients
     must not repeat anything by themselves: a repeated ``add`` or ``swap`` could take
-    effect twice.
+    effect twice. Where the storage hangs, most calls fail without asking it.
+
+    `hook` is told of each call, with `sender`, while it has receivers.
     """
 
     def __init__(
-        self, backend: Backend, timer: Callable[[], float] = time.monotonic
+        self,
+        backend: Backend,
+        timer: Callable[[], float] = time.monotonic,
+        hook: Hook = UNHEARD,
+        sender: object = None,
     ) -> None:
         self.backend = backend
+        self.outage = Outage(breaks=not getattr(backend, "has_several_servers", False))
         self._many = backend if isinstance(backend, ReadsMany) else None
         self._timer = timer
+        self._hook, self._sender = hook, sender
 
     def once(self, operation: str, call: Callable[..., T], *args: Any, **kw: Any) -> T:
         """Return ``call(*args, **kw)``; BackendError if it fails, ambiguous
         unless `operation` only reads."""
-        began = self._timer()
-        try:
-            return call(*args, **kw)
-        except self._failures as error:
-            raise self._failed(operation, began, error) from error
+        return self._call(operation, True, call, args, kw)
 
     def twice(self, operation: str, call: Callable[..., T], *args: Any, **kw: Any) -> T:
         """The same for what may be repeated."""
         try:
-            return self.once(operation, call, *args, **kw)
+            return self._call(operation, False, call, args, kw)
         except BackendError as error:
             if not error.quick:
                 raise
-        return self.once(operation, call, *args, **kw)
+        return self._call(operation, True, call, args, kw)
 
-    def _failed(self, operation: str, began: float, error: Exception) -> BackendError:
-        quick = self._timer() - began < QUICK
-        log.error("storage failed at %s: %s", operation, reason(error))
+    def _call(
+        self,
+        operation: str,
+        last: bool,
+        call: Callable[..., T],
+        args: tuple[Any, ...],
+        kw: dict[str, Any],
+    ) -> T:
+        outage, began = self.outage, self._timer()
+        if outage.on:
+            try:
+                outage.admit(operation, began)
+            except BackendError:
+                self._tell(operation, began, StorageHangs.__name__)
+                raise
+        try:
+            result = call(*args, **kw)
+        except self._failures as error:
+            raise self._failed(operation, began, error, last) from error
+        if outage.on:
+            outage.worked(self._timer())
+        if self._hook.receivers:
+            self._tell(operation, began, "done")
+        return result
+
+    def _failed(
+        self, operation: str, began: float, error: Exception, last: bool
+    ) -> BackendError:
+        """Note a failure, but none that another try may mend at once."""
+        now = self._timer()
+        quick = now - began < QUICK
+        self._tell(operation, began, type(error).__name__)
+        if last or not quick:
+            cause = describe(error, getattr(self.backend, "server", ""))
+            self.outage.failed(operation, cause, now, late=not quick)
         return BackendError(operation, ambiguous=operation not in READS, quick=quick)
+
+    def _tell(self, operation: str, began: float, outcome: str) -> None:
+        """Tell whoever counts; what a receiver raises ends no request."""
+        if not self._hook.receivers:
+            return
+        seconds = self._timer() - began
+        try:
+            self._hook.send(
+                self._sender, operation=operation, seconds=seconds, outcome=outcome
+            )
+        except Exception:
+            log.exception("a receiver of storage_called failed")
 
     @property
     def _failures(self) -> tuple[type[Exception], ...]:
@@ -95,11 +160,13 @@ class Guarded:
         return (ConfigurationError, *self.backend.errors)
 
     def get(self, key: str) -> Cell | None:
-        began = self._timer()
+        if self.outage.on or self._hook.receivers:
+            return self.twice("load", self.backend.get, key)
+        began = self._timer()  # most calls of all come here: as fast as can be
         try:
             return self.backend.get(key)
         except self._failures as error:
-            failed = self._failed("load", began, error)
+            failed = self._failed("load", began, error, False)
             if not failed.quick:
                 raise failed from error
         return self.once("load", self.backend.get, key)
@@ -121,11 +188,13 @@ class Guarded:
     def swap(
         self, key: str, data: bytes, version: Version, ttl: int
     ) -> Version | Cell | None:
+        if self.outage.on or self._hook.receivers:
+            return self.once("save", self.backend.swap, key, data, version, ttl)
         began = self._timer()
         try:
             return self.backend.swap(key, data, version, ttl)
         except self._failures as error:
-            raise self._failed("save", began, error) from error
+            raise self._failed("save", began, error, True) from error
 
     def delete(self, key: str, version: Version | None = None) -> bool:
         return self.twice("destroy", self.backend.delete, key, version)

@@ -15,7 +15,7 @@ from flask import Flask
 from flask.cli import with_appcontext
 
 from ..backends.base import Backend
-from ..backends.guarded import reason
+from ..backends.causes import describe
 from ..config import Settings, check_flask_keys
 from ..errors import BackendError, ConfigurationError
 from ..info import SessionInfo
@@ -64,7 +64,7 @@ class Desk:
             yield
         except failures as error:
             found = error.__cause__ if isinstance(error, BackendError) else error
-            why = escaped(reason(found or error))
+            why = escaped(describe(found or error, getattr(self.backend, "server", "")))
             raise StorageUnreachable(
                 f"The storage could not be reached, or refused ({why})."
             ) from error

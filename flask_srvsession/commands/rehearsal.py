@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 
 from ..backends.base import Backend, Cell, Index, ReadsHeads, ReadsMany
-from ..backends.guarded import reason
+from ..backends.causes import describe
 from ..backends.health import Finding
 from ..errors import ConfigurationError
 
@@ -58,7 +58,7 @@ def _first_failure(
         yield Finding(
             "error",
             key,
-            f"The storage refuses to {done[-1]} ({reason(error)}).",
+            f"The storage refuses to {done[-1]} ({describe(error)}).",
             "Allow it: sessions cannot do without.",
         )
 

@@ -28,7 +28,6 @@ from joserfc.jws import JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry, decode
 
 from .. import BackendError, ConfigurationError, ServerSession, SessionError, session
-from ..backends.guarded import Guarded
 from ..ids import MAX_CLOCK_SKEW
 
 log = logging.getLogger("flask_srvsession")
@@ -234,7 +233,7 @@ def _once(provider: Provider, token: LogoutToken, sessions: ServerSession) -> in
     begun is forgotten; to end the same sessions again changes nothing.
     """
     runtime = _runtime()
-    backend = Guarded(runtime.backend)
+    backend = runtime.store.backend
     name = hashlib.sha256(f"{provider.issuer} {token.jti}".encode()).hexdigest()
     key = f"{runtime.settings.key_prefix}logout:{name}"
     version = backend.add(key, BEGUN, RETRY_AFTER)

@@ -116,6 +116,7 @@ class CountingBackend:
         self.evicts = backend.evicts
         self.shared = backend.shared
         self.max_bytes = backend.max_bytes
+        self.server = getattr(backend, "server", "")
         self.index = CountingIndex(backend, self.calls)
         self._backend = backend
 

@@ -78,6 +78,7 @@ class MemcachedBackend:
             raise ConfigurationError("A memcached backend needs at least one server.")
         self.max_bytes: int | None = max_bytes
         self._servers = tuple(servers)
+        self.has_several_servers = len(self._servers) > 1
         self._timeout = timeout
         self._connect()
         self.index = CellIndex(self)
@@ -211,11 +212,13 @@ class MemcachedBackend:
 def _ask(client: Any, command: str, *args: Any, **options: Any) -> Any:
     try:
         return getattr(client, command)(*args, **options)
-    except _CLOSED:
-        # A server that was restarted has closed the idle connections, too.
-        pool = client.client_pool
-        for _ in range(len(pool.free)):
-            pool.destroy(pool.get())
+    except (OSError, MemcacheError) as error:
+        error.server = "{}:{}".format(*client.server)  # type: ignore[union-attr]
+        if isinstance(error, _CLOSED):
+            # A server that was restarted has closed the idle connections, too.
+            pool = client.client_pool
+            for _ in range(len(pool.free)):
+                pool.destroy(pool.get())
         raise
 
 

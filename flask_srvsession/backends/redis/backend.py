@@ -59,6 +59,7 @@ class RedisBackend:
         self._swap = _Script(client, "swap")
         self._delete = _Script(client, "delete")
         self._evicts, self._ask_again = True, 0.0
+        self.has_several_servers = is_cluster(client)
         self.index = RedisIndex(client)
 
     @classmethod
@@ -68,6 +69,11 @@ class RedisBackend:
         What the query of the URL says goes first (``?socket_timeout=0.5``).
         """
         return cls(client_from_url(url))
+
+    @property
+    def server(self) -> str:
+        """Where the server is, as far as that is known without asking."""
+        return redis_health.server(self._client)
 
     @property
     def evicts(self) -> bool:

@@ -157,7 +157,10 @@ class LazyCluster:
     Each process makes its own: in one that was forked, a lock may be held for ever.
     """
 
-    def __init__(self, make: Callable[[], RedisCluster], timeout: float) -> None:
+    def __init__(
+        self, make: Callable[[], RedisCluster], timeout: float, hosts: str = ""
+    ) -> None:
+        self.hosts = hosts
         self._make = make
         self._timeout = timeout
         self._made: dict[int, RedisCluster] = {}
@@ -263,7 +266,7 @@ def _for_cluster(url: str) -> Any:
             **options,
         )
 
-    return LazyCluster(make, options["socket_timeout"])
+    return LazyCluster(make, options["socket_timeout"], hosts)
 
 
 _TOPOLOGIES: dict[str, tuple[Callable[[str], Any], str]] = {

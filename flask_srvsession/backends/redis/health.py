@@ -147,6 +147,21 @@ def _address(node: Any) -> tuple[str, str]:
     return str(host), str(port)
 
 
+def server(client: Any) -> str:
+    """Return where the server is, without asking anybody; as a service of Sentinel's
+    before it is found. Of a cluster, the nodes that were named."""
+    if is_cluster(client):
+        return str(vars(client).get("hosts", ""))
+    pool = client.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        host, port = pool.master_address or (pool.service_name, "")
+    else:
+        options = pool.connection_kwargs
+        host = options.get("path") or options.get("host", "")
+        port = options.get("port", "")
+    return f"{host}:{port}" if port else str(host)
+
+
 def _retries(client: Any) -> int:
     """Return how many times the client repeats a command by itself."""
     retry = client.retry if is_cluster(client) else client.get_retry()

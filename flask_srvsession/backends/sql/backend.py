@@ -73,6 +73,7 @@ class SQLBackend:
         self._clock = clock
         self._statements = _Statements(tables)
         self.shared = not self._database.in_memory
+        self.server = _server(url)
         self.max_bytes: int = _MAX_BYTES.get(url.get_backend_name(), _LONGEST)
         self.index = SQLIndex(self._database, tables, clock)
 
@@ -229,6 +230,13 @@ class _Statements:
         self.swap = sa.update(cells).where(here, unchanged, alive)
         self.delete = sa.delete(cells).where(here, alive).execution_options(**DURABLE)
         self.delete_version = self.delete.where(unchanged)
+
+
+def _server(url: URL) -> str:
+    """Return where the database is, without user and password."""
+    if not url.host:
+        return url.database or ""
+    return f"{url.host}:{url.port}" if url.port else url.host
 
 
 def _content(data: bytes, expires: int) -> dict[str, Any]:

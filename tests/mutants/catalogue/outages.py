@@ -34,16 +34,16 @@ MUTANTS = (
     Mutant(
         name="nothing-is-tried-again",
         file="backends/guarded.py",
-        old="if not error.quick:\n                raise\n        return self.once",
-        new="raise\n        return self.once",
+        old="if not error.quick:\n                raise\n        return self._call",
+        new="raise\n        return self._call",
         breaks="after a restart of the server the first request works",
         found_by="unit/test_guard.py::test_what_may_happen_twice_is_tried_again",
     ),
     Mutant(
         name="who-has-waited-waits-again",
         file="backends/guarded.py",
-        old="if not error.quick:\n                raise\n        return self.once",
-        new="pass\n        return self.once",
+        old="if not error.quick:\n                raise\n        return self._call",
+        new="pass\n        return self._call",
         breaks="a client waits for one timeout, never for two",
         found_by="unit/test_guard.py::"
         "test_who_has_waited_for_a_timeout_does_not_wait_again",
@@ -341,5 +341,50 @@ MUTANTS = (
         breaks="a write that fails turns streamed responses, too",
         found_by="integration/outages/test_writes.py::TestWriteAtTheEnd::test_turn"
         "s_streamed_responses_too",
+    ),
+    Mutant(
+        name="a-storage-that-hangs-is-always-asked",
+        file="backends/outage.py",
+        old="return self._breaks and self._timeouts >= HANGS_AFTER",
+        new="return False",
+        breaks="where the storage hangs, few threads wait for it",
+        found_by="unit/test_outage.py::"
+        "test_a_storage_that_hangs_is_not_asked_by_everybody",
+    ),
+    Mutant(
+        name="a-storage-that-hung-is-never-asked-again",
+        file="backends/outage.py",
+        old="if now >= self._next_probe:",
+        new="if False:",
+        breaks="a storage that is back is used again within a second",
+        found_by="unit/test_outage.py::"
+        "test_one_call_a_second_finds_out_and_the_first_answer_is_the_end_of_it",
+    ),
+    Mutant(
+        name="one-of-several-servers-shuts-out-all",
+        file="backends/guarded.py",
+        old='breaks=not getattr(backend, "has_several_servers", False)',
+        new="breaks=True",
+        breaks="a server that hangs does not keep the others from being asked",
+        found_by="unit/test_outage.py::"
+        "test_one_of_several_servers_does_not_shut_out_the_others",
+    ),
+    Mutant(
+        name="each-failure-is-a-line",
+        file="backends/outage.py",
+        old="is_new = cause not in self._causes and",
+        new="is_new =",
+        breaks="an outage is few lines of the log",
+        found_by="unit/test_outage.py::"
+        "test_an_outage_is_a_line_at_its_begin_counts_and_one_at_its_end",
+    ),
+    Mutant(
+        name="a-failure-that-is-mended-is-an-error",
+        file="backends/guarded.py",
+        old="if last or not quick:",
+        new="if True:",
+        breaks="a failure that the second try mends is no error in the log",
+        found_by="unit/test_outage.py::"
+        "test_a_failure_that_the_second_try_mends_is_no_line",
     ),
 )

@@ -49,8 +49,8 @@ MUTANTS = (
     Mutant(
         name="an-outage-logs-what-the-client-says",
         file="backends/guarded.py",
-        old="operation, reason(error))",
-        new="operation, error)",
+        old='cause = describe(error, getattr(self.backend, "server", ""))',
+        new="cause = str(error)",
         breaks="a failure is logged without what the client says",
         found_by="unit/test_guard.py::"
         "test_a_failure_is_logged_without_what_the_client_says",
