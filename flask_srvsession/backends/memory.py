@@ -2,81 +2,28 @@
 
 from __future__ import annotations
 
-import heapq
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .base import Cell, Head, Version
 from .cell_index import CellIndex, IndexContention, IndexFull, read_with_heads
 
-STRIPES = 64
-_EXPIRED_PER_CALL = 4
-_DEAD_ENTRIES = 64
+FEW = 1000
+"""With fewer items than this, expired ones may stay."""
 
 
-@dataclass(slots=True)
-class _Item:
+class _Item(NamedTuple):
     cell: Cell
     deadline: float
-    queued: float
-    """The earliest of this item's entries in the heap; never after the deadline."""
-
-
-@dataclass(slots=True)
-class _Stripe:
-    """A share of the keys, under one lock; each method is called with it held."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    items: dict[str, _Item] = field(default_factory=dict)
-    heap: list[tuple[float, str]] = field(default_factory=list)
-    written: int = 0
-
-    def live(self, key: str, now: float) -> _Item | None:
-        item = self.items.get(key)
-        return None if item is None or item.deadline <= now else item
-
-    def write(self, key: str, data: bytes, deadline: float) -> Version:
-        self.written += 1
-        item = self.items.get(key)
-        if item is None or deadline < item.queued:
-            heapq.heappush(self.heap, (deadline, key))
-            queued = deadline
-        else:
-            queued = item.queued
-        self.items[key] = _Item(Cell(data, self.written), deadline, queued)
-        return self.written
-
-    def expire(self, now: float, at_most: int | None = None) -> int:
-        """Remove what has expired, look at `at_most` entries; return how many."""
-        seen = removed = 0
-        while self.heap and self.heap[0][0] <= now and seen != at_most:
-            seen += 1
-            queued, key = heapq.heappop(self.heap)
-            item = self.items.get(key)
-            if item is None or item.queued != queued:
-                continue
-            if item.deadline <= now:
-                del self.items[key]
-                removed += 1
-            else:
-                item.queued = item.deadline
-                heapq.heappush(self.heap, (item.deadline, key))
-        self._compact()
-        return removed
-
-    def _compact(self) -> None:
-        # Entries of deleted items would otherwise stay until their time is over.
-        if len(self.heap) > 2 * len(self.items) + _DEAD_ENTRIES:
-            self.heap = [(item.queued, key) for key, item in self.items.items()]
-            heapq.heapify(self.heap)
 
 
 class MemoryBackend:
     """Keeps everything in this process; other processes do not see it.
 
-    `clock` returns the time in seconds.
+    `clock` returns the time in seconds. Expired items are removed by :meth:`sweep`, and
+    whenever there are twice as many items as after the last time.
     """
 
     errors: tuple[type[Exception], ...] = (IndexContention, IndexFull)
@@ -86,7 +33,10 @@ class MemoryBackend:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._stripes = tuple(_Stripe() for _ in range(STRIPES))
+        self._lock = threading.Lock()
+        self._items: dict[str, _Item] = {}
+        self._written = 0
+        self._sweep_at = FEW
         self.index = CellIndex(self, clock=clock)
 
     @classmethod
@@ -95,69 +45,71 @@ class MemoryBackend:
         return cls()
 
     def __len__(self) -> int:
-        now = self._clock()
-        count = 0
-        for stripe in self._stripes:
-            with stripe.lock:
-                count += sum(item.deadline > now for item in stripe.items.values())
-        return count
+        with self._lock:
+            now = self._clock()
+            return sum(item.deadline > now for item in self._items.values())
 
     def get(self, key: str) -> Cell | None:
-        stripe, now = self._stripe(key), self._clock()
-        with stripe.lock:
-            stripe.expire(now, _EXPIRED_PER_CALL)
-            item = stripe.live(key, now)
-            return None if item is None else item.cell
+        """Return the cell under `key`, None if there is none."""
+        return self._live(key)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
-        return {key: self.get(key) for key in keys}
+        """Return the cell under each key, None where there is none."""
+        return {key: self._live(key) for key in keys}
 
     def get_with_heads(
         self, key: str, names: Sequence[str]
     ) -> tuple[Cell | None, dict[str, Head]]:
+        """Return the cell under `key`, and the heads of these lists that are there."""
         return read_with_heads(self.get_many, key, names)
 
     def add(self, key: str, data: bytes, ttl: int) -> Version | None:
-        stripe, now = self._stripe(key), self._clock()
-        with stripe.lock:
-            stripe.expire(now, _EXPIRED_PER_CALL)
-            if stripe.live(key, now) is not None:
-                return None
-            return stripe.write(key, bytes(data), now + ttl)
+        """Store `data` for `ttl` seconds; None if there is something under `key`."""
+        with self._lock:
+            return None if self._live(key) else self._write(key, data, ttl)
 
     def swap(
         self, key: str, data: bytes, version: Version, ttl: int
     ) -> Version | Cell | None:
-        stripe, now = self._stripe(key), self._clock()
-        with stripe.lock:
-            stripe.expire(now, _EXPIRED_PER_CALL)
-            item = stripe.live(key, now)
-            if item is None:
-                return None
-            if item.cell.version != version:
-                return item.cell
-            return stripe.write(key, bytes(data), now + ttl)
+        """Store `data` for `ttl` seconds in place of what has this `version`; return
+        the new version, or what is there instead."""
+        with self._lock:
+            cell = self._live(key)
+            if cell is None or cell.version != version:
+                return cell
+            return self._write(key, data, ttl)
 
     def delete(self, key: str, version: Version | None = None) -> bool:
-        stripe, now = self._stripe(key), self._clock()
-        with stripe.lock:
-            stripe.expire(now, _EXPIRED_PER_CALL)
-            item = stripe.live(key, now)
-            if item is None or (version is not None and item.cell.version != version):
+        """Delete what is under `key`, with `version` only if it has that; return
+        whether it was deleted."""
+        with self._lock:
+            cell = self._live(key)
+            if cell is None or (version is not None and cell.version != version):
                 return False
-            del stripe.items[key]
+            del self._items[key]
             return True
 
     def sweep(self) -> int:
-        now = self._clock()
-        removed = 0
-        for stripe in self._stripes:
-            with stripe.lock:
-                removed += stripe.expire(now)
-        return removed
+        """Remove what has expired; return how many items that were."""
+        with self._lock:
+            return self._sweep()
 
     def close(self) -> None:
         """Nothing is open; here for symmetry with the other backends."""
 
-    def _stripe(self, key: str) -> _Stripe:
-        return self._stripes[hash(key) % STRIPES]
+    def _live(self, key: str) -> Cell | None:
+        item = self._items.get(key)  # a single step, which needs no lock
+        return item.cell if item and item.deadline > self._clock() else None
+
+    def _write(self, key: str, data: bytes, ttl: int) -> Version:
+        if len(self._items) >= self._sweep_at:
+            self._sweep()
+        self._written += 1
+        self._items[key] = _Item(Cell(bytes(data), self._written), self._clock() + ttl)
+        return self._written
+
+    def _sweep(self) -> int:
+        now, before = self._clock(), len(self._items)
+        self._items = {k: i for k, i in self._items.items() if i.deadline > now}
+        self._sweep_at = max(FEW, 2 * len(self._items))
+        return before - len(self._items)

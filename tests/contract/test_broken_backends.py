@@ -102,7 +102,8 @@ class Renewing(Sound):
     def get(self, key: str) -> Any:
         cell = super().get(key)
         if cell:
-            self._stripe(key).items[key].deadline += 60
+            item = self._items[key]
+            self._items[key] = item._replace(deadline=item.deadline + 60)
         return cell
 
 
@@ -159,7 +160,7 @@ class Shuffling(Sound):
 
 class Reviving(Sound):
     def get_many(self, keys: Sequence[str]) -> Any:
-        items = {key: self._stripe(key).items.get(key) for key in keys}
+        items = {key: self._items.get(key) for key in keys}
         return {key: item.cell for key, item in items.items() if item}
 
 
@@ -173,8 +174,7 @@ class Headless(Sound):
 
 class SweepingAll(Sound):
     def sweep(self) -> int:
-        for stripe in self._stripes:
-            stripe.items.clear()
+        self._items.clear()
         return 1
 
 

@@ -25,8 +25,7 @@ class TestMemory(BackendContract):
     def backend(self) -> MemoryBackend:
         self.clock = FakeClock()
         backend = MemoryBackend(self.clock)
-        for stripe in backend._stripes:
-            stripe.items = Yielding()
+        backend._items = Yielding()
         return backend
 
     def elapse(self, seconds: float) -> None:
@@ -38,15 +37,18 @@ class TestMemory(BackendContract):
         """Thousands that expire at once are absent at once, and removed by and by."""
         versions = [backend.add(f"{n}", b"x", 1) for n in range(3000)]
         self.clock.advance(1)
+
         assert len(backend) == 0
         assert backend.swap("2999", b"y", versions[2999], 9) is None
-        assert all(backend.get(f"{n}") is None for n in reversed(range(3000)))
-        assert backend.sweep() == 0, "each get removes some of what has expired"
-        assert not any(stripe.items for stripe in backend._stripes)
+        assert not any(backend.get(f"{n}") for n in range(3000))
+        for n in range(1001):
+            backend.add(f"later {n}", b"x", 1)
+        assert len(backend._items) <= 2000
+        assert backend.sweep() == 0
 
     def test_what_was_deleted_takes_up_no_room(self, backend: MemoryBackend) -> None:
         for _ in range(1000):
             backend.add("key", b"x", 3600)
             backend.delete("key")
 
-        assert len(backend._stripe("key").heap) < 100
+        assert not backend._items

@@ -38,7 +38,7 @@ def time_to_live(
 ) -> TimeToLive:
     """Ask the store itself how many seconds a key has left."""
     if isinstance(backend, MemoryBackend):
-        return lambda key: backend._stripe(key).items[key].deadline - clock()
+        return lambda key: backend._items[key].deadline - clock()
     if isinstance(backend, SQLBackend):
         return lambda key: _deadline_in(backend, key) - clock()
     kind = request.node.callspec.params["backend"]

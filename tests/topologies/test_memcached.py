@@ -69,8 +69,7 @@ def list_key(app: Flask, user: str) -> str:
 
 def port_of(app: Flask, key: str) -> int:
     backend: MemcachedBackend = app.extensions["srvsession"].backend
-    port: int = backend._client(key).server[1]
-    return port
+    return backend._client(key)._address[1]
 
 
 def read() -> str:
@@ -202,7 +201,7 @@ def test_new_sessions_are_begun_while_a_server_is_down(
 def test_where_a_key_is_does_not_depend_on_anything_else(key: str, place: int) -> None:
     backend = MemcachedBackend([("one", 1), ("two", 2), ("three", 3)])
 
-    assert backend._client(key).server == backend._servers[place]
+    assert backend._client(key) is backend._clients[place]
 
 
 def logged_in_apart_from_the_list(app: Flask) -> tuple[str, Browser]:

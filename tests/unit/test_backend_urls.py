@@ -195,7 +195,8 @@ def test_memcached_urls_list_servers(url: str, servers: list[tuple[str, int]]) -
 
 def test_memcached_urls_take_options() -> None:
     backend: Any = backend_from_url("memcached://one?timeout=0.5&max_bytes=4000000")
-    assert (backend._timeout, backend.max_bytes) == (0.5, 4_000_000)
+    [server] = backend._clients
+    assert (server._timeout, backend.max_bytes) == (0.5, 4_000_000)
 
 
 def test_memcached_needs_a_server() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from pymemcache.client.base import PooledClient
+from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
 
 from ...errors import ConfigurationError
@@ -49,6 +49,52 @@ class _Written:
         return cls(hashlib.sha256(data).digest())
 
 
+class _Server:
+    """One memcached server, and the idle clients of this process: each command takes
+    one, or makes one."""
+
+    def __init__(self, address: tuple[str, int], timeout: float) -> None:
+        self._address = address
+        self._timeout = timeout
+        self._idle: list[Any] = []
+        self._pid = os.getpid()
+
+    def ask(self, command: str, *args: Any, **options: Any) -> Any:
+        """Return what the server answers; a client that failed is not used again."""
+        client = self._client()
+        try:
+            answer = getattr(client, command)(*args, **options)
+        except BaseException as error:
+            client.close()  # a reply may be on its way, to nobody
+            if isinstance(error, (OSError, MemcacheError)):
+                error.server = "{}:{}".format(*self._address)  # type: ignore[union-attr]
+            if isinstance(error, _CLOSED):
+                self.close()  # a server that was restarted has closed those, too
+            raise
+        self._idle.append(client)
+        return answer
+
+    def close(self) -> None:
+        """Close the idle connections; the next command opens one."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _client(self) -> Any:
+        if self._pid != os.getpid():
+            # Two processes on one socket would read each other's replies.
+            self._pid, self._idle = os.getpid(), []
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return Client(
+                self._address,
+                connect_timeout=self._timeout,
+                timeout=self._timeout,
+                no_delay=True,
+                default_noreply=False,
+            )
+
+
 class MemcachedBackend:
     """Keeps each cell as an item; a hash of the key says on which of the servers.
 
@@ -79,8 +125,7 @@ class MemcachedBackend:
         self.max_bytes: int | None = max_bytes
         self._servers = tuple(servers)
         self.has_several_servers = len(self._servers) > 1
-        self._timeout = timeout
-        self._connect()
+        self._clients = [_Server(server, timeout) for server in servers]
         self.index = CellIndex(self)
 
     @classmethod
@@ -98,13 +143,13 @@ class MemcachedBackend:
         return None if cas is None else Cell(data, cas)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell]:
-        by_client: dict[Any, list[str]] = {}
+        by_client: dict[_Server, list[str]] = {}
         for key in keys:
             by_client.setdefault(self._client(key), []).append(key)
         return {
             key: Cell(data, cas)
             for client, its_keys in by_client.items()
-            for key, (data, cas) in _ask(client, "gets_many", its_keys).items()
+            for key, (data, cas) in client.ask("gets_many", its_keys).items()
         }
 
     def get_with_heads(
@@ -152,38 +197,17 @@ class MemcachedBackend:
         for client in self._clients:
             client.close()
 
-    def _connect(self) -> None:
-        self._pid = os.getpid()
-        self._clients = tuple(
-            PooledClient(
-                server,
-                connect_timeout=self._timeout,
-                timeout=self._timeout,
-                no_delay=True,
-                default_noreply=False,
-            )
-            for server in self._servers
-        )
-
     def _facts(self) -> list[dict[str, Any]]:
         """Return what each server answers to ``stats``."""
-        answers = [client.stats() for client in self._own_clients()]
+        answers = [client.ask("stats") for client in self._clients]
         return [{name.decode(): _text(v) for name, v in a.items()} for a in answers]
 
-    def _own_clients(self) -> Sequence[Any]:
-        """Return a client for each server, made in this process."""
-        if self._pid != os.getpid():
-            # Two processes on one socket would read each other's replies.
-            self._connect()
-        return self._clients
-
-    def _client(self, key: str) -> Any:
-        """Return the client for the one server that `key` may be on."""
-        clients = self._own_clients()
-        return clients[zlib.crc32(key.encode()) % len(clients)]
+    def _client(self, key: str) -> _Server:
+        """Return the one server that `key` may be on."""
+        return self._clients[zlib.crc32(key.encode()) % len(self._clients)]
 
     def _call(self, command: str, key: str, *args: Any, **options: Any) -> Any:
-        return _ask(self._client(key), command, key, *args, **options)
+        return self._client(key).ask(command, key, *args, **options)
 
     def _cas(self, key: str, data: bytes, cas: bytes, expire: int) -> bool | None:
         """Return True for done, False for somebody else's, None for gone."""
@@ -207,19 +231,6 @@ class MemcachedBackend:
                 f"{len(data)} bytes are too many for memcached, which takes"
                 f" {self.max_bytes}"
             )
-
-
-def _ask(client: Any, command: str, *args: Any, **options: Any) -> Any:
-    try:
-        return getattr(client, command)(*args, **options)
-    except (OSError, MemcacheError) as error:
-        error.server = "{}:{}".format(*client.server)  # type: ignore[union-attr]
-        if isinstance(error, _CLOSED):
-            # A server that was restarted has closed the idle connections, too.
-            pool = client.client_pool
-            for _ in range(len(pool.free)):
-                pool.destroy(pool.get())
-        raise
 
 
 def _expire(ttl: int) -> int:

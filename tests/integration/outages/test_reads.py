@@ -422,9 +422,10 @@ def _holding_a_connection(backend: Any) -> Iterator[None]:
     """Take a connection out of the client's pool for a while."""
     inner = backend._backend
     if hasattr(inner, "_clients"):
-        with inner._clients[0].client_pool.get_and_release() as client:
-            client.version()
-            yield
+        client = inner._clients[0]._client()
+        client.version()
+        yield
+        inner._clients[0]._idle.append(client)
         return
     pool = inner._client.connection_pool
     connection = pool.get_connection()

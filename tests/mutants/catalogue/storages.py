@@ -8,18 +8,16 @@ MUTANTS = (
     Mutant(
         name="memory-swap-creates",
         file="backends/memory.py",
-        old="if item is None:\n                return None\n            if item.cell",
-        new="if item is None:\n"
-        "                return stripe.write(key, bytes(data), now + ttl)\n"
-        "            if item.cell",
+        old="if cell is None or cell.version != version:",
+        new="if cell is not None and cell.version != version:",
         breaks="a swap never creates",
         found_by="contract/test_memory.py::TestMemory::test_swap_never_creates",
     ),
     Mutant(
         name="memory-swap-without-a-version",
         file="backends/memory.py",
-        old="if item.cell.version != version:",
-        new="if False:",
+        old="cell is None or cell.version != version",
+        new="cell is None",
         breaks="a swap replaces only the version that was read",
         found_by="contract/test_memory.py::TestMemory::"
         "test_swap_with_an_outdated_token_returns_what_is_there",
@@ -27,9 +25,8 @@ MUTANTS = (
     Mutant(
         name="memory-delete-without-a-version",
         file="backends/memory.py",
-        old="if item is None or "
-        "(version is not None and item.cell.version != version):",
-        new="if item is None:",
+        old="if cell is None or (version is not None and cell.version != version):",
+        new="if cell is None:",
         breaks="a delete with an outdated version keeps what is there",
         found_by="contract/test_memory.py::TestMemory::"
         "test_delete_with_an_outdated_token_keeps_what_is_there",
@@ -37,16 +34,16 @@ MUTANTS = (
     Mutant(
         name="memory-add-overwrites",
         file="backends/memory.py",
-        old="if stripe.live(key, now) is not None:",
-        new="if False:",
+        old="return None if self._live(key) else self._write(key, data, ttl)",
+        new="return self._write(key, data, ttl)",
         breaks="an add never overwrites",
         found_by="contract/test_memory.py::TestMemory::test_add_never_overwrites",
     ),
     Mutant(
         name="memory-serves-what-has-expired",
         file="backends/memory.py",
-        old="return None if item is None or item.deadline <= now else item",
-        new="return item",
+        old="return item.cell if item and item.deadline > self._clock() else None",
+        new="return item.cell if item else None",
         breaks="what has expired is absent for every method",
         found_by="contract/test_memory.py::TestMemory::"
         "test_the_expired_are_absent_and_then_removed",
@@ -54,9 +51,9 @@ MUTANTS = (
     Mutant(
         name="memory-tokens-come-back",
         file="backends/memory.py",
-        old="self.written += 1\n        item = self.items.get(key)",
-        new="item = self.items.get(key)\n"
-        "        self.written = item.cell.version + 1 if item else 1",
+        old="self._written += 1\n",
+        new="cell = self._live(key)\n"
+        "        self._written = int(cell.version) + 1 if cell else 1\n",
         breaks="an outdated version of a former cell is refused",
         found_by="contract/test_memory.py::TestMemory::"
         "test_an_outdated_token_of_a_former_cell_is_refused",
@@ -64,9 +61,8 @@ MUTANTS = (
     Mutant(
         name="memory-without-a-lock",
         file="backends/memory.py",
-        old="lock: threading.Lock = field(default_factory=threading.Lock)",
-        new="lock: threading.Lock = field("
-        "default_factory=lambda: __import__('contextlib').nullcontext())",
+        old="self._lock = threading.Lock()",
+        new='self._lock: Any = __import__("contextlib").nullcontext()',
         breaks="of many swaps one wins each version",
         found_by="contract/test_memory.py::TestMemory::"
         "test_of_many_swaps_one_wins_each_version",
@@ -74,8 +70,8 @@ MUTANTS = (
     Mutant(
         name="memory-keeps-what-has-expired",
         file="backends/memory.py",
-        old="if item.deadline <= now:\n                del self.items[key]",
-        new="if item.deadline <= now:\n                pass",
+        old="self._items = {k: i for k, i in self._items.items() if i.deadline > now}",
+        new="",
         breaks="what has expired is removed",
         found_by="contract/test_memory.py::TestMemory::"
         "test_the_expired_are_absent_and_then_removed",
@@ -259,9 +255,8 @@ MUTANTS = (
     Mutant(
         name="memcached-shares-connections-with-its-children",
         file="backends/memcached/backend.py",
-        old="# Two processes on one socket would read each other's replies.\n"
-        "            self._connect()",
-        new="pass",
+        old="if self._pid != os.getpid():",
+        new="if False:",
         breaks="a child of a fork has connections of its own",
         found_by="contract/test_memcached.py::"
         "test_a_child_of_a_fork_has_connections_of_its_own",
@@ -278,8 +273,8 @@ MUTANTS = (
     Mutant(
         name="memory-remembers-the-deleted",
         file="backends/memory.py",
-        old="if len(self.heap) > 2 * len(self.items) + _DEAD_ENTRIES:",
-        new="if False:",
+        old="            del self._items[key]\n",
+        new="            self._items[key] = self._items[key]._replace(deadline=0)\n",
         breaks="what was deleted takes up no memory",
         found_by="contract/test_memory.py::TestMemory::"
         "test_what_was_deleted_takes_up_no_room",
@@ -338,9 +333,9 @@ MUTANTS = (
     ),
     Mutant(
         name="redis-shares-connections-with-its-children",
-        file="backends/memcached/backend.py",
-        old="if self._pid != os.getpid():",
-        new="if False:",
+        file="backends/redis/lean.py",
+        old="idle = self._idle if self._pid == os.getpid() else self._begun_anew()",
+        new="idle = self._idle",
         breaks="a child of a fork has connections of its own",
         found_by="integration/storages/test_redis_lean.py::test_a_forked_child_has"
         "_connections_of_its_own",
