@@ -11,6 +11,7 @@ from typing import NamedTuple
 from flask import Flask, Request
 
 from . import signals
+from .ending import REPLAY
 from .ids import Credential
 from .store import SessionStore
 from .store.records import Live, Moved
@@ -136,10 +137,11 @@ def _has_travelled(request: Request, live: Live, credential: Credential) -> bool
 def _alarm(store: SessionStore, app: Flask, live: Live) -> None:
     """Tell that an outdated cookie was used, so two clients have the session."""
     log.warning("session %s: an outdated cookie was used", live.id)
-    info, policy = store.info(live), store.settings.on_replay
+    policy = store.settings.on_replay
+    info = store.info(live, end=REPLAY if policy == "revoke" else None)
     try:
         if policy == "revoke":
-            store.destroy(live.id, live)
+            store.destroy(live.id, live, REPLAY)
         elif callable(policy):
             policy(info)
     finally:

@@ -15,6 +15,7 @@ from .backends import backend_from_url
 from .backends.base import Backend, Epoch
 from .commands.lazy import sessions_group
 from .config import Settings
+from .ending import ALL_REVOKED, REVOKED, End
 from .errors import BackendError, ConfigurationError
 from .info import SessionInfo
 from .interface import AnswerOutages, ServerSessionInterface
@@ -140,16 +141,23 @@ class ServerSession:
 
     @_latching
     def revoke(
-        self, session_id: str | SessionInfo | None, *, durable: int = 0, **owner: Any
+        self,
+        session_id: str | SessionInfo | None,
+        *,
+        durable: int = 0,
+        actor: str | int | None = None,
+        reason: str | None = None,
+        **owner: Any,
     ) -> bool:
         """End a session, given by its id or as :meth:`find` returns it; return whether
         it lived.
 
         With an owner, ``sessions.revoke(session_id, user_id=42)``, only a session of
         theirs: a view that lets users end sessions should always give it. Raises
-        BackendError if the storage could not confirm it; `durable` is that of
-        ``session.destroy``.
+        BackendError if the storage could not confirm it; `durable`, `actor` and
+        `reason` are those of ``session.destroy``.
         """
+        end = REVOKED.said(actor, reason)
         store, binding = _store_and_binding(owner) if owner else (_store(), None)
         store.backend.need(durable)
         session_id = _id_of(session_id)
@@ -158,9 +166,9 @@ class ServerSession:
         current, live = _current_id(), store.trace(session_id)
         if live and binding and not binding.lists(live.record):
             return False
-        ended = store.destroy(live.id, live) if live else None
+        ended = store.destroy(live.id, live, end) if live else None
         if ended:
-            _tell(store, [ended], current)
+            _tell(store, [ended], current, end)
         # A deleted session may still be on the replicas.
         gone = {session_id, *(each.id for each in (live, ended) if each)}
         store.await_replicas(durable, gone)
@@ -168,7 +176,13 @@ class ServerSession:
 
     @_latching
     def revoke_all(
-        self, *, keep_current: bool = False, durable: int = 0, **index: Any
+        self,
+        *,
+        keep_current: bool = False,
+        durable: int = 0,
+        actor: str | int | None = None,
+        reason: str | None = None,
+        **index: Any,
     ) -> int:
         """End all sessions of an index value: ``sessions.revoke_all(user_id=42)``.
 
@@ -176,10 +190,15 @@ class ServerSession:
         under a new id where a cookie can still be set: copies of its cookie end, too.
         Nobody slips through: a login whose credentials were checked before, with
         ``epoch`` and ``bind``, is refused. Raises BackendError if the storage could
-        not confirm all of it; then it is to be done again. `durable` is that of
-        ``session.destroy``.
+        not confirm all of it; then it is to be done again. `durable`, `actor` and
+        `reason` are those of ``session.destroy``.
         """
-        return self._revoke_all(index, keep_current=keep_current, durable=durable)
+        return self._revoke_all(
+            index,
+            keep_current=keep_current,
+            durable=durable,
+            end=ALL_REVOKED.said(actor, reason),
+        )
 
     def _revoke_all(
         self,
@@ -188,16 +207,17 @@ class ServerSession:
         keep_current: bool = False,
         durable: int = 0,
         watch: Watch = iter,
+        end: End = ALL_REVOKED,
     ) -> int:
         store, binding = _store_and_binding(index)
         store.backend.need(durable)
         current = _current_id()
         keep = _current()._live() if keep_current and current else None
-        done = revocation.revoke_all(store, binding, keep=keep, watch=watch)
+        done = revocation.revoke_all(store, binding, keep=keep, watch=watch, end=end)
         if done.kept:
             with _current()._opened() as visit:
                 visit.note_kept(done.kept)
-        _tell(store, done.ended, current)
+        _tell(store, done.ended, current, end)
         store.await_replicas(durable, done.gone, binding)
         return len(done.ended)
 
@@ -268,14 +288,16 @@ def _has_session() -> bool:
     return has_request_context() and isinstance(flask.session, ServerSideSession)
 
 
-def _tell(store: SessionStore, ended: list[Live], current: str | None) -> None:
+def _tell(
+    store: SessionStore, ended: list[Live], current: str | None, end: End
+) -> None:
     """Say which sessions were ended; this request's own is a new one from now on."""
     if any(live.id == current for live in ended):
         with _current()._opened() as visit:
             visit.note_revoked()
     app = _runtime().app
     for live in ended:
-        info = store.info(live, is_current=live.id == current)
+        info = store.info(live, is_current=live.id == current, end=end)
         session_revoked.send(app, info=info)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from .ending import End
+
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
@@ -18,6 +20,8 @@ class SessionInfo:
     expires_at: datetime
     is_current: bool = False
     meta: Mapping[str, Any] = field(default_factory=dict)
+    end: End | None = None
+    """Who has ended it, and why; None while it lives."""
 
 
 def utc(unix_time: int) -> datetime:

@@ -68,3 +68,10 @@ def is_same_user(draft: Draft, other: Draft, keys: Collection[str]) -> bool:
     """Whether the stored value of one of `keys` names the same user in both."""
     pairs = [(draft.stored(key), other.stored(key)) for key in keys]
     return any(None not in pair and not is_login(*pair) for pair in pairs)
+
+
+def ends_login(draft: Draft, keys: Collection[str]) -> bool:
+    """Return whether somebody was logged in and is not any more: nobody is, or else
+    somebody else."""
+    was_in = not was_anonymous(draft, keys)
+    return was_in and change_of_login(draft, keys) is not Login.SAME

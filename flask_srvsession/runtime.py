@@ -10,8 +10,10 @@ from typing import Any
 
 from flask import Flask, Request
 
+from . import audit
 from .backends.base import Backend
 from .config import Settings, secret_keys
+from .ending import LIMIT, End
 from .serializers import SERIALIZERS, Serializer
 from .signals import session_revoked
 from .store import SessionStore
@@ -67,7 +69,7 @@ class Runtime:
             self._settings(),
             format_name=self._format,
             clock=self.clock,
-            evicted=self._tell_evicted,
+            ended=self._tell_ended,
         )
 
     def _settings(self) -> Settings:
@@ -78,9 +80,14 @@ class Runtime:
             return settings
         return replace(settings, drop_at_login=(*settings.drop_at_login, field))
 
-    def _tell_evicted(self, live: Live) -> None:
-        """Send the signal in the middle of somebody else's login, which goes on."""
-        info = self._store.info(live)
+    def _tell_ended(self, live: Live, end: End) -> None:
+        """Write the audit line. Of a session that made room send the signal, too, in
+        the middle of somebody else's login, which goes on."""
+        if audit.is_wanted():
+            audit.tell(self.app, self._store.info(live, end=end), self.clock())
+        if end is not LIMIT:
+            return
+        info = self._store.info(live, end=end)
         try:
             session_revoked.send(self.app, info=info)
         except Exception:

@@ -13,6 +13,7 @@ from flask.sessions import SessionMixin
 
 from .backends.base import Epoch
 from .draft import NO_CHANGES, Draft, Undecodable
+from .ending import LOGOUT
 from .info import SessionInfo, utc
 from .logins import is_login
 from .store.lists import fed
@@ -229,7 +230,13 @@ class ServerSideSession(SessionMixin):
 
     # -- what can be done with it ---------------------------------------------------
 
-    def destroy(self, *, durable: int = 0) -> None:
+    def destroy(
+        self,
+        *,
+        durable: int = 0,
+        actor: str | int | None = None,
+        reason: str | None = None,
+    ) -> None:
         """End this session now, for every copy of its cookie.
 
         Afterwards the mapping is a new, empty session: ``flash("Bye")`` still works.
@@ -238,10 +245,11 @@ class ServerSideSession(SessionMixin):
 
         With `durable`, so many replicas of a Redis have it as well; NotReplicated if
         all was done but that. ConfigurationError, and nothing is done, where the
-        storage does not know its replicas.
+        storage does not know its replicas. `actor` and `reason` are for the audit trail
+        and the signal; without them "client" and "logout".
         """
         with self._acting() as visit:
-            visit.destroy(durable)
+            visit.destroy(durable, LOGOUT.said(actor, reason))
 
     def rotate(self) -> None:
         """Give this session a new id now; the old one is dead at once.

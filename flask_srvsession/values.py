@@ -19,7 +19,7 @@ from .serializers import SERIALIZERS, Serializer
 Check = Callable[[str, Any], Any]
 
 RESERVED_INDEX_NAMES = frozenset(
-    {"self", "session_id", "keep_current", "epoch", "durable"}
+    {"self", "session_id", "keep_current", "epoch", "durable", "actor", "reason"}
 )
 """What the methods that take an index as a keyword call their other arguments."""
 MAX_LIFETIME = 400 * 86400

@@ -21,9 +21,10 @@ from . import signals
 from .arrival import arrive, presented
 from .backends.base import Epoch
 from .draft import NO_CHANGES, Changes, Draft, Undecodable
+from .ending import EMPTIED, LOGOUT, SEVERAL_COOKIES, End
 from .errors import BackendError, StaleCredential, StaleLogin
 from .ids import Credential
-from .logins import Login, change_of_login, is_same_user, was_anonymous
+from .logins import Login, change_of_login, ends_login, is_same_user, was_anonymous
 from .runtime import Runtime
 from .store import regeneration, rotation
 from .store.record import PERMANENT
@@ -137,19 +138,19 @@ class Visit:
 
     # -- what the app asks for --------------------------------------------------------
 
-    def destroy(self, durable: int = 0) -> None:
+    def destroy(self, durable: int = 0, end: End = LOGOUT) -> None:
         """Do what :meth:`ServerSideSession.destroy` promises."""
         self.store.backend.need(durable)
         live, moved = self.live, self.moved
         if live:
-            self._end(live.id, live)
+            self._end(live.id, live, end)
         if moved and moved.successor:
-            self._end(moved.successor)
-            self._end(moved.id)
+            self._end(moved.successor, end=end)
+            self._end(moved.id, end=end)
         self._end_rivals()
         self.note_revoked()
         if live:
-            self._send(signals.session_destroyed, live)
+            self._send(signals.session_destroyed, live, end)
         if durable:  # a deleted session may still be on the replicas
             came, _ = presented(self.store, self.request, self.cookie_name)
             self.store.await_replicas(durable, self.ended | {c.id for c in came})
@@ -271,7 +272,7 @@ class Visit:
         elif live is None:
             self._write_new(changes)
         elif changes.cleared and not self.draft:
-            self.destroy()
+            self.destroy(end=EMPTIED)
         elif changes.removed and not self.draft:
             self._discard(live)
         else:
@@ -384,10 +385,11 @@ class Visit:
         if live.verdict is Verdict.GRACE:  # perhaps a copy: it carries nothing over
             changes = replace(self.draft.alone(), permanent=self.permanent)
             if not changes.has_content:
-                self.destroy()
+                self.destroy(end=EMPTIED)
                 return
         if login:
             changes = self.draft.without(self.store.settings.drop_at_login, changes)
+        is_logout = ends_login(self.draft, self.store.settings.login_keys)
         found = regeneration.regenerate(
             self.store,
             live,
@@ -397,13 +399,15 @@ class Visit:
             meta=self._metadata(),
         )
         if self._accept(found, changes):
+            if is_logout:
+                self.store.ended(live, LOGOUT)
             self._send(signals.session_rotated, self.live)
         else:
             self._go_on_without(live, found, changes, login=login, epochs=epochs)
 
     def _discard(self, live: Live) -> None:
         """Delete the emptied session, unless another request has filled it."""
-        deleted, found = self.store.discard(live)
+        deleted, found = self.store.discard(live, EMPTIED)
         if isinstance(found, Live):
             self.live = found
             self.draft.rebase(found.record.values)
@@ -411,7 +415,7 @@ class Visit:
         elif deleted:
             self.delete_cookie = self.presented
             self._become_new()
-            self._send(signals.session_destroyed, live)
+            self._send(signals.session_destroyed, live, EMPTIED)
         else:
             self._end_successor(found)
             self._drop_changes(live, found)
@@ -506,8 +510,9 @@ class Visit:
             found = self.store.load(credential, opened=self.opened)
             if isinstance(found, Live):
                 self.rivals = [*self.rivals, found.id]
+        end = SEVERAL_COOKIES if len(self.rivals) > 1 else LOGOUT
         for rival in self.rivals:
-            self._end(rival)
+            self._end(rival, end=end)
         if self.rivals:
             self.rivals_ended = True
             log.warning(
@@ -518,8 +523,10 @@ class Visit:
             )
         self.rivals = self.untried = ()
 
-    def _end(self, session_id: str, live: Live | None = None) -> None:
-        ended = self.store.destroy(session_id, live)
+    def _end(
+        self, session_id: str, live: Live | None = None, end: End = LOGOUT
+    ) -> None:
+        ended = self.store.destroy(session_id, live, end)
         self.ended |= {session_id, ended.id if ended else session_id}
 
     def _metadata(self) -> Mapping[str, Any] | None:
@@ -533,7 +540,7 @@ class Visit:
                 " or begin a session in a request, before its response is returned."
             )
 
-    def _send(self, signal: Signal, live: Live | None) -> None:
+    def _send(self, signal: Signal, live: Live | None, end: End | None = None) -> None:
         if signal.receivers:
-            info = self.store.info(live, is_current=True) if live else None
+            info = self.store.info(live, is_current=True, end=end) if live else None
             signal.send(self.runtime.app, info=info)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import getpass
+import os
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from flask.cli import with_appcontext
 from ..backends.base import Backend
 from ..backends.causes import describe
 from ..config import Settings, check_flask_keys
+from ..ending import ALL_REVOKED, End
 from ..errors import BackendError, ConfigurationError
 from ..info import SessionInfo
 from .display import as_json, escaped
@@ -30,13 +33,16 @@ class Sessions(Protocol):
 
     def find(self, **index: Any) -> list[SessionInfo]: ...
     def get(self, session_id: str) -> SessionInfo | None: ...
-    def revoke(self, session_id: str, **owner: Any) -> bool: ...
+    def revoke(
+        self, session_id: str, *, actor: str, reason: str | None, **owner: Any
+    ) -> bool: ...
     def sweep(self) -> int: ...
     def _revoke_all(
         self,
         index: dict[str, Any],
         *,
         watch: Callable[[Collection[str]], Iterable[str]],
+        end: End,
     ) -> int: ...
 
 
@@ -135,6 +141,20 @@ def _example(name: str, value: str) -> str:
     subject = escaped(shlex.quote(f"{name}={value or '42'}"))
     called = click.get_current_context().info_name
     return f"Say for example: flask sessions {called} {subject}"
+
+
+def operator() -> str:
+    """Return who works at the terminal, as the system knows them; behind sudo, too."""
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may know no users
+        name = "unknown"
+    return f"operator {name}"
+
+
+def all_ended(actor: str | None, reason: str | None) -> End:
+    """Return who ends all sessions of somebody, and why, for the audit trail."""
+    return ALL_REVOKED.said(actor or operator(), reason)
 
 
 def note(text: str) -> None:

@@ -59,6 +59,7 @@ def session_facts(info: SessionInfo) -> dict[str, Any]:
     """Return what programs are told of a session."""
     facts = asdict(info)
     del facts["is_current"]  # a command is nobody's request
+    del facts["end"]  # it lives
     return facts
 
 

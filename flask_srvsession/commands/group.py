@@ -25,13 +25,21 @@ from .desk import (
     Answer,
     Desk,
     StorageUnreachable,
+    all_ended,
     command,
     index_value,
     note,
+    operator,
 )
 from .rehearsal import rehearse
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+actor_option = click.option(
+    "--actor", metavar="NAME", help="Who does it, for the audit trail."
+)
+reason_option = click.option(
+    "--reason", metavar="TEXT", help="Why, for the audit trail."
+)
 whose_argument = click.argument("whose", metavar="INDEX=VALUE...", nargs=-1)
 
 
@@ -59,7 +67,15 @@ def show(desk: Desk, session_id: str) -> Answer:
 @command("revoke")
 @click.argument("chosen", metavar="ID... [INDEX=VALUE]", nargs=-1, required=True)
 @yes_option
-def revoke(desk: Desk, chosen: tuple[str, ...], yes: bool) -> Answer:
+@actor_option
+@reason_option
+def revoke(
+    desk: Desk,
+    chosen: tuple[str, ...],
+    yes: bool,
+    actor: str | None,
+    reason: str | None,
+) -> Answer:
     """End sessions; with an owner, as user_id=42, only theirs."""
     owners = [index_value(desk, text) for text in chosen if "=" in text]
     session_ids = [text for text in chosen if "=" not in text]
@@ -71,7 +87,9 @@ def revoke(desk: Desk, chosen: tuple[str, ...], yes: bool) -> Answer:
     missing: list[str] = []
     with desk.with_records():
         for session_id in _ending(session_ids):
-            lived = desk.sessions.revoke(session_id, **owner)
+            lived = desk.sessions.revoke(
+                session_id, actor=actor or operator(), reason=reason, **owner
+            )
             (ended if lived else missing).append(session_id)
     for session_id in missing:
         note(f"There is no such session: {session_id!r}")
@@ -82,14 +100,25 @@ def revoke(desk: Desk, chosen: tuple[str, ...], yes: bool) -> Answer:
 @command("revoke-all")
 @whose_argument
 @yes_option
-def revoke_all(desk: Desk, whose: tuple[str, ...], yes: bool) -> Answer:
+@actor_option
+@reason_option
+def revoke_all(
+    desk: Desk,
+    whose: tuple[str, ...],
+    yes: bool,
+    actor: str | None,
+    reason: str | None,
+) -> Answer:
     """End all sessions of an index value, as user_id=42, and the logins under way."""
     places = [index_value(desk, text) for text in whose or ("",)]
     with desk.with_records():
         if not yes:
             count = sum(len(desk.sessions.find(**place)) for place in places)
             _confirm(yes, f"End all sessions of {', '.join(whose)} ({count} now)?")
-        ended = sum(desk.sessions._revoke_all(place, watch=_ending) for place in places)
+        end = all_ended(actor, reason)
+        ended = sum(
+            desk.sessions._revoke_all(place, watch=_ending, end=end) for place in places
+        )
     return Answer({"revoked": ended}, _ended(ended), DONE if ended else NOT_FOUND)
 
 

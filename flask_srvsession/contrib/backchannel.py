@@ -243,7 +243,9 @@ def _once(provider: Provider, token: LogoutToken, sessions: ServerSession) -> in
             raise LogoutRefused("it was used before")
         raise NotNow("the same token is in use")
     try:
-        ended = sessions.revoke_all(**token.whose)
+        ended = sessions.revoke_all(
+            **token.whose, actor=provider.issuer, reason="back-channel logout"
+        )
     except BackendError:
         with suppress(BackendError):
             backend.delete(key, version)

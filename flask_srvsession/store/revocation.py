@@ -9,6 +9,7 @@ from .. import ids
 from ..backends.base import Epoch
 from ..backends.guarded import changing
 from ..draft import Changes
+from ..ending import ALL_REVOKED, End
 from ..errors import BackendError
 from .lists import Binding, Entry, Watch, entry
 from .record import TRACE_LENGTH, Record
@@ -54,6 +55,7 @@ def revoke_all(
     *,
     keep: Live | None = None,
     watch: Watch = iter,
+    end: End = ALL_REVOKED,
 ) -> Revocation:
     """End all sessions of `binding`, but for `keep`; `watch` sees each end.
 
@@ -74,6 +76,7 @@ def revoke_all(
         ending = live.id if live else session_id
         if lived := store.records.end(ending, live):
             ended.append(lived)
+            store.ended(lived, end)
         gone |= {session_id, ending}
     store.lists.remove({e: n for e, n in entries.items() if e.session_id not in spared})
     elsewhere = {

@@ -19,6 +19,7 @@ from ..backends.base import Backend, Epoch, Version
 from ..backends.guarded import Guarded, changing
 from ..config import Settings
 from ..draft import Changes
+from ..ending import LIMIT, REVOKED, End
 from ..errors import BackendError, StaleLogin, TooManySessions
 from ..ids import CookieSigner, Credential
 from ..info import SessionInfo, utc
@@ -48,7 +49,7 @@ class SessionStore:
     """All sessions of one app. Safe to use from any number of threads.
 
     `secret_keys` are oldest first; `format_name` names the serializer in the seals.
-    `evicted` is told of each session that makes room for another one.
+    `ended` is told of each session that was ended, at once, by whom and why.
     """
 
     def __init__(
@@ -60,13 +61,13 @@ class SessionStore:
         *,
         format_name: str = "msgpack",
         clock: Callable[[], float] = time.time,
-        evicted: Callable[[Live], None] = lambda live: None,
+        ended: Callable[[Live, End], None] = lambda live, end: None,
     ) -> None:
         prefix = settings.key_prefix
         self.settings = settings
         self.serializer = serializer
         self.clock = clock
-        self.evicted = evicted
+        self.ended = ended
         self._warn_again = -math.inf
         self.backend = Guarded(backend)
         self.signer = CookieSigner(secret_keys, prefix)
@@ -289,9 +290,7 @@ class SessionStore:
         for session_id in dict.fromkeys(e.session_id for e in gone):
             if is_elsewhere(binding, *self.records.follow(session_id)):
                 continue
-            if evicted := self.records.end(session_id):
-                self.lists.forget({evicted.id: evicted.record.places})
-                self.evicted(evicted)
+            self.destroy(session_id, end=LIMIT)
         self.lists.remove({e: listed[e] for e in gone})
 
     # -- saving -------------------------------------------------------------------
@@ -368,18 +367,22 @@ class SessionStore:
     # -- ending -------------------------------------------------------------------
 
     @changing("destroy")
-    def discard(self, live: Live) -> tuple[bool, Found]:
+    def discard(self, live: Live, end: End = REVOKED) -> tuple[bool, Found]:
         """Delete the session unless somebody changed it meanwhile.
 
         Returns whether it was deleted, and what is there otherwise.
         """
         deleted = self.records.delete(live.id, live.version)
+        if deleted:
+            self.ended(live, end)
         found = None if deleted else self.records.reread(live)
         if found is None:
             self.lists.forget({live.id: live.record.places})
         return deleted, found
 
-    def destroy(self, session_id: str, live: Live | None = None) -> Live | None:
+    def destroy(
+        self, session_id: str, live: Live | None = None, end: End = REVOKED
+    ) -> Live | None:
         """Delete the session, and what it was regenerated to; return what lived.
 
         From the return on no copy of its cookie works and no request in flight can
@@ -387,6 +390,7 @@ class SessionStore:
         confirmed; then it may be done again.
         """
         if ended := self.records.end(session_id, live):
+            self.ended(ended, end)
             self.lists.forget({ended.id: ended.record.places})
         return ended
 
@@ -400,7 +404,9 @@ class SessionStore:
 
     # -- what may be shown ----------------------------------------------------------
 
-    def info(self, live: Live, *, is_current: bool = False) -> SessionInfo:
+    def info(
+        self, live: Live, *, is_current: bool = False, end: End | None = None
+    ) -> SessionInfo:
         """Return what may be shown of the session."""
         record = live.record
         return SessionInfo(
@@ -410,6 +416,7 @@ class SessionStore:
             expires_at=utc(self.records.expires_at(live.id, record)),
             is_current=is_current,
             meta=record.meta or {},
+            end=end,
         )
 
     # -- pieces -----------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 from flask_srvsession import ids
 from flask_srvsession.backends.base import Epoch, Version
 from flask_srvsession.draft import Changes
+from flask_srvsession.ending import REVOKED, End
 from flask_srvsession.errors import BackendError
 from flask_srvsession.store import SessionStore, regeneration, revocation
 from flask_srvsession.store.lists import Binding
@@ -121,14 +122,18 @@ class SavedAgainBlindly(SessionStore):
 
 
 class UnlistedFirst(SessionStore):
-    def destroy(self, session_id: str, live: Live | None = None) -> Live | None:
+    def destroy(
+        self, session_id: str, live: Live | None = None, end: End = REVOKED
+    ) -> Live | None:
         if live:
             self.lists.forget({session_id: live.record.places})
         return super().destroy(session_id, live)
 
 
 class TombstoneNotFollowed(SessionStore):
-    def destroy(self, session_id: str, live: Live | None = None) -> Live | None:
+    def destroy(
+        self, session_id: str, live: Live | None = None, end: End = REVOKED
+    ) -> Live | None:
         self.records.delete(session_id)
         return live
 
@@ -146,7 +151,9 @@ class OutageIsNotFound(SessionStore):
 
 
 class LogoutTakenForGranted(SessionStore):
-    def destroy(self, session_id: str, live: Live | None = None) -> Live | None:
+    def destroy(
+        self, session_id: str, live: Live | None = None, end: End = REVOKED
+    ) -> Live | None:
         try:
             return super().destroy(session_id, live)
         except BackendError:

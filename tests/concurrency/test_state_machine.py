@@ -318,7 +318,7 @@ class Sessions(RuleBasedStateMachine):
     @rule(client=clients, which=st.integers(0, 20), user=st.none() | users)
     def revoke(self, client: Client, which: int, user: int | None) -> None:
         chosen = self.model.known[-1 - which % len(self.model.known)]
-        owner = {"user_id": user} if user else {}
+        owner: dict[str, Any] = {"user_id": user} if user else {}
         view = partial(self.sessions.revoke, chosen, **owner)
         arrived = self.request(client, view)
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -121,6 +122,20 @@ def test_who_signs_out_at_the_provider_is_out_in_that_browser_and_in_no_other(
     assert answer.status_code == 200
     assert answer.headers["Cache-Control"] == "no-store"
     assert [desk.name, phone.name, other.name] == ["nobody", "ann", "bob"]
+
+
+def test_the_audit_trail_names_the_provider(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "flask_srvsession.audit")
+    desk = Person(shop).sign_in("ann")
+
+    desk.sign_out_at_the_provider()
+
+    [line] = [json.loads(r.getMessage()) for r in caplog.records if "audit" in r.name]
+    assert line["actor"] == shop.provider.issuer
+    assert line["reason"] == "back-channel logout"
+    assert "user_id" not in line
 
 
 def test_a_sub_alone_ends_all_sessions_of_that_user(shop: Shop) -> None:

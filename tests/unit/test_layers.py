@@ -21,7 +21,7 @@ MODULES = {
 
 EDGE = (
     *("__init__", "extension", "commands", "interface", "session", "visit", "runtime"),
-    *("arrival", "contrib"),
+    *("arrival", "audit", "contrib"),
 )
 """What may know Flask. Everything else works without any web framework."""
 
@@ -36,8 +36,8 @@ LAYERS = (
     ("visit",),
     ("arrival",),
     ("runtime",),
-    ("store", "logins"),
-    ("draft", "config", "values", "info", "signals"),
+    ("store", "logins", "audit"),
+    ("draft", "config", "values", "info", "signals", "ending"),
     ("backends",),
     ("errors", "ids", "serializers"),
 )

@@ -13,6 +13,7 @@ from . import (
     secrecy,
     storages,
     surface,
+    trail,
     updates,
 )
 
@@ -27,4 +28,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *storages.MUTANTS,
     *surface.MUTANTS,
     *backchannel.MUTANTS,
+    *trail.MUTANTS,
 )

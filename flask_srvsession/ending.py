@@ -1,0 +1,32 @@
+"""Who ends sessions, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Who has ended a session, and why: what the app says, else the constant below."""
+
+    actor: str | int
+    reason: str
+
+    def said(self, actor: str | int | None, reason: str | None) -> End:
+        """Return this, but with what somebody has said instead."""
+        if actor is None and reason is None:
+            return self
+        return End(
+            self.actor if actor is None else actor,
+            self.reason if reason is None else reason,
+        )
+
+
+LOGOUT = End("client", "logout")
+EMPTIED = End("client", "emptied")
+REVOKED = End("app", "revoked")
+ALL_REVOKED = End("app", "all revoked")
+LIMIT = End("server", "limit")
+REPLAY = End("server", "replay")
+SEVERAL_COOKIES = End("server", "several cookies")
+"""Several live sessions were presented at once, and a login or a logout ended them."""
