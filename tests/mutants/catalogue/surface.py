@@ -88,9 +88,9 @@ MUTANTS = (
     Mutant(
         name="revocations-are-told-before-they-are-done",
         file="extension.py",
-        old="        ended = store.destroy(live.id, live) if live else None\n",
-        new="        _tell(store, [held], current)\n"
-        "        ended = store.destroy(live.id, live) if live else None\n",
+        old="        ended = store.destroy(live.id, live, end) if live else None\n",
+        new="        _tell(store, [live], current, end)\n"
+        "        ended = store.destroy(live.id, live, end) if live else None\n",
         breaks="revocations are told once, after they are done",
         found_by="integration/test_signals.py::test_revocations_are_told_once_for_"
         "each_session",
@@ -122,8 +122,8 @@ MUTANTS = (
     Mutant(
         name="commands-ignore-the-owner",
         file="commands/group.py",
-        old="lived = desk.sessions.revoke(session_id, **owner)",
-        new="lived = desk.sessions.revoke(session_id)",
+        old="actor=actor or operator(), reason=reason, **owner",
+        new="actor=actor or operator(), reason=reason",
         breaks="revoke with an owner ends only their sessions",
         found_by="integration/cli/test_sessions.py::TestRevoke::test_with_an_owner"
         "_ends_only_theirs",

@@ -29,7 +29,8 @@ MUTANTS = (
             (
                 "misses-a-logout-that-keeps-values",
                 "visit.py",
-                "if is_logout:\n                self.store.ended(live, LOGOUT)\n            ",
+                "if is_logout:\n                self.store.ended(live, LOGOUT)\n"
+                "            ",
                 "",
                 "a logout that keeps the session's other values",
                 "by_removal_of_the_login",
