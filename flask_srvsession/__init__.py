@@ -25,6 +25,7 @@ from .signals import (
     session_replayed,
     session_revoked,
     session_rotated,
+    storage_called,
 )
 
 session = cast("ServerSideSession", flask.session)
@@ -50,4 +51,5 @@ __all__ = [
     "session_replayed",
     "session_revoked",
     "session_rotated",
+    "storage_called",
 ]

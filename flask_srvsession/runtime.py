@@ -15,7 +15,7 @@ from .backends.base import Backend
 from .config import Settings, secret_keys
 from .ending import LIMIT, End
 from .serializers import SERIALIZERS, Serializer
-from .signals import session_revoked
+from .signals import session_revoked, storage_called
 from .store import SessionStore
 from .store.records import Live
 
@@ -70,6 +70,7 @@ class Runtime:
             format_name=self._format,
             clock=self.clock,
             ended=self._tell_ended,
+            called=(storage_called, self.app),
         )
 
     def _settings(self) -> Settings:

@@ -3,6 +3,7 @@
 Each is sent with the app as sender and ``info``, a :class:`SessionInfo`, *after* the
 storage has done it: a receiver that raises can neither prevent nor undo a logout. Only
 ``session_changes_dropped`` may have None as ``info``: where the session had moved.
+``storage_called`` is sent at each call of the storage, a second try too.
 """
 
 from __future__ import annotations
@@ -31,4 +32,11 @@ session_replayed = _signals.signal(
 session_changes_dropped = _signals.signal(
     "session-changes-dropped",
     "A request changed a session that was ended meanwhile; its changes are lost.",
+)
+storage_called = _signals.signal(
+    "storage-called",
+    "The storage was called: ``operation`` is that of a :class:`BackendError`, "
+    "``seconds`` is how long it took. ``outcome`` is done, conflict (a save came too "
+    "late and is made anew), refused (a login of an epoch that has ended) or the name "
+    "of an exception: ``StorageHangs`` where it was not even asked. No ``info``.",
 )

@@ -55,6 +55,12 @@ class Hook(Protocol):
     def send(self, sender: Any, /, **facts: Any) -> Any: ...
 
 
+def _outcome(operation: str, result: object) -> str:
+    if operation == "save" and (result is None or isinstance(result, Cell)):
+        return "conflict"
+    return "refused" if operation == "bind" and result is False else "done"
+
+
 class _Unheard:
     """A hook without receivers."""
 
@@ -127,7 +133,7 @@ class Guarded:
         if outage.on:
             outage.worked(self._timer())
         if self._hook.receivers:
-            self._tell(operation, began, "done")
+            self._tell(operation, began, _outcome(operation, result))
         return result
 
     def _failed(

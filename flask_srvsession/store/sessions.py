@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import ids
 from ..backends.base import Backend, Epoch, Version
-from ..backends.guarded import Guarded, changing
+from ..backends.guarded import UNHEARD, Guarded, Hook, changing
 from ..config import Settings
 from ..draft import Changes
 from ..ending import LIMIT, REVOKED, End
@@ -50,6 +50,7 @@ class SessionStore:
 
     `secret_keys` are oldest first; `format_name` names the serializer in the seals.
     `ended` is told of each session that was ended, at once, by whom and why.
+    `called` is a hook for calls of the storage, and its sender.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class SessionStore:
         format_name: str = "msgpack",
         clock: Callable[[], float] = time.time,
         ended: Callable[[Live, End], None] = lambda live, end: None,
+        called: tuple[Hook, object] = (UNHEARD, None),
     ) -> None:
         prefix = settings.key_prefix
         self.settings = settings
@@ -69,7 +71,7 @@ class SessionStore:
         self.clock = clock
         self.ended = ended
         self._warn_again = -math.inf
-        self.backend = Guarded(backend)
+        self.backend = Guarded(backend, time.monotonic, *called)
         self.signer = CookieSigner(secret_keys, prefix)
         codec = RecordCodec(secret_keys, prefix, format_name)
         self.records = Records(self.backend, codec, settings, clock)

@@ -51,6 +51,7 @@ CLIENTS = {
     "pymemcache": "backends.memcached",
     "sqlalchemy": "backends.sql",
     "joserfc": "contrib.backchannel",
+    "opentelemetry": "contrib.opentelemetry",
     "cryptography": "dbsc",
 }
 """Who may import an optional client, together with its helpers of the same name."""

@@ -112,6 +112,7 @@ class MemcachedBackend:
     )
     evicts = True
     shared = True
+    system = "memcached"
 
     def __init__(
         self,

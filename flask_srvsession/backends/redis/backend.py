@@ -50,6 +50,7 @@ class RedisBackend:
 
     errors: tuple[type[Exception], ...] = (redis.RedisError, RedisClusterException)
     shared = True
+    system = "redis"
     max_bytes: int | None = 512 * 1024 * 1024 - _VERSION
 
     def __init__(self, client: Any) -> None:

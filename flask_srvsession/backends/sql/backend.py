@@ -73,7 +73,7 @@ class SQLBackend:
         self._clock = clock
         self._statements = _Statements(tables)
         self.shared = not self._database.in_memory
-        self.server = _server(url)
+        self.server, self.system = _server(url), url.get_backend_name()
         self.max_bytes: int = _MAX_BYTES.get(url.get_backend_name(), _LONGEST)
         self.index = SQLIndex(self._database, tables, clock)
 

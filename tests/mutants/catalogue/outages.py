@@ -387,4 +387,22 @@ MUTANTS = (
         found_by="unit/test_outage.py::"
         "test_a_failure_that_the_second_try_mends_is_no_line",
     ),
+    Mutant(
+        name="what-counts-calls-ends-a-request",
+        file="backends/guarded.py",
+        old='except Exception:\n            log.exception("a receiver of storage_called',
+        new='except ImportError:\n            log.exception("a receiver of storage_called',
+        breaks="a receiver of storage_called that fails ends no request",
+        found_by="contrib/test_opentelemetry.py::"
+        "test_a_receiver_that_fails_ends_no_request",
+    ),
+    Mutant(
+        name="a-second-try-is-not-counted",
+        file="backends/guarded.py",
+        old="        self._tell(operation, began, type(error).__name__)\n",
+        new="",
+        breaks="metrics are what was done",
+        found_by="contrib/test_opentelemetry.py::"
+        "test_a_failure_is_its_type_and_no_attribute_tells_more",
+    ),
 )

@@ -1,0 +1,71 @@
+"""Metrics of sessions and their storage for OpenTelemetry.
+
+It needs ``opentelemetry-api`` alone; where the app configures no SDK, nothing is measured.
+No attribute holds a session's id, a key or a user.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from opentelemetry.metrics import MeterProvider, get_meter
+
+from .. import signals
+from ..runtime import Runtime
+
+DURATION = "db.client.operation.duration"
+"""Seconds of each call of the storage, as the semantic conventions of OpenTelemetry for
+databases name it."""
+
+EVENTS = "flask_srvsession.events"
+"""How often something happened to a session, or was refused: the attribute ``event``."""
+
+_BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+_SESSIONS = {
+    "created": signals.session_created,
+    "rotated": signals.session_rotated,
+    "destroyed": signals.session_destroyed,
+    "revoked": signals.session_revoked,
+    "replayed": signals.session_replayed,
+    "changes_dropped": signals.session_changes_dropped,
+}
+_GOOD = ("done", "conflict", "refused")
+"""The outcomes of a call that are no failure of the storage."""
+
+
+def instrument(app: Flask, meter_provider: MeterProvider | None = None) -> None:
+    """Measure the sessions of `app` from now on; to be called after ``init_app``.
+
+    There is a histogram, ``db.client.operation.duration``, with the attributes
+    ``db.system.name``, ``db.operation.name`` and, where it failed, ``error.type``; and
+    a counter, ``flask_srvsession.events``, with the attribute ``event``: created,
+    rotated, destroyed, revoked, replayed, changes_dropped, and conflict and refused as
+    of ``storage_called``. `meter_provider` is the global one unless it is given.
+    """
+    runtime: Runtime = app.extensions["srvsession"]
+    meter = get_meter("flask_srvsession", meter_provider=meter_provider)
+    events = meter.create_counter(EVENTS, "{event}", "What happened to sessions.")
+    duration = meter.create_histogram(
+        DURATION,
+        "s",
+        "Duration of the calls of the session storage.",
+        explicit_bucket_boundaries_advisory=_BUCKETS,
+    )
+    system = {"db.system.name": getattr(runtime.backend, "system", "other")}
+
+    def called(_: object, operation: str, seconds: float, outcome: str) -> None:
+        attributes = {**system, "db.operation.name": operation}
+        if outcome not in _GOOD:
+            attributes["error.type"] = outcome
+        elif outcome != "done":
+            events.add(1, {"event": outcome})
+        duration.record(seconds, attributes)
+
+    for name, signal in _SESSIONS.items():
+
+        def happened(_: object, name: str = name, **facts: Any) -> None:
+            events.add(1, {"event": name})
+
+        signal.connect(happened, app, weak=False)
+    signals.storage_called.connect(called, app, weak=False)
