@@ -1,7 +1,7 @@
 """Metrics of sessions and their storage for OpenTelemetry.
 
-It needs ``opentelemetry-api`` alone; where the app configures no SDK, nothing is measured.
-No attribute holds a session's id, a key or a user.
+It needs ``opentelemetry-api`` alone; where the app configures no SDK, nothing is
+measured. No attribute holds a session's id, a key or a user.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DURATION = "db.client.operation.duration"
 databases name it."""
 
 EVENTS = "flask_srvsession.events"
-"""How often something happened to a session, or was refused: the attribute ``event``."""
+"""How often something happened to a session: the attribute ``event`` tells which."""
 
 _BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 _SESSIONS = {
