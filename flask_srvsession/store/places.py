@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from .. import ids
-from .lists import Entry
+from .lists import Binding, Entry
 from .record import Record
+from .records import Live
 
 DELIVERY = 60
 """Seconds after which a session that nobody has presented takes up no place."""
@@ -73,6 +74,13 @@ def may_be_used(record: Record, now: float, *, later: bool) -> bool:
     if it took over a place that was there before."""
     counts = record.took_over or not later
     return record.presented or (counts and now - record.last_seen < DELIVERY)
+
+
+def is_elsewhere(binding: Binding, was: list[Live], live: Live | None) -> bool:
+    """Whether a session was regenerated to one that lives, but is not listed under
+    `binding`: its user signed out, say. A session that was not may be listed before its
+    record says so."""
+    return bool(was and live and not binding.lists(live.record))
 
 
 def _flat(places: dict[str, Place], marks: Iterable[str]) -> list[Entry]:

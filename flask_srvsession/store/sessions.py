@@ -26,7 +26,7 @@ from ..info import SessionInfo, utc
 from ..serializers import Serializer
 from . import places, rotation
 from .lists import Binding, Entry, Lists, entry, gained, new_mark
-from .places import DELIVERY, PlaceLost, may_be_used
+from .places import DELIVERY, PlaceLost, is_elsewhere, may_be_used
 from .record import (
     DUE,
     OPERATION_LENGTH,
@@ -483,10 +483,3 @@ class SessionStore:
                     n: p for n, p in before.items() if kept.get(n, ("", ""))[1] != p[1]
                 }
                 self.lists.forget({found.id: gone})
-
-
-def is_elsewhere(binding: Binding, was: list[Live], live: Live | None) -> bool:
-    """Whether a session was regenerated to one that lives, but is not listed under
-    `binding`: its user signed out, say. A session that was not may be listed before its
-    record says so."""
-    return bool(was and live and not binding.lists(live.record))
