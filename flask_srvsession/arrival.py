@@ -13,6 +13,7 @@ from flask import Flask, Request
 from . import signals
 from .ending import REPLAY
 from .ids import Credential
+from .runtime import TakeOver
 from .store import SessionStore
 from .store.records import Live, Moved
 from .store.rotation import ADMITTED, Verdict
@@ -28,6 +29,10 @@ VERDICTS = "flask_srvsession.verdicts"
 the environ of a long-lived connection (Flask-SocketIO does) is judged once."""
 
 
+FORMER_COOKIE = "flask_srvsession.former_cookie"
+"""Where the WSGI environ has the name of a cookie whose session was taken over."""
+
+
 class Arrival(NamedTuple):
     """What the cookies of a request lead to."""
 
@@ -41,13 +46,21 @@ class Arrival(NamedTuple):
 
 
 def arrive(
-    store: SessionStore, app: Flask, request: Request, cookie_name: str, opened: float
+    store: SessionStore,
+    app: Flask,
+    request: Request,
+    cookie_name: str,
+    opened: float,
+    take_over: TakeOver | None = None,
 ) -> Arrival:
     """Try the cookies of a request that was `opened` then, and raise the alarm for an
     outdated one, if there is no good one of the same session beside it. Raises
     BackendError in an outage."""
     verdicts: dict[str, Verdict] = request.environ.setdefault(VERDICTS, {})
     credentials, early = presented(store, request, cookie_name)
+    asking = take_over is not None and not credentials and early is None
+    if take_over and asking:
+        credentials = [*take_over(store, request, cookie_name)]
     if len(credentials) > MAX_COOKIES:
         return Arrival(None, early, (), credentials)
     found: dict[str, Live | Moved] = {}
@@ -67,7 +80,11 @@ def arrive(
         if outdated.id not in found and outdated.id not in verdicts:
             verdicts[outdated.id] = Verdict.REPLAYED
             _alarm(store, app, outdated)
-    return _chosen(found, verdicts, early)
+    arrival = _chosen(found, verdicts, early)
+    if asking and arrival.live and store.settings.rotate_every is None:
+        live = arrival.live._replace(created=True)  # its cookie is still to be set
+        return arrival._replace(live=live)
+    return arrival
 
 
 def presented(

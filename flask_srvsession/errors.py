@@ -29,8 +29,8 @@ class BackendError(SessionError, ServiceUnavailable):
         super().__init__()
         self.operation = operation
         """What was to be done: "load", "create", "save", "regenerate", "destroy"; for
-        the indexes "epoch", "bind", "unbind", "find", "revoke"; "sweep"; or, as the
-        cause of a :class:`NotReplicated`, "replicate"."""
+        the indexes "epoch", "bind", "unbind", "find", "revoke"; "sweep"; "take over";
+        or, as the cause of a :class:`NotReplicated`, "replicate"."""
         self.ambiguous = ambiguous
         """Whether the storage may have done it all the same."""
         self.quick = quick

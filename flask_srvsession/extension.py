@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import flask
 from flask import Flask, current_app, has_request_context
@@ -26,6 +26,9 @@ from .store import SessionStore, revocation
 from .store.lists import Binding, Watch
 from .store.records import Live
 from .sweeper import Sweeper
+
+if TYPE_CHECKING:
+    from .take_over import Source
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,23 +75,30 @@ class ServerSession:
     """
 
     def __init__(
-        self, app: Flask | None = None, backend: Backend | None = None
+        self,
+        app: Flask | None = None,
+        backend: Backend | None = None,
+        *,
+        take_over: Sequence[Source] = (),
     ) -> None:
         if app is not None:
-            self.init_app(app, backend)
+            self.init_app(app, backend, take_over=take_over)
 
     def init_app(
         self,
         app: Flask,
         backend: Backend | None = None,
         *,
+        take_over: Sequence[Source] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Give `app` server-side sessions, kept in `backend`, or where
         ``SRVSESSION_BACKEND`` says.
 
         Reads and checks all ``SRVSESSION_*`` keys now; raises ConfigurationError. The
-        storage is not contacted. `clock` returns unix time; tests may bring their own.
+        storage is not contacted. `take_over` are sources of sessions that others have
+        begun: :mod:`flask_srvsession.take_over`. `clock` returns unix time; tests may
+        bring their own.
         """
         if not isinstance(app, Flask):
             raise ConfigurationError(
@@ -107,6 +117,10 @@ class ServerSession:
         if isinstance(chosen, str):
             chosen = backend_from_url(chosen)
         runtime = Runtime(app, settings, chosen, clock)
+        if take_over:
+            from .take_over.asking import TakeOver
+
+            runtime.take_over = TakeOver(app, take_over)
         app.extensions["srvsession"] = runtime
         app.session_interface = ServerSessionInterface(runtime)
         app.wsgi_app = AnswerOutages(app)  # type: ignore[method-assign]

@@ -14,6 +14,7 @@ from flask.globals import app_ctx
 from flask.sessions import SessionInterface, SessionMixin
 from werkzeug.exceptions import HTTPException
 
+from .arrival import FORMER_COOKIE
 from .errors import BackendError, SessionRefused
 from .ids import Credential
 from .runtime import Runtime
@@ -89,6 +90,8 @@ class ServerSessionInterface(SessionInterface):
             value = self._runtime.store.signer.dumps(change)
             expires = self.get_expiration_time(app, session)
             response.set_cookie(name, value, expires=expires, **attributes)
+            if former := request.environ.get(FORMER_COOKIE):
+                response.delete_cookie(former, **attributes)
         else:
             response.delete_cookie(name, **attributes)
         if session._visit.rivals_ended:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +14,17 @@ from . import audit
 from .backends.base import Backend
 from .config import Settings, secret_keys
 from .ending import LIMIT, End
+from .ids import Credential
 from .serializers import SERIALIZERS, Serializer
 from .signals import session_revoked, storage_called
 from .store import SessionStore
 from .store.records import Live
 
 log = logging.getLogger("flask_srvsession")
+
+TakeOver = Callable[["SessionStore", Request, str], Sequence[Credential]]
+"""Asks the sources of other sessions for a request that has no cookie of ours, whose
+name is given; returns the credential that its old cookie stands for, if one does."""
 
 
 class Runtime:
@@ -47,6 +52,7 @@ class Runtime:
         else:
             self.serializer, self._format = chosen, type(chosen).__qualname__
         self._built_for: tuple[object, ...] = ()
+        self.take_over: TakeOver | None = None
         self.is_alone = not backend.shared
         """Whether no other process sees its sessions, and nobody was told so yet."""
 

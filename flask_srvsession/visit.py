@@ -101,8 +101,14 @@ class Visit:
             raise self.failure
         self.store = self.runtime.store  # the same to the end, if keys change meanwhile
         try:
-            request, name = self.request, self.cookie_name
-            found = arrive(self.store, self.runtime.app, request, name, self.opened)
+            found = arrive(
+                self.store,
+                self.runtime.app,
+                self.request,
+                self.cookie_name,
+                self.opened,
+                self.runtime.take_over,
+            )
         except BackendError as error:
             self.latch(error)
             raise

@@ -21,7 +21,7 @@ MODULES = {
 
 EDGE = (
     *("__init__", "extension", "commands", "interface", "session", "visit", "runtime"),
-    *("arrival", "audit", "contrib"),
+    *("arrival", "audit", "contrib", "take_over"),
 )
 """What may know Flask. Everything else works without any web framework."""
 
@@ -33,7 +33,7 @@ LAYERS = (
     ("commands", "sweeper"),
     ("interface",),
     ("session",),
-    ("visit",),
+    ("visit", "take_over"),
     ("arrival",),
     ("runtime",),
     ("store", "logins", "audit"),
@@ -46,10 +46,10 @@ those below it."""
 
 ABOVE_BACKENDS = ("backends.__init__", "backends.guarded")
 
-CLIENTS = {
+CLIENTS: dict[str, str | tuple[str, ...]] = {
     "redis": "backends.redis",
-    "pymemcache": "backends.memcached",
-    "sqlalchemy": "backends.sql",
+    "pymemcache": ("backends.memcached", "take_over.former_stores"),
+    "sqlalchemy": ("backends.sql", "take_over.former_stores"),
     "joserfc": "contrib.backchannel",
     "opentelemetry": "contrib.opentelemetry",
     "cryptography": "dbsc",
@@ -200,7 +200,7 @@ def test_a_backend_knows_bytes_under_keys_and_nothing_else(module: str) -> None:
 
 @pytest.mark.parametrize(("client", "home"), CLIENTS.items())
 def test_an_optional_client_is_imported_in_its_backend_only(
-    client: str, home: str
+    client: str, home: str | tuple[str, ...]
 ) -> None:
     users = [m for m in MODULES if any(within(n, client) for n in others(m))]
 

@@ -1,0 +1,18 @@
+"""Sessions of other extensions, taken over when their cookies come.
+
+``ServerSession(app, take_over=[FlaskSessionSource.redis(client)])``.
+"""
+
+from .cookie import CookieSource
+from .flask_session import FlaskSessionSource
+from .kvsession import KVSessionSource
+from .source import Former, Refused, Source
+
+__all__ = [
+    "CookieSource",
+    "FlaskSessionSource",
+    "Former",
+    "KVSessionSource",
+    "Refused",
+    "Source",
+]

@@ -1,0 +1,114 @@
+"""From the cookies of a request that has none of ours to the session of another one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from flask import Flask, Request
+
+from ..arrival import FORMER_COOKIE, MAX_COOKIES, cookies
+from ..config import secret_keys
+from ..errors import ConfigurationError, TooManySessions
+from ..ids import Credential
+from ..store import SessionStore
+from .claim import Claims
+from .counts import Counts
+from .source import Presented, Refused, Source
+
+log = logging.getLogger("flask_srvsession")
+
+ASKED = "flask_srvsession.asked"
+"""Where the WSGI environ has what the sources said: they are asked once."""
+
+SLACK = 3600
+"""Seconds that a claim lives longer than the credential: clocks differ."""
+
+
+class Taken(NamedTuple):
+    """What became of one old credential."""
+
+    credential: Credential | None
+    is_new: bool = False
+    refused: bool = False
+
+
+class TakeOver:
+    """The sources of an app, asked for requests without a cookie of ours."""
+
+    def __init__(self, app: Flask, sources: Sequence[Source]) -> None:
+        for source in sources:
+            if not isinstance(source, Source):
+                raise ConfigurationError(
+                    f"take_over has a {type(source).__name__}, but takes sources, as"
+                    " FlaskSessionSource.redis(client) or CookieSource()."
+                )
+        self.app = app
+        self.sources = tuple(sources)
+
+    def __call__(
+        self, store: SessionStore, request: Request, cookie_name: str
+    ) -> list[Credential]:
+        """Return the credential that an old cookie of the request stands for here, if
+        one does. Raises BackendError in an outage."""
+        environ = request.environ
+        if ASKED not in environ:
+            environ[ASKED] = self._ask(store, request, cookie_name)
+        asked: list[Credential] = environ[ASKED]
+        return asked
+
+    def take(self, store: SessionStore, source: Source, presented: Presented) -> Taken:
+        """Take the session of an old credential over, if there is one, and count it."""
+        ttl = self._remaining(store, source, presented)
+        if ttl <= 0:
+            return Taken(None)
+        claims = Claims(store, self._keys())
+        try:
+            credential, is_new = claims.take_over(source, presented.id, ttl + SLACK)
+        except (Refused, TooManySessions) as refusal:
+            if isinstance(refusal, TooManySessions):
+                refusal = Refused("the user has too many (SRVSESSION_MAX_PER_KEY)")
+            log.warning("%s: a session is not taken over: %s", source.name, refusal)
+            Counts(store).add(f"refused, {source.name}: {refusal.reason}")
+            return Taken(None, refused=True)
+        if is_new:
+            Counts(store).add(f"taken over from {source.name}")
+        return Taken(credential, is_new)
+
+    def _ask(
+        self, store: SessionStore, request: Request, cookie_name: str
+    ) -> list[Credential]:
+        for source, presented in self._presented(store, request, cookie_name):
+            taken = self.take(store, source, presented)
+            if taken.credential:
+                if source.cookie_name not in (None, cookie_name):
+                    request.environ[FORMER_COOKIE] = source.cookie_name
+                return [taken.credential]
+        return []
+
+    def _presented(
+        self, store: SessionStore, request: Request, cookie_name: str
+    ) -> Iterator[tuple[Source, Presented]]:
+        """Yield which cookies of the request are whose, a few at most."""
+        now = store.clock()
+        for source in self.sources:
+            if source.is_over(now):
+                continue
+            keys = source.secret_keys or self._keys()
+            values = cookies(request, source.cookie_name or cookie_name)
+            for value in [*dict.fromkeys(values)][:MAX_COOKIES]:
+                if presented := source.recognize(value, keys):
+                    yield source, presented
+
+    def _remaining(
+        self, store: SessionStore, source: Source, presented: Presented
+    ) -> int:
+        """Return for how many seconds the credential could be used by now."""
+        lifetime = source.lifetime or self.app.permanent_session_lifetime
+        now = store.clock()
+        issued = now if presented.issued is None else min(presented.issued, now)
+        return int(issued + lifetime.total_seconds() - now)
+
+    def _keys(self) -> list[str | bytes]:
+        return secret_keys(self.app.config, self.app.secret_key)

@@ -1,0 +1,204 @@
+"""How a session is taken over: by a claim on its old credential. No Flask.
+
+The order is proven in tests/concurrency/models/take_over.pml:
+
+1. read the source, and then the claim: whoever finds the source empty finds the claim
+   that emptied it;
+2. no claim: add a session of what was read, which nobody knows and no list has, and
+   then the claim, on the condition that there is none. Of several requests one adds it;
+   the others withdraw their session and go on with that one's;
+3. list the session (whoever comes first does it), and only then delete the old record.
+
+The token of the session's first generation is derived from the old credential: that is
+how it goes on to work, is outdated once the client has presented its successor, and
+ends with the session. The claim outlives them all. A crash leaves the old record
+without a claim, or the claim; both lead to a session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+from collections.abc import Mapping
+
+from .. import ids
+from ..backends.base import Cell
+from ..errors import BackendError, SessionTooLarge, StaleLogin
+from ..ids import Credential, Mac
+from ..serializers import encode
+from ..store import SessionStore
+from ..store.lists import new_mark
+from ..store.record import DUE, OPERATION_LENGTH, PERMANENT, PRESENTED, Record
+from ..store.records import Found, Live
+from .source import Former, Refused, Source
+
+log = logging.getLogger("flask_srvsession")
+
+_SEAL = 16
+
+
+class Claims:
+    """Which session each old credential went over to, in the storage of `store`."""
+
+    def __init__(self, store: SessionStore, secret_keys: list[str | bytes]) -> None:
+        self._store = store
+        prefix = store.settings.key_prefix
+        self._prefix = f"{prefix}claim:"
+        label, newest_first = "flask_srvsession.claim.v1", secret_keys[::-1]
+        self._macs = [ids.derived(key, f"{label}:{prefix}") for key in newest_first]
+
+    def take_over(
+        self, source: Source, old_id: str, ttl: int
+    ) -> tuple[Credential | None, bool]:
+        """Return what the old credential is worth here, None if nothing, and whether
+        this call has taken the session over.
+
+        Raises :class:`Refused` if there is something that is not taken over, and
+        BackendError in an outage, of the source as well; then it may be done again.
+        With the credential, the session is complete: its old record is gone, and the
+        claim answers for it, for `ttl` seconds.
+        """
+        former, refusal = self._former(source, old_id)
+        key = self._key(source, old_id)
+        claimed = self._store.backend.get(key)
+        is_new = claimed is None
+        if claimed is None:
+            if refusal:
+                raise refusal
+            if former is None:
+                return None, False
+            is_new, claimed = self._claim(key, old_id, former, ttl)
+        credential = self._credential(key, claimed, old_id)
+        if credential:
+            self._complete(credential.id)
+        if former or refusal:
+            self._delete(source, old_id)
+        return credential, is_new
+
+    def _former(
+        self, source: Source, old_id: str
+    ) -> tuple[Former | None, Refused | None]:
+        try:
+            return source.read(old_id), None
+        except Refused as refusal:
+            return None, refusal
+        except Exception as error:  # a client has errors of its own, and many
+            failure = type(error).__name__
+        log.error("%s failed: %s", source.name, failure)
+        raise BackendError("take over")  # without its cause, whose text may name the id
+
+    def _claim(
+        self, key: str, old_id: str, former: Former, ttl: int
+    ) -> tuple[bool, Cell]:
+        """Add the claim; return whether there was none, and the one that stands."""
+        fresh = self._begin(key, old_id, former)
+        data = self._seal(key, fresh.id)
+        version = self._store.backend.add(key, data, ttl)
+        if version is not None:
+            return True, Cell(data, version)
+        self._store.withdraw(fresh)
+        claimed = self._store.backend.get(key)
+        if claimed is None:
+            raise BackendError("take over")  # its time is over, or it was lost
+        return False, claimed
+
+    def _begin(self, key: str, old_id: str, former: Former) -> Live:
+        """Add the session, which is neither listed nor known to anybody."""
+        store = self._store
+        values = _encoded(store, former.values)
+        now = store.clock()
+        born = now if former.born is None else min(former.born, now)
+        session_id = ids.new_id(born)
+        if not store.is_plausible(session_id):
+            raise Refused("it is older than SRVSESSION_ABSOLUTE_LIFETIME")
+        token = self._token(self._macs[0], key, old_id, session_id)
+        record = Record(
+            generation=1,
+            token_hash=ids.token_hash(token),
+            chain=secrets.token_bytes(16),
+            since=int(now),
+            last_seen=int(now),
+            pending=None,
+            flags=PRESENTED | DUE | (PERMANENT if former.permanent else 0),
+            places={},
+            indexing=b"",  # it is completed by its next save
+            operations=secrets.token_bytes(OPERATION_LENGTH),
+            replaces=None,
+            meta=None,
+            values=values,
+        )
+        version = store.records.add(session_id, record)
+        if version is None:
+            raise BackendError("create")
+        return Live(session_id, record, version, now)
+
+    def _complete(self, session_id: str) -> None:
+        """List the session, if nobody has done so yet. A revocation that comes in
+        between ends it."""
+        store = self._store
+        live: Found = store.records.live(session_id)
+        while isinstance(live, Live) and not live.record.indexing:
+            values, mark = live.record.values, new_mark(store.clock())
+            places, indexing = store.lists.places(values, {}, {}, mark, rename=True)
+            record = live.record._replace(places=places, indexing=indexing)
+            try:
+                store.take(session_id, values, places)
+            except StaleLogin:
+                store.lists.forget({session_id: places})
+                store.destroy(session_id, live)
+                return
+            live = store.records.swap(live, record)
+            if not isinstance(live, Live) or live.record is not record:
+                store.lists.forget({session_id: places})
+
+    def _delete(self, source: Source, old_id: str) -> None:
+        """Delete the old record, for which the claim answers by now."""
+        try:
+            source.delete(old_id)
+        except Exception as error:
+            why = type(error).__name__
+            log.warning("%s: an old record was not deleted: %s", source.name, why)
+
+    # -- what a claim is -----------------------------------------------------------
+
+    def _key(self, source: Source, old_id: str) -> str:
+        """Return what the claim is stored under: a digest, since the id may be a
+        secret. It depends on no key of the app: those change."""
+        text = f"{source.name}:{old_id}".encode("utf-8", "surrogatepass")
+        return self._prefix + hashlib.sha256(text).hexdigest()[:32]
+
+    def _seal(self, key: str, session_id: str) -> bytes:
+        body = session_id.encode("ascii")
+        return self._macs[0](b"claim:", key.encode(), b":", body)[:_SEAL] + body
+
+    def _credential(self, key: str, claimed: Cell, old_id: str) -> Credential | None:
+        """Return the credential that a claim stands for; None for one that no key of
+        ours has sealed: it has ended for us."""
+        seal, body = claimed.data[:_SEAL], claimed.data[_SEAL:]
+        for mac in self._macs:
+            own = mac(b"claim:", key.encode(), b":", body)[:_SEAL]
+            session_id = body.decode("ascii", "replace")
+            if hmac.compare_digest(own, seal) and ids.is_id(session_id):
+                token = self._token(mac, key, old_id, session_id)
+                return Credential(session_id, 1, token)
+        log.warning("a claim is ignored: its seal does not fit")
+        return None
+
+    def _token(self, mac: Mac, key: str, old_id: str, session_id: str) -> str:
+        secret = old_id.encode("utf-8", "surrogatepass")
+        parts = b"token:", key.encode(), session_id.encode(), b":", secret
+        return mac(*parts)[:16].hex()
+
+
+def _encoded(store: SessionStore, values: Mapping[str, object]) -> dict[str, bytes]:
+    """Return the values as they are stored here; Refused if one cannot be."""
+    try:
+        encoded = {key: encode(store.serializer, key, v) for key, v in values.items()}
+        [*store.lists.fed(encoded)]
+        store.records.check_size(encoded)
+    except (TypeError, SessionTooLarge) as error:
+        reason = "it holds what cannot be stored"
+        raise Refused(reason, str(error)) from error
+    return encoded

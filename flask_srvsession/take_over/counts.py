@@ -1,0 +1,60 @@
+"""How many sessions were taken over, and refused: for people, in ``stats``."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from ..backends.base import Cell
+from ..errors import BackendError
+from ..store import SessionStore
+
+log = logging.getLogger("flask_srvsession")
+
+TTL = 400 * 86400
+ATTEMPTS = 20
+
+
+class Counts:
+    """Counters that all processes of an app share, in one cell of its storage."""
+
+    def __init__(self, store: SessionStore) -> None:
+        self._backend = store.backend
+        self._key = f"{store.settings.key_prefix}taken-over"
+
+    def add(self, what: str) -> None:
+        """Count one more; an outage is logged, since nobody depends on it."""
+        try:
+            self._add(what)
+        except BackendError as error:
+            log.warning("what was taken over is not counted: %s", error)
+
+    def read(self) -> dict[str, int]:
+        """Return what was counted. Raises BackendError."""
+        return _counted(self._backend.get(self._key))
+
+    def _add(self, what: str) -> None:
+        cell = self._backend.get(self._key)
+        for _ in range(ATTEMPTS):
+            counted = _counted(cell)
+            counted[what] = counted.get(what, 0) + 1
+            data = json.dumps(counted).encode()
+            if cell is None:
+                if self._backend.add(self._key, data, TTL) is not None:
+                    return
+                cell = self._backend.get(self._key)
+                continue
+            outcome = self._backend.swap(self._key, data, cell.version, TTL)
+            if outcome is not None and not isinstance(outcome, Cell):
+                return
+            cell = outcome
+
+
+def _counted(cell: Cell | None) -> dict[str, int]:
+    try:
+        found = json.loads(cell.data) if cell else {}
+    except ValueError:
+        found = {}
+    if not isinstance(found, dict):
+        return {}
+    return {str(k): v for k, v in found.items() if isinstance(v, int)}
