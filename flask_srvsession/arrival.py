@@ -13,7 +13,7 @@ from flask import Flask, Request
 from . import signals
 from .ending import REPLAY
 from .ids import Credential
-from .runtime import TakeOver
+from .runtime import Runtime
 from .store import SessionStore
 from .store.records import Live, Moved
 from .store.rotation import ADMITTED, Verdict
@@ -47,17 +47,17 @@ class Arrival(NamedTuple):
 
 def arrive(
     store: SessionStore,
-    app: Flask,
+    runtime: Runtime,
     request: Request,
     cookie_name: str,
     opened: float,
-    take_over: TakeOver | None = None,
 ) -> Arrival:
     """Try the cookies of a request that was `opened` then, and raise the alarm for an
     outdated one, if there is no good one of the same session beside it. Raises
     BackendError in an outage."""
     verdicts: dict[str, Verdict] = request.environ.setdefault(VERDICTS, {})
     credentials, early = presented(store, request, cookie_name)
+    take_over = runtime.take_over
     asking = take_over is not None and not credentials and early is None
     if take_over and asking:
         credentials = [*take_over(store, request, cookie_name)]
@@ -79,7 +79,7 @@ def arrive(
     for outdated in replayed:
         if outdated.id not in found and outdated.id not in verdicts:
             verdicts[outdated.id] = Verdict.REPLAYED
-            _alarm(store, app, outdated)
+            _alarm(store, runtime.app, outdated)
     arrival = _chosen(found, verdicts, early)
     if asking and arrival.live and store.settings.rotate_every is None:
         live = arrival.live._replace(created=True)  # its cookie is still to be set

@@ -101,14 +101,8 @@ class Visit:
             raise self.failure
         self.store = self.runtime.store  # the same to the end, if keys change meanwhile
         try:
-            found = arrive(
-                self.store,
-                self.runtime.app,
-                self.request,
-                self.cookie_name,
-                self.opened,
-                self.runtime.take_over,
-            )
+            request, name = self.request, self.cookie_name
+            found = arrive(self.store, self.runtime, request, name, self.opened)
         except BackendError as error:
             self.latch(error)
             raise
