@@ -25,8 +25,8 @@ MAX_COOKIES = 3
 none is used: somebody has planted them."""
 
 VERDICTS = "flask_srvsession.verdicts"
-"""Where the WSGI environ has the verdicts on cookies: who opens the session again from
-the environ of a long-lived connection (Flask-SocketIO does) is judged once."""
+"""Where the WSGI environ has the verdicts on cookies: a session that is opened again
+from the environ of a long-lived connection (Flask-SocketIO does) is judged once."""
 
 
 FORMER_COOKIE = "flask_srvsession.former_cookie"
@@ -34,7 +34,7 @@ FORMER_COOKIE = "flask_srvsession.former_cookie"
 
 
 class Arrival(NamedTuple):
-    """What the cookies of a request lead to."""
+    """The sessions that the cookies of a request lead to."""
 
     live: Live | None = None
     moved: Moved | None = None
@@ -166,7 +166,7 @@ def _alarm(store: SessionStore, app: Flask, live: Live) -> None:
 
 
 def _worth(found: Live | Moved) -> int:
-    """Rank what several cookies of one session may find."""
+    """Rank the results that several cookies of one session may have."""
     if isinstance(found, Moved):
         return 0
     return 1 if found.verdict is Verdict.GRACE else 2

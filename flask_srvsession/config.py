@@ -1,4 +1,4 @@
-"""Every ``SRVSESSION_*`` key: its default, what it means, and what it may be."""
+"""Every ``SRVSESSION_*`` key: its default, its meaning and its values."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class Settings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], app_name: str) -> Settings:
-        """Return the settings in `config`; ConfigurationError says what to mend."""
+        """Return the settings in `config`; ConfigurationError names the mistake."""
         check_flask_keys(config)
         _reject_unknown(config)
         given = {
@@ -185,7 +185,7 @@ class Settings:
         return settings
 
     def resolved(self, permanent_lifetime: timedelta) -> Settings:
-        """Return the settings with what depends on Flask's own keys filled in."""
+        """Return the settings, with those that depend on Flask's own keys filled in."""
         idle = self.idle_timeout or max(1, int(permanent_lifetime.total_seconds()))
         default = min(max(1, idle // 10), 300)
         touch = min(self.touch_interval or default, max(1, idle // 2))

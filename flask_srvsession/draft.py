@@ -82,7 +82,7 @@ class Undecodable(Exception):
 
 @dataclass(slots=True)
 class _Computation:
-    """Functions to apply to the value of a key, whatever that is by then."""
+    """Functions to apply to the value that a key has by then."""
 
     serializer: Serializer
     key: str
@@ -100,10 +100,10 @@ class _Computation:
 
 
 class Draft(MutableMapping[str, Any]):
-    """Decodes values one by one, when they are used, and knows what changed.
+    """Decodes values one by one, when they are used, and knows the changes.
 
     Values that were handed out and could have been changed in place are encoded again
-    and compared with what is stored: so nested changes are found, and only those.
+    and compared with the stored ones: so nested changes are found, and only those.
     """
 
     def __init__(self, base: Mapping[str, bytes], serializer: Serializer) -> None:
@@ -160,15 +160,15 @@ class Draft(MutableMapping[str, Any]):
         return len(self._base) - len(self._removed) + len(added)
 
     def clear(self) -> None:
-        """Remove everything, also what others store until this is saved."""
+        """Remove everything, also values that others store until this is saved."""
         self.discard_changes()
         self._base = {}
         self._cleared = True
 
     def compute(self, key: str, function: Callable[[Any], T]) -> T:
         """Set `key` to ``function(present value or None)``; :class:`Changes` repeats
-        that on another present value. What this request had set itself counts as the
-        present value for good."""
+        that on another present value. A value that this request had set counts as the
+        present one from then on."""
         own = key in self._assigned or key in self.changes().assigned
         if self._cleared or key in self._removed or own:
             self[key] = value = function(self.get(key))
@@ -235,7 +235,7 @@ class Draft(MutableMapping[str, Any]):
         return Changes(self._cleared, assigned, frozenset(self._removed), others)
 
     def alone(self) -> Changes:
-        """Return what this request has set itself, as if nothing were stored."""
+        """Return the values that this request has set, as if nothing were stored."""
         changes = self.changes()
         same = {
             key: self._base[key] for key in self._assigned - changes.assigned.keys()
@@ -270,7 +270,7 @@ class Draft(MutableMapping[str, Any]):
                 self._values[key] = value
 
     def rebase(self, base: Mapping[str, bytes]) -> None:
-        """Keep only what this request changed, as a change of `base` instead."""
+        """Keep only the changes of this request, as changes of `base` instead."""
         changes = self.changes()
         mine = {*self._assigned, *changes.assigned, *changes.computed}
         self._values = {k: v for k, v in self._values.items() if k in mine}

@@ -1,4 +1,4 @@
-"""Who ends sessions, and why."""
+"""The actor and the reason of the end of a session."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Who has ended a session, and why: what the app says, else the constant below."""
+    """The actor and the reason, as the app names them, else the constant below."""
 
     actor: str | int
     reason: str

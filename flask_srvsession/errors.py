@@ -28,9 +28,9 @@ class BackendError(SessionError, ServiceUnavailable):
     ) -> None:
         super().__init__()
         self.operation = operation
-        """What was to be done: "load", "create", "save", "regenerate", "destroy"; for
-        the indexes "epoch", "bind", "unbind", "find", "revoke"; "sweep"; "take over";
-        or, as the cause of a :class:`NotReplicated`, "replicate"."""
+        """The operation that failed: "load", "create", "save", "regenerate", "destroy";
+        for the indexes "epoch", "bind", "unbind", "find", "revoke"; "sweep"; "take
+        over"; or, as the cause of a :class:`NotReplicated`, "replicate"."""
         self.ambiguous = ambiguous
         """Whether the storage may have done it all the same."""
         self.quick = quick
@@ -42,10 +42,10 @@ class BackendError(SessionError, ServiceUnavailable):
 
 
 class NotReplicated(SessionError, ServiceUnavailable):
-    """What was to be ended is ended, but too few replicas are known to have that.
+    """The sessions are ended, but too few replicas are known to have that.
 
     An HTTP 503. If the primary fails now, a replica that takes over may bring the
-    session back. What asked for it may ask again, as long as the request lasts; the
+    session back. The caller may ask again, as long as the request lasts; the
     response has deleted the cookie, so a new request has nothing to wait for.
     """
 
@@ -68,7 +68,7 @@ class NotReplicated(SessionError, ServiceUnavailable):
 class SessionRefused(SessionError, Conflict):
     """A login or rotation was refused. HTTP 409.
 
-    The stored session is as it was before; what the request had changed is discarded.
+    The stored session is as it was before; the changes of the request are discarded.
     """
 
 
@@ -84,7 +84,7 @@ class StaleLogin(SessionRefused):
 class StaleCredential(SessionRefused):
     """``rotate()`` was called with a cookie that has a successor already.
 
-    Whoever holds the outdated cookie of a moment ago may use the session for the
+    A client with the outdated cookie of a moment ago may use the session for the
     rest of its grace, but gets no new one.
     """
 
@@ -98,7 +98,7 @@ class TooManySessions(SessionRefused):
 
 
 class SessionTooLarge(SessionError, ValueError):
-    """The session is larger than ``SRVSESSION_MAX_PAYLOAD``, or than what the storage
+    """The session is larger than ``SRVSESSION_MAX_PAYLOAD``, or than the storage
     takes; it was not saved.
 
     The stored session is as it was. Keep large data in a database and its key in

@@ -146,7 +146,7 @@ class ServerSession:
 
     @_latching
     def get(self, session_id: str | SessionInfo | None) -> SessionInfo | None:
-        """Return what may be shown of a session; None if no session has this id."""
+        """Return the SessionInfo of a session; None if no session has this id."""
         store, session_id = _store(), _id_of(session_id)
         live = store.peek(session_id) if ids.is_id(session_id) else None
         if live is None:

@@ -95,13 +95,13 @@ def new_token() -> str:
 
 
 def token_hash(token: str) -> bytes:
-    """Return what a record keeps of `token`, which has too many bits to be guessed:
-    128 bits of SHA-256, as many as the token has."""
+    """Return the hash of `token` that a record keeps. A token has too many bits to be
+    guessed: 128 bits of SHA-256, as many as the token has."""
     return hashlib.sha256(token.encode("ascii")).digest()[:16]
 
 
 class Credential(NamedTuple):
-    """What a client presents: a session's id, and the proof that it is theirs."""
+    """The content of a cookie: a session's id, and the proof that it is theirs."""
 
     id: str
     generation: int
@@ -137,7 +137,7 @@ class CookieSigner:
         return f"{payload}.{signature.decode('ascii')}"
 
     def loads(self, value: str) -> Credential | None:
-        """Return the credential if `value` is exactly what we would have sent."""
+        """Return the credential if `value` is exactly as we would have sent it."""
         match = _COOKIE.fullmatch(value)
         if match is None:
             return None

@@ -1,4 +1,4 @@
-"""What may be shown of a session."""
+"""The facts about a session that may be shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .ending import End
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """What may be shown of a session, to its owner, an administrator or a log."""
+    """The facts about a session for its owner, an administrator or a log."""
 
     id: str
     created_at: datetime
@@ -21,7 +21,7 @@ class SessionInfo:
     is_current: bool = False
     meta: Mapping[str, Any] = field(default_factory=dict)
     end: End | None = None
-    """Who has ended it, and why; None while it lives."""
+    """The actor who ended it, and the reason; None while it lives."""
 
 
 def utc(unix_time: int) -> datetime:

@@ -43,7 +43,7 @@ class ServerSessionInterface(SessionInterface):
     def save_session(
         self, app: Flask, session: SessionMixin | None, response: Response
     ) -> None:
-        """Write what there is to write, and set or delete the cookie accordingly.
+        """Write the changes, and set or delete the cookie accordingly.
 
         Where that fails, the response turns into the error's, in place: Flask would
         make a bare 500 of it. May be called again, for another response. Raises the
@@ -162,7 +162,7 @@ def _with_context(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def _turn_into(app: Flask, response: Response, error: HTTPException) -> None:
-    """Make of `response` what the app's error handlers make of `error`."""
+    """Turn `response` into the one that the app's error handlers make of `error`."""
     try:
         answer = app.make_response(_with_context(app.handle_user_exception, error))
         answer = _finished(app, answer)
@@ -174,7 +174,7 @@ def _turn_into(app: Flask, response: Response, error: HTTPException) -> None:
 
 
 def _finished(app: Flask, answer: Response) -> Response:
-    """Let the app do what it does for all responses: CORS headers are set there.
+    """Run the app's functions for all responses: CORS headers are set there.
 
     A wish that the view expressed with ``after_this_request`` was for the response that
     failed.

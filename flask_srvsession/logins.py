@@ -1,4 +1,4 @@
-"""What the login keys of a session say, and what a request has done to them.
+"""The login keys of a session, and the changes that a request has made to them.
 
 ``SRVSESSION_LOGIN_KEYS`` are those that tell who is logged in: a session in which one
 appears, disappears or says somebody else gets a new id.
@@ -21,7 +21,7 @@ token does, which changes every hour while the user stays."""
 
 
 class Login(enum.Enum):
-    """What a request has done to the keys that say who is logged in."""
+    """The effect of a request on the keys that say who is logged in."""
 
     SAME = enum.auto()
     IN = enum.auto()
@@ -29,7 +29,7 @@ class Login(enum.Enum):
 
 
 def change_of_login(draft: Draft, keys: Collection[str]) -> Login:
-    """Return what was done to the login `keys`; a login outweighs a logout."""
+    """Return the change of the login `keys`; a login outweighs a logout."""
     login = Login.SAME
     for key in draft.touched(keys):
         before, after = draft.before(key), draft.get(key)
@@ -53,14 +53,14 @@ def is_login(before: Any, after: Any) -> bool:
 
 
 def _names(about: dict[Any, Any]) -> dict[str, Any]:
-    """Return what names the user in a dict, or in the first one inside that does."""
+    """Return the value that names the user in a dict, or in the first one inside."""
     found = {name: about[name] for name in NAMING if name in about}
     inside = [about[key] for key in INSIDE if isinstance(about.get(key), dict)]
     return found or next(filter(None, map(_names, inside)), {})
 
 
 def was_anonymous(draft: Draft, keys: Collection[str]) -> bool:
-    """Whether what is stored names nobody."""
+    """Whether the stored values name nobody."""
     return all(draft.stored(key) is None for key in keys)
 
 

@@ -1,4 +1,5 @@
-"""What the extension keeps of one app: in ``app.extensions["srvsession"]``."""
+"""The parts that the extension keeps for one app: in
+``app.extensions["srvsession"]``."""
 
 from __future__ import annotations
 
@@ -80,7 +81,7 @@ class Runtime:
         )
 
     def _settings(self) -> Settings:
-        """Return the settings with what depends on keys of others filled in."""
+        """Return the settings, with those that depend on keys of others filled in."""
         settings = self.settings.resolved(self.app.permanent_session_lifetime)
         field = self.app.config.get("WTF_CSRF_FIELD_NAME")
         if field is None or field in settings.drop_at_login:

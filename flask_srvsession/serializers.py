@@ -1,4 +1,4 @@
-"""How the values of a session become bytes and come back as what they were."""
+"""How the values of a session become bytes and come back unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from markupsafe import Markup
 
 
 class Serializer(Protocol):
-    """Turns one value into bytes and back; TypeError for what would not survive."""
+    """Turns one value into bytes and back; TypeError for a value that would not
+    survive."""
 
     def dumps(self, value: Any) -> bytes:
         """Return `value` as bytes, equal bytes for an unchanged value."""
@@ -48,7 +49,7 @@ _BASES: dict[type, Callable[[Any], Any]] = {
 
 
 class MsgpackSerializer:
-    """MessagePack that keeps what Flask's own session keeps, and a little more.
+    """MessagePack that keeps all types of Flask's own session, and a few more.
 
     Tuples, bytes, Markup, UUID, datetime (with microseconds and UTC offset), ints of
     any size and non-string keys of dictionaries survive. Subclasses of dict, list,

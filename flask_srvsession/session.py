@@ -157,7 +157,7 @@ class ServerSideSession(SessionMixin):
             self[key] = value = function(self.get(key))
             return value
 
-    # -- what it is -----------------------------------------------------------------
+    # -- properties -----------------------------------------------------------------
 
     @property
     def id(self) -> str | None:
@@ -228,7 +228,7 @@ class ServerSideSession(SessionMixin):
     def accessed(self, value: bool) -> None:
         pass
 
-    # -- what can be done with it ---------------------------------------------------
+    # -- verbs ----------------------------------------------------------------------
 
     def destroy(
         self,
@@ -270,7 +270,7 @@ class ServerSideSession(SessionMixin):
         stored password was read, a ``revoke_all`` since then refuses the login:
         StaleLogin. Raises TooManySessions at the limit, TypeError for an unknown index,
         RuntimeError where the response has left, else as :meth:`commit`. A refusal
-        leaves the stored session as it was and discards what this request had changed.
+        leaves the stored session as it was and discards the changes of this request.
         """
         store = self._visit.runtime.store
         binding, [value] = store.lists.parse(index), index.values()
@@ -286,7 +286,7 @@ class ServerSideSession(SessionMixin):
             visit.bind(epochs)
 
     def commit(self) -> None:
-        """Write now what there is to write.
+        """Write the changes now.
 
         A cookie can only be set by the response: in a stream, a websocket or a thread
         that outlives it, an existing session can be saved, but none can be created or
@@ -300,7 +300,7 @@ class ServerSideSession(SessionMixin):
     # -- for the interface and the extension ----------------------------------------
 
     def _finish(self) -> bool:
-        """Write what there is to write; return whether the response stays as it is."""
+        """Write the changes; return whether the response stays as it is."""
         visit = self._visit
         with self._lock:
             if not visit.loaded:

@@ -1,4 +1,4 @@
-"""What happens to sessions, for those who want to know: Blinker signals.
+"""The events of sessions as Blinker signals.
 
 Each is sent with the app as sender and ``info``, a :class:`SessionInfo`, *after* the
 storage has done it: a receiver that raises can neither prevent nor undo a logout. Only

@@ -1,6 +1,6 @@
-"""What a key of the configuration may be set to.
+"""The values that a key of the configuration may have.
 
-Each function takes a key and what it is set to; it returns the setting, or raises a
+Each function takes a key and its value; it returns the setting, or raises a
 ConfigurationError that names the key, the value (unless that is a secret), and what it
 must be.
 """
@@ -21,7 +21,7 @@ Check = Callable[[str, Any], Any]
 RESERVED_INDEX_NAMES = frozenset(
     {"self", "session_id", "keep_current", "epoch", "durable", "actor", "reason"}
 )
-"""What the methods that take an index as a keyword call their other arguments."""
+"""The other arguments of the methods that take an index as a keyword."""
 MAX_LIFETIME = 400 * 86400
 """Seconds; browsers cut a cookie's life there (RFC 6265bis, section 5.5)."""
 

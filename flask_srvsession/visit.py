@@ -1,4 +1,4 @@
-"""One request's session: how it begins, what is done with it, and how it ends.
+"""One request's session: how it begins, its changes, and how it ends.
 
 :class:`~.session.ServerSideSession` is the mapping that the app sees. Everything that
 happens to the stored session on behalf of a request is here, and is called with the
@@ -45,7 +45,7 @@ FAILURE = "flask_srvsession.failure"
 
 
 class Intent(enum.IntEnum):
-    """What a request wants besides its changes; the higher one outweighs the lower."""
+    """The wish of a request besides its changes; the higher one outweighs the lower."""
 
     NONE = 0
     SAVE = 1  # ``modified = True``
@@ -53,7 +53,7 @@ class Intent(enum.IntEnum):
 
 
 class Cookie(enum.Enum):
-    """What happens to the cookie, where it is not set to a :class:`Credential`."""
+    """The fate of a cookie that is not set to a :class:`Credential`."""
 
     KEEP = enum.auto()
     DELETE = enum.auto()
@@ -70,7 +70,7 @@ class Visit:
     loaded = accessed = presented = response_left = expiry_moved = delete_cookie = False
     intent = Intent.NONE
     permanent: bool | None = None
-    """What the request has set it to, if it has."""
+    """The value that the request has set, if any."""
     live: Live | None = None
     moved: Moved | None = None
     rivals: Collection[str] = ()
@@ -136,10 +136,10 @@ class Visit:
         self._become_new()
         self.rivals = rivals  # a logout or a login ends it
 
-    # -- what the app asks for --------------------------------------------------------
+    # -- requests of the app ----------------------------------------------------------
 
     def destroy(self, durable: int = 0, end: End = LOGOUT) -> None:
-        """Do what :meth:`ServerSideSession.destroy` promises."""
+        """Keep the promise of :meth:`ServerSideSession.destroy`."""
         self.store.backend.need(durable)
         live, moved = self.live, self.moved
         if live:
@@ -156,7 +156,7 @@ class Visit:
             self.store.await_replicas(durable, self.ended | {c.id for c in came})
 
     def rotate(self) -> None:
-        """Do what :meth:`ServerSideSession.rotate` promises."""
+        """Keep the promise of :meth:`ServerSideSession.rotate`."""
         changes = self.pending()
         login = self._login(changes) is Login.IN
         if self.live is None or not self.draft:
@@ -167,8 +167,8 @@ class Visit:
             self._regenerate(self.live, changes, login=login)
 
     def bind(self, epochs: Mapping[bytes, Epoch]) -> None:
-        """Log in now, with what the draft says; the epochs are those that the login may
-        rely on. Raises StaleLogin if the session was ended meanwhile."""
+        """Log in now, with the values of the draft; the epochs are those that the login
+        may rely on. Raises StaleLogin if the session was ended meanwhile."""
         self.drop_at_login()
         changes = self.pending()
         if self.live:
@@ -208,8 +208,8 @@ class Visit:
                 self._regenerate(live, self.pending(), login=False)
 
     def drop_at_login(self) -> None:
-        """Forget what an attacker may have known before: CSRF tokens, mostly. A token
-        that this very request has made stays."""
+        """Forget secrets that an attacker may have known before: CSRF tokens, mostly. A
+        token that this very request has made stays."""
         for key in self.store.settings.drop_at_login:
             if self.draft.is_own(key):
                 continue
@@ -263,7 +263,7 @@ class Visit:
         return not repeats and self.store.clock() < self.store.renewal_at(live)
 
     def write(self, changes: Changes) -> None:
-        """Write the changes, and what else there is to write."""
+        """Write the changes, and renew the session if that is due."""
         live = self.live
         if live and changes is NO_CHANGES and not self.intent:
             self._renew(live)
@@ -296,14 +296,14 @@ class Visit:
     def cookie(
         self, *, repeat: bool, is_public: Callable[[], bool]
     ) -> Credential | Cookie:
-        """Return what the response does to the cookie.
+        """Return the fate of the cookie with the response.
 
         Set only for a session that was created or regenerated, or to hand out a
         successor, but that never with a public response, which a cache would give
-        to others. Never set to what the client has already: an old credential that
-        comes late would undo a newer one. Only without rotation there is none: then
-        the cookie of a permanent session moves its expiry when the session has moved
-        its own, or with each request that is to `repeat` it.
+        to others. Never set to the credential that the client has already: an old
+        credential that comes late would undo a newer one. Only without rotation there
+        is none: then the cookie of a permanent session moves its expiry when the
+        session has moved its own, or with each request that is to `repeat` it.
         """
         live = self.live
         if live and (credential := live.credential):
@@ -460,8 +460,8 @@ class Visit:
         before: Draft | None = None,
         keys: Collection[str] | None = None,
     ) -> bool:
-        """End what the session moved to, if that has the same user; return whether it
-        had: a cookie that was planted before a login must not end that login."""
+        """End the successor of the session, if that has the same user; return whether
+        it had: a cookie that was planted before a login must not end that login."""
         if before is None:
             before = Draft(moved.values, self.store.serializer)
         keys = self.store.settings.login_keys if keys is None else keys
@@ -487,7 +487,7 @@ class Visit:
     # -- pieces -----------------------------------------------------------------------
 
     def _accept(self, found: Found, changes: Changes) -> bool:
-        """Go on with what was stored, if something was."""
+        """Go on with the stored session, if there is one."""
         if not isinstance(found, Live):
             return False
         self.live = found

@@ -37,7 +37,7 @@ _BUILT_IN = {
     **dict.fromkeys(_DATABASES, "sql:SQLBackend"),
 }
 _DRIVERS = {"redis": "redis", "memcached": "pymemcache", "sql": "sqlalchemy"}
-"""What a module of ours imports; the module's name is that of the extra, too."""
+"""The clients that our modules import; a module's name is that of the extra, too."""
 
 
 def backend_from_url(url: str) -> Backend:

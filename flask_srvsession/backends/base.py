@@ -1,4 +1,4 @@
-"""What a storage has to offer: conditional changes of bytes under keys."""
+"""The operations of a storage: conditional changes of bytes under keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def new_epoch() -> Epoch:
 
 
 class Cell(NamedTuple):
-    """What is stored under a key now, and the version that a change of it needs."""
+    """The data under a key now, and the version that a change of it needs."""
 
     data: bytes
     version: Version
@@ -88,18 +88,18 @@ class Backend(Protocol):
     """A key-value store in which every change is conditional.
 
     Keys are printable ASCII without spaces, at most 200 characters; a `ttl` is in
-    seconds and positive, and also right beyond 30 days. What has expired is absent
+    seconds and positive, and also right beyond 30 days. Expired data are absent
     for every method. Data that was read or written is never changed by its caller
     afterwards, nor by the backend.
     """
 
     @property
     def errors(self) -> tuple[type[Exception], ...]:
-        """What the methods raise when the storage cannot be reached or refuses."""
+        """The exceptions that the methods raise if the storage fails or refuses."""
 
     @property
     def evicts(self) -> bool:
-        """Whether the storage may lose what has not expired (a full cache does)."""
+        """Whether the storage may lose live data (a full cache does)."""
 
     @property
     def shared(self) -> bool:
@@ -114,7 +114,7 @@ class Backend(Protocol):
         """The indexes of this storage."""
 
     def get(self, key: str) -> Cell | None:
-        """Return what is stored under `key`, or None."""
+        """Return the cell that is stored under `key`, or None."""
 
     def add(self, key: str, data: bytes, ttl: int) -> Version | None:
         """Store `data` if nothing is there; return its version, else None."""
@@ -122,20 +122,21 @@ class Backend(Protocol):
     def swap(
         self, key: str, data: bytes, version: Version, ttl: int
     ) -> Version | Cell | None:
-        """Replace what `version` stands for with `data`, in one step.
+        """Replace the cell of this `version` with `data`, in one step.
 
         Returns the new version; the present :class:`Cell` if it is somebody else's by
         now; None if nothing is there any more. Never creates.
         """
 
     def delete(self, key: str, version: Version | None = None) -> bool:
-        """Delete what is under `key`, with `version` only if it is still that version.
+        """Delete the cell under `key`, with `version` only if it still has that
+        version.
 
         Returns whether something was deleted.
         """
 
     def sweep(self) -> int:
-        """Remove what has expired, where the storage does not; return how many."""
+        """Remove expired data, where the storage does not; return how many."""
 
 
 @runtime_checkable
@@ -143,7 +144,7 @@ class ReadsMany(Protocol):
     """A backend that reads several cells in less time than one after the other."""
 
     def get_many(self, keys: Sequence[str]) -> Mapping[str, Cell | None]:
-        """Return what is stored under `keys`, which are at most :data:`MOST_AT_ONCE`.
+        """Return the cells under `keys`, which are at most :data:`MOST_AT_ONCE`.
 
         Those under which nothing is may be left out. Others may change something
         between the reads of two.
@@ -169,7 +170,7 @@ class Replicated(Protocol):
     """A backend whose storage has replicas, one of which may take over."""
 
     def confirmed(self, keys: Collection[str], replicas: int) -> int:
-        """Return how many replicas have, of each of `keys`, what was done before.
+        """Return how many replicas have all changes of each of `keys` until now.
 
         `keys` may be those of cells and the names of indexes. Waits for `replicas` of
         them, but not longer than for a command.

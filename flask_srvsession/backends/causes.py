@@ -1,4 +1,4 @@
-"""What may be said of a failure: its kinds, codes and server, but nothing of its text,
+"""A failure in a few words: its kinds, codes and server, but nothing of its text,
 which may hold a password or a key."""
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _code(error: Any) -> str:
     if state:
         return str(state)
     if hasattr(error, "orig"):
-        return ""  # SQLAlchemy repeats what the driver's error says
+        return ""  # SQLAlchemy repeats the text of the driver's error
     return _of_text(error)
 
 

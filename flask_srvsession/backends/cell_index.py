@@ -8,8 +8,8 @@ it:
 - A member is added by swapping a roll whose stamp is the current epoch. The roll is
   read before the head: its version then vouches that a fence, which changes the head
   first, has not come to the roll yet.
-- A fence changes the head, then restamps the roll. Whoever was added in between is
-  in the roll that is restamped, and so in the list that the fence returns; nobody
+- A fence changes the head, then restamps the roll. A member that was added in between
+  is in the roll that is restamped, and so in the list that the fence returns; nobody
   is added under the old epoch after that.
 - A roll with another stamp is a fence that is between its steps, or died there:
   anybody may finish it.
@@ -39,11 +39,11 @@ class IndexContention(OSError):
 
 
 class IndexFull(OSError):
-    """The list of members is longer than what the storage takes."""
+    """The list of members is longer than the storage takes."""
 
 
 class Cells(Protocol):
-    """What a backend must offer for an index over it."""
+    """The methods of a backend that an index over it needs."""
 
     @property
     def max_bytes(self) -> int | None: ...
@@ -181,7 +181,7 @@ class CellIndex:
     def _aligned(self, name: str) -> _Aligned:
         """Return a head and a roll of the same epoch; make them so where they are not.
 
-        Whatever this writes is safe to leave at any point, and for others to finish.
+        All that this writes is safe to leave at any point, and for others to finish.
         """
         for _ in _rounds():
             # The roll comes first. The other way round, two readers that know a head
@@ -230,7 +230,7 @@ class CellIndex:
         return self._write_roll(name, over, roll)
 
     def _restamp(self, name: str, before: _Roll, head: _Head) -> list[str]:
-        """Take a fence's second step; return who was listed when it took effect."""
+        """Take a fence's second step; return the members that were listed by then."""
         for _ in _rounds():
             cell, roll = self._read_roll(name)
             if roll is not None and roll.stamp == head.epoch:
@@ -238,7 +238,7 @@ class CellIndex:
             if roll is not None and roll.stamp != before.stamp:
                 # It is another fence's already, or was lost and begun again.
                 return list({**before.members, **roll.members})
-            # Lost since the first step: what we know of it is better than nothing.
+            # Lost since the first step: the members that we know are better than none.
             roll = roll or before
             if self._stamp(name, cell, roll, head):
                 return list(roll.members)
@@ -286,7 +286,7 @@ def read_with_heads(
     key: str,
     names: Sequence[str],
 ) -> tuple[Cell | None, dict[str, Head]]:
-    """Return what ``get_with_heads`` of a backend does whose index is a CellIndex.
+    """Do the work of ``get_with_heads`` for a backend whose index is a CellIndex.
 
     `get_many` must read no cell before the first one of its keys.
     """

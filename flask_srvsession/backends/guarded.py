@@ -1,4 +1,4 @@
-"""A backend whose failures are :class:`BackendError`, and what may be tried again."""
+"""A backend whose failures are :class:`BackendError`, with second tries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READS = frozenset({"load", "find"})
 """The operations that change nothing: their failure is never ambiguous."""
 
 QUICK = 0.1
-"""Seconds; what failed later than that has waited for a timeout already."""
+"""Seconds; a call that failed later than that has waited for a timeout already."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,10 +74,10 @@ UNHEARD = _Unheard()
 
 
 class Guarded:
-    """Calls a backend and translates what it raises.
+    """Calls a backend and translates its exceptions.
 
-    What is harmless when it happens twice is tried a second time, but only where the
-    first try failed at once: a client waits for one timeout, never for two. Clients
+    A call that is harmless when it happens twice is tried a second time, but only where
+    the first try failed at once: a client waits for one timeout, never for two. Clients
     must not repeat anything by themselves: a repeated ``add`` or ``swap`` could take
     effect twice. Where the storage hangs, most calls fail without asking it.
 
@@ -103,7 +103,7 @@ class Guarded:
         return self._call(operation, True, call, args, kw)
 
     def twice(self, operation: str, call: Callable[..., T], *args: Any, **kw: Any) -> T:
-        """The same for what may be repeated."""
+        """Call a method that may be repeated: it is tried twice."""
         try:
             return self._call(operation, False, call, args, kw)
         except BackendError as error:
@@ -178,7 +178,7 @@ class Guarded:
         return self.once("load", self.backend.get, key)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
-        """Return what is under `keys`, read one by one if the backend knows no better
+        """Return the cells under `keys`, read one by one if the backend knows no better
         way; where nothing is, None or no entry."""
         if self._many is None:
             return {key: self.get(key) for key in keys}
@@ -206,7 +206,7 @@ class Guarded:
         return self.twice("destroy", self.backend.delete, key, version)
 
     def need(self, replicas: int) -> None:
-        """Raise ConfigurationError where nobody knows what replicas have, and
+        """Raise ConfigurationError where nobody can ask the replicas, and
         ValueError for a number that is none of replicas."""
         if replicas < 0:
             raise ValueError(f"durable is {replicas}, but must be 0 or more.")
@@ -218,7 +218,7 @@ class Guarded:
             )
 
     def wait(self, replicas: int, keys: Collection[str]) -> None:
-        """Return when so many replicas have what was done before to each of `keys`;
+        """Return when so many replicas have all changes of each of `keys` until now;
         raise NotReplicated if that takes too long."""
         if not (replicas and keys and isinstance(self.backend, Replicated)):
             return

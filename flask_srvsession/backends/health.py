@@ -5,8 +5,8 @@ A backend may have two more methods than :class:`~.base.Backend` asks for::
     def check(self) -> Iterable[Finding]: ...
     def stats(self) -> Mapping[str, int]: ...
 
-Both only read, and raise what is in the backend's `errors`. What the server does not
-let them read they leave out.
+Both only read, and raise what is in the backend's `errors`. Facts that the server does
+not let them read they leave out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Finding:
 
 @runtime_checkable
 class Checks(Protocol):
-    """A backend that can say what is to be mended."""
+    """A backend that finds its own faults."""
 
     def check(self) -> Iterable[Finding]:
         """Yield the faults of the server, and of the connection to it."""
@@ -48,11 +48,11 @@ class Counts(Protocol):
     """A backend that can say how much it holds."""
 
     def stats(self) -> Mapping[str, int]:
-        """Return what the storage can count cheaply, by name."""
+        """Return the figures that the storage can count cheaply, by name."""
 
 
 def check(backend: Backend) -> Iterator[Finding]:
-    """Yield what is to be mended at `backend`."""
+    """Yield the faults of `backend`."""
     if not backend.shared:
         yield Finding(
             "warning",
@@ -66,7 +66,7 @@ def check(backend: Backend) -> Iterator[Finding]:
 
 
 def stats(backend: Backend) -> dict[str, int]:
-    """Return what the storage counts; empty where it cannot."""
+    """Return the figures of the storage; empty where it cannot count."""
     if isinstance(backend, Counts):
         return dict(backend.stats())
     if isinstance(backend, Sized):
@@ -108,7 +108,7 @@ def unencrypted(key: str, hosts: Iterable[str]) -> Iterator[Finding]:
 
 
 def is_local(host: str) -> bool:
-    """Return whether what is sent to `host` stays on this computer."""
+    """Return whether `host` is this computer."""
     if host.lower() == "localhost" or host.startswith("/"):
         return True
     try:

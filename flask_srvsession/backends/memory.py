@@ -71,8 +71,8 @@ class MemoryBackend:
     def swap(
         self, key: str, data: bytes, version: Version, ttl: int
     ) -> Version | Cell | None:
-        """Store `data` for `ttl` seconds in place of what has this `version`; return
-        the new version, or what is there instead."""
+        """Store `data` for `ttl` seconds in place of the cell of this `version`;
+        return the new version, or the cell that is there instead."""
         with self._lock:
             cell = self._live(key)
             if cell is None or cell.version != version:
@@ -80,7 +80,7 @@ class MemoryBackend:
             return self._write(key, data, ttl)
 
     def delete(self, key: str, version: Version | None = None) -> bool:
-        """Delete what is under `key`, with `version` only if it has that; return
+        """Delete the cell under `key`, with `version` only if it has that; return
         whether it was deleted."""
         with self._lock:
             cell = self._live(key)
@@ -90,7 +90,7 @@ class MemoryBackend:
             return True
 
     def sweep(self) -> int:
-        """Remove what has expired; return how many items that were."""
+        """Remove the expired items; return how many that were."""
         with self._lock:
             return self._sweep()
 

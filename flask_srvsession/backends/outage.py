@@ -30,7 +30,7 @@ class StorageHangs(Exception):
 
 
 class Outage:
-    """What is known of the failures of one storage, by all threads of a process.
+    """The failures of one storage, as they are known, by all threads of a process.
 
     `breaks` is whether calls fail at once while the storage hangs: not where one of
     several servers may hang, and the others answer.

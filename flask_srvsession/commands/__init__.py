@@ -1,1 +1,1 @@
-"""``flask sessions``: look at sessions, end them, and check what they stand on."""
+"""``flask sessions``: look at sessions, end them, and check their storage."""

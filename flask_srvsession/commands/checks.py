@@ -1,4 +1,4 @@
-"""Mistakes in the configuration of an app, and what to do about them."""
+"""Mistakes in the configuration of an app, and their remedies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..config import PREFIX, Settings, nearest_key, wrong_flask_keys
 from ..interface import ServerSessionInterface
 
 MIN_SECRET = 16
-"""Bytes; what is shorter can be guessed by trying."""
+"""Bytes; a shorter key can be guessed by trying."""
 
 _SIMILAR = 0.85
 """From here up to 1, one text may be a misspelt other one."""
@@ -37,7 +37,7 @@ two from Flask's."""
 
 
 def check_configuration(app: Flask, settings: Settings) -> Iterator[Finding]:
-    """Yield what is to be mended in the configuration of `app`.
+    """Yield the mistakes in the configuration of `app`.
 
     `settings` are those of its ``SRVSESSION_`` keys. No value of a secret key is
     repeated.

@@ -1,4 +1,4 @@
-"""What all ``flask sessions`` commands share: whose sessions, and how they answer."""
+"""The parts that all ``flask sessions`` commands share."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Desk:
 
     @contextmanager
     def with_storage(self) -> Iterator[None]:
-        """Say what is in the way of the storage, if something is."""
+        """Say why the storage cannot be reached, if it cannot."""
         failures: tuple[type[Exception], ...] = self.backend.errors
         failures += (BackendError, ConfigurationError)
         try:
@@ -94,7 +94,7 @@ pass_desk = click.make_pass_decorator(Desk)
 
 
 class Answer(NamedTuple):
-    """What a command has found or done, for programs and for people."""
+    """The result of a command, for programs and for people."""
 
     facts: object
     text: str

@@ -12,13 +12,13 @@ from ..backends.health import Finding
 from ..info import SessionInfo
 
 CELL_WIDTH = 80
-"""Characters of a cell of a table; what clients say of themselves can be long."""
+"""Characters of a cell of a table; texts of clients about themselves can be long."""
 
 _HEADER = ("ID", "CREATED", "LAST SEEN", "EXPIRES", "CLIENT")
 
 
 def escaped(text: str) -> str:
-    """Return `text` with what a terminal would obey, or hide, spelled out."""
+    """Return `text`, with characters that a terminal obeys or hides spelled out."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
@@ -56,7 +56,7 @@ def session_lines(info: SessionInfo) -> str:
 
 
 def session_facts(info: SessionInfo) -> dict[str, Any]:
-    """Return what programs are told of a session."""
+    """Return the session as programs get it."""
     facts = asdict(info)
     del facts["is_current"]  # a command is nobody's request
     del facts["end"]  # it lives
@@ -64,7 +64,7 @@ def session_facts(info: SessionInfo) -> dict[str, Any]:
 
 
 def findings_text(findings: Iterable[Finding]) -> str:
-    """Return what is wrong, and below each what to do."""
+    """Return the findings, each with its remedy below."""
     text = [
         line
         for finding in findings
@@ -91,7 +91,7 @@ def _text(value: object) -> str:
 
 
 def _plain(value: object) -> Any:
-    """Return what JSON can say of `value`: metadata may hold anything."""
+    """Return `value` as JSON can hold it: metadata may hold anything."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):

@@ -1,8 +1,8 @@
-"""``flask sessions``: look at sessions, end them, and check what they stand on.
+"""``flask sessions``: look at sessions, end them, and check their storage.
 
 Exit codes: 0 done; 1 not found, problems found, or not confirmed; 2 wrong usage; 3 the
 storage could not be reached. Data goes to stdout, everything else to stderr. Neither
-tokens nor what a session holds are ever shown.
+tokens nor the values of a session are ever shown.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def list_sessions(desk: Desk, whose: tuple[str, ...]) -> Answer:
 @command("show")
 @click.argument("session_id", metavar="ID")
 def show(desk: Desk, session_id: str) -> Answer:
-    """Show what is known of a session."""
+    """Show one session."""
     with desk.with_records():
         info = desk.sessions.get(session_id)
     if info is None:
@@ -153,7 +153,7 @@ def create_tables(desk: Desk, as_sql: bool) -> Answer:
 
 @command("stats")
 def stats(desk: Desk) -> Answer:
-    """Show what the storage counts: for all who use it, not only for this app."""
+    """Show the figures of the storage: for all who use it, not only for this app."""
     with desk.with_storage():
         counted = health.stats(desk.backend)
     facts = {"backend": type(desk.backend).__name__, **counted}
@@ -165,7 +165,7 @@ def stats(desk: Desk) -> Answer:
     "--ignore", metavar="KEY", multiple=True, help="Leave out what concerns KEY."
 )
 def check(desk: Desk, ignore: tuple[str, ...]) -> Answer:
-    """Read configuration and storage, try the storage, and say what to mend.
+    """Read configuration and storage, try the storage, and name the faults.
 
     Ends with 1 if there is an error or a warning, with 3 if the storage could not be
     reached.

@@ -42,7 +42,7 @@ def sessions_group(
 
     @click.pass_context
     def enter(ctx: click.Context) -> None:
-        """Look at sessions, end them, and check what they stand on."""
+        """Look at sessions, end them, and check their storage."""
         from .desk import Desk
 
         ctx.obj = Desk(sessions, app, settings, backend)

@@ -21,7 +21,7 @@ class _Wrong(Exception):
 
 
 def rehearse(backend: Backend, prefix: str, payload: int) -> Iterator[Finding]:
-    """Yield what the storage refuses to do, or does wrongly.
+    """Yield the operations that the storage refuses, or does wrongly.
 
     `prefix` is that of the app's keys, `payload` how many bytes a session may have.
     Raises one of the backend's errors if not even a read succeeds.

@@ -36,7 +36,7 @@ EVENT = "http://schemas.openid.net/event/backchannel-logout"
 """The member of the claim ``events`` that makes a JWT a logout token."""
 
 RETRY_AFTER = 10
-"""Seconds after which the provider may try again what could not be done. For as long,
+"""Seconds after which the provider may try a failed logout again. For as long,
 nobody else may use a token whose logout was begun and perhaps never done."""
 
 ASK_AGAIN = 60
@@ -46,7 +46,7 @@ KEEP_KEYS = 60 * 60
 """Seconds for which fetched keys are believed."""
 
 BEGUN, DONE = b"begun", b"done"
-"""What the storage has under the id of a logout token."""
+"""The cell under the id of a logout token."""
 
 Keys = Mapping[str, Any]
 """A key set as in RFC 7517: ``{"keys": [...]}``."""
@@ -119,7 +119,7 @@ class Provider:
                 session[key] = self._indexed(claims[index])
 
     def check(self, logout_token: str, now: float) -> LogoutToken:
-        """Return what the text of a logout token says, if all is as it must be.
+        """Return the claims of a logout token, if all is as it must be.
 
         Raises LogoutRefused, and NotNow where the provider's keys cannot be had. Does
         not know whether the token was used before.
@@ -303,13 +303,13 @@ def _key_set(jwks: Keys) -> KeySet:
 
 
 def _why(error: JoseError) -> str:
-    """Return what may be said of `error`: its own text repeats what the token says."""
+    """Return a safe text for `error`: its own text repeats parts of the token."""
     claim = f" ({error.claim})" if isinstance(error, ClaimError) else ""
     return error.error.replace("_", " ") + claim
 
 
 def _type(header: Mapping[str, Any]) -> str | None:
-    """Return the type without what RFC 7515 lets out, and without regard to case."""
+    """Return the type without the prefix that RFC 7515 leaves out, in lower case."""
     typ = header.get("typ")
     return None if typ is None else str(typ).lower().removeprefix("application/")
 

@@ -28,11 +28,11 @@ _COORDINATE = re.compile(r"[\w-]{43}", re.ASCII)
 
 
 class Refused(Exception):
-    """This proves nothing; the message says why, without what was sent."""
+    """This proves nothing; the message says why, without any part of it."""
 
 
 class Proof(NamedTuple):
-    """What a device has signed."""
+    """The content that a device has signed."""
 
     key: bytes
     """The public key: x and y, 32 bytes each."""
@@ -40,7 +40,7 @@ class Proof(NamedTuple):
 
 
 def verify(token: str, *, url: str, key: bytes | None = None) -> Proof:
-    """Return what `token` proves, which must be signed by `key`.
+    """Return the content of `token`, which must be signed by `key`.
 
     Without a key this is a registration: it brings its own, by which it is signed.
     `url` is the address that was asked, which the token may name as its audience.

@@ -1,4 +1,5 @@
-"""What the server hands out: bound cookies and challenges, authenticated, not stored.
+"""The values that the server hands out: bound cookies and challenges, authenticated,
+not stored.
 
 Each says when it was made, and, by an HMAC under the app's keys, for which session,
 for which generation of its binding and for which purpose. So the bound cookie of an
@@ -32,7 +33,7 @@ _OFFER = re.compile(rf"({ids._ID})\.([0-9a-f]{{1,12}})\.([\w-]{{22}})", re.ASCII
 
 
 class Stamp(NamedTuple):
-    """What a value says that we have made."""
+    """The content of a value that we have made."""
 
     generation: int
     issued: int
@@ -61,17 +62,17 @@ class Seals:
         return self._made("cookie", session_id, generation, now)
 
     def challenge(self, session_id: str, generation: int, now: float) -> str:
-        """Return what the next refresh is to sign."""
+        """Return the challenge that the next refresh is to sign."""
         return self._made("refresh", session_id, generation, now)
 
     def offer(self, session_id: str, now: float) -> str:
-        """Return what a registration is to sign; it says of which session."""
+        """Return the challenge that a registration is to sign; it names the session."""
         issued = f"{int(now):x}"
         return f"{session_id}.{issued}.{self._mac('register', session_id, 0, issued)}"
 
     def of_cookie(self, value: str, session_id: str, at: float) -> Stamp | None:
-        """Return what a bound cookie says, if it is one of this session and good `at`
-        this time."""
+        """Return the content of a bound cookie, if it is one of this session and good
+        `at` this time."""
         return self._known("cookie", value, session_id, at, self._window + LEEWAY)
 
     def of_challenge(self, value: str, session_id: str, at: float) -> Stamp | None:

@@ -11,7 +11,7 @@ from werkzeug.http import dump_cookie
 PROOF = "HTTP_SECURE_SESSION_RESPONSE"
 SESSION = "HTTP_SEC_SECURE_SESSION_ID"
 SKIPPED = "HTTP_SECURE_SESSION_SKIPPED"
-"""Where the WSGI environ has what a browser says."""
+"""Where the WSGI environ has the headers of a browser."""
 
 CHALLENGE = "Secure-Session-Challenge"
 REGISTRATION = "Secure-Session-Registration"

@@ -1,4 +1,4 @@
-"""What a session means, over any backend and without Flask.
+"""The meaning of a session, over any backend and without Flask.
 
 The backends know conditional changes of bytes under keys, and lists; everything that a
 session means is decided here. Two rules carry the rest:
@@ -12,7 +12,7 @@ session means is decided here. Two rules carry the rest:
 Read :mod:`sessions` first: it loads, saves and ends one session. :mod:`regeneration`
 gives it a new id, :mod:`revocation` ends all of a user. They stand on :mod:`records`
 (sealed records under ids), :mod:`lists` and :mod:`places` (where a session is listed,
-and who makes room for it), :mod:`rotation` (what a token means) and :mod:`record`.
+and who makes room for it), :mod:`rotation` (the verdict on a token) and :mod:`record`.
 """
 
 from .sessions import SessionStore

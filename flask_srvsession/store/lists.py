@@ -46,7 +46,7 @@ class Binding:
 class Entry(NamedTuple):
     """How a session is listed under one name.
 
-    `epoch` is the one that it was listed in. The random `mark` is handed on to what the
+    `epoch` is the one that it was listed in. The random `mark` is handed on to the
     session is regenerated to: both take up one place, where places are limited. A
     session that is listed again gets another, so that a removal of its former entry
     does not remove the new one.
@@ -80,7 +80,7 @@ def entry(session_id: str, name: bytes, places: Places) -> Entry:
 
 
 class Lists:
-    """Translates between what a session holds and the indexes of a backend."""
+    """Translates between the values of a session and the indexes of a backend."""
 
     def __init__(
         self,
@@ -280,7 +280,7 @@ def gained(before: Places, after: Places) -> dict[bytes, Sequence[str]]:
 
 
 def fed(key: str, value: object) -> str | None:
-    """Return what ``session[key]`` feeds its indexes, if anything."""
+    """Return the value that ``session[key]`` feeds its indexes, if any."""
     return None if value is None else index_value(f"session[{key!r}]", value)
 
 

@@ -1,4 +1,4 @@
-"""A place in each list: what counts as one, and who leaves where there are too many.
+"""The places in a list: who has one, and who leaves where there are too many.
 
 A session is listed first, by one conditional command that is refused if the epoch has
 ended. Only then is the list read. Of two logins at once, the one that was listed later

@@ -1,4 +1,4 @@
-"""What is stored of a session, sealed against everybody who can write the storage."""
+"""A session as it is stored, sealed against everybody who can write the storage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgpack
 from .. import ids
 
 VERSION = b"\x02"
-"""Of the format: any change of it gets another one, and says what becomes of this."""
+"""Of the format: any change of it gets another one, and decides about this one."""
 
 MAC_LENGTH = 16
 HEAD = len(VERSION) + MAC_LENGTH
@@ -64,7 +64,7 @@ class Record(NamedTuple):
 
     @property
     def due(self) -> bool:
-        """Whether the client is to get a successor of its cookie, whatever its age."""
+        """Whether the client is to get a successor of its cookie at any age."""
         return self.flags & DUE != 0
 
     @property
@@ -107,7 +107,7 @@ def took_over(places: Places, former: Places) -> int:
 
 
 class Tombstone(NamedTuple):
-    """What a regenerated session leaves for a moment: its `former` record, which knows
+    """A regenerated session leaves this for a moment: its `former` record, which knows
     the tokens that were good, and the id of its `successor`."""
 
     former: Record
@@ -127,7 +127,7 @@ class RecordCodec:
     body. Its keys are derived from `secret_keys`: oldest first, the last one seals,
     all of them open. So a record cannot be edited, moved to another key or be some
     other client's reply without being noticed. The name of the `serializer` of the
-    values goes into the keys: what another one wrote would only look alike.
+    values goes into the keys: data of another one would only look alike.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class RecordCodec:
         return VERSION + self._macs[0](_HEAD % (len(key), key.encode()), body) + body
 
     def open(self, key: str, data: bytes) -> Record | Tombstone:
-        """Return what was sealed; :class:`Unreadable` if this was not."""
+        """Return the sealed content; :class:`Unreadable` if this was not sealed."""
         if data[:1] != VERSION:
             raise Unreadable(_foreign(data))
         head, seal, body = _HEAD % (len(key), key.encode()), data[1:HEAD], data[HEAD:]
@@ -156,7 +156,7 @@ class RecordCodec:
 
 
 _HEAD = b"%d:%b" + VERSION
-"""What is sealed before the body: the key it is stored under, and the format."""
+"""The text that is sealed before the body: key and format."""
 
 
 def _foreign(data: bytes) -> str:

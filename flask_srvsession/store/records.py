@@ -24,21 +24,21 @@ TOMBSTONE_TTL = 10
 """Seconds for which a regenerated session tells where it went."""
 
 HEADER_RESERVE = 8192
-"""Bytes kept free for what a record holds beside its values."""
+"""Bytes kept free for the parts of a record beside its values."""
 
 MAX_ATTEMPTS = 100
 """How often a change is applied anew; each time another one had succeeded."""
 
 
 class Live(NamedTuple):
-    """A live session as it was read or written: what a later change builds on."""
+    """A live session as it was read or written: a later change builds on it."""
 
     id: str
     record: Record
     version: Version
     read_at: float
     credential: Credential | None = None
-    """What the client presented, or is to be given; None where nobody did."""
+    """The one that the client presented, or is to get; None where nobody did."""
     verdict: Verdict = Verdict.CURRENT
     created: bool = False
     """Whether this very request created it, so that no client has presented it."""
@@ -61,7 +61,7 @@ class Moved(NamedTuple):
 
 
 Found = Live | Moved | None
-"""What became of a session: it lives, it moved, it ended."""
+"""A session now: it lives, it moved, it ended."""
 
 
 class Records:
@@ -82,7 +82,7 @@ class Records:
         self._max_payload = min(settings.max_payload, room)
 
     def read(self, session_id: str) -> tuple[Record | Tombstone | None, Version]:
-        """Return what is stored and which version; None for a record that has expired,
+        """Return the content and its version; None for a record that has expired,
         and, with a warning, for one that we did not seal."""
         key = self._settings.key_prefix + session_id
         return self.opened(session_id, key, self.backend.get(key))
@@ -103,7 +103,7 @@ class Records:
         return None
 
     def follow(self, session_id: str) -> tuple[list[Live], Live | None]:
-        """Return what a session was before each of its last moves, and what it is."""
+        """Return the session before each of its last moves, and as it is."""
         was: list[Live] = []
         content, version = self.read(session_id)
         while isinstance(content, Tombstone):
@@ -115,7 +115,7 @@ class Records:
         return was, Live(session_id, content, version, self._clock())
 
     def reread(self, live: Live) -> Found:
-        """Return what became of `live`."""
+        """Return `live` as it is now."""
         return self._as_found(live, *self.read(live.id))
 
     def add(self, session_id: str, record: Record) -> Version | None:
@@ -125,11 +125,12 @@ class Records:
         return self.backend.add(key, data, self._ttl(session_id, record))
 
     def swap(self, live: Live, record: Record) -> Found:
-        """Store `record` in place of that of `live`; return what is there then."""
+        """Store `record` in place of that of `live`; return the session as it is
+        then."""
         return self._swap(live, record, self.expires_at(live.id, record))
 
     def retire(self, live: Live, successor: str) -> Found:
-        """Turn the record of `live` into a tombstone; return what is there then.
+        """Turn the record of `live` into a tombstone; return the session as it is then.
 
         The tombstone remembers who was logged in, for a logout that comes late.
         """
@@ -151,8 +152,8 @@ class Records:
 
     @changing("destroy")
     def end(self, session_id: str, live: Live | None = None) -> Live | None:
-        """Delete the session, and what it was regenerated to; return what lived. It
-        stays listed. `live` spares the read."""
+        """Delete the session, and its successor by regeneration; return the live one.
+        It stays listed. `live` spares the read."""
         passed: list[str] = []
         ended = self._delete(session_id, live)
         while isinstance(ended, str):
@@ -188,7 +189,7 @@ class Records:
     def opened(
         self, session_id: str, key: str, cell: Cell | None
     ) -> tuple[Record | Tombstone | None, Version]:
-        """Return what :meth:`read` promises, of the cell that was read under `key`."""
+        """Return the result of :meth:`read`, of the cell that was read under `key`."""
         if cell is None:
             return None, None
         try:
@@ -202,8 +203,8 @@ class Records:
         return content, cell.version
 
     def _delete(self, session_id: str, live: Live | None = None) -> Live | str | None:
-        """Delete what is there; return what lived, or, if a tombstone is there, which
-        is left, the id of the successor."""
+        """Delete the record; return the session that lived, or, if a tombstone is
+        there, which is left, the id of the successor."""
         for _ in range(MAX_ATTEMPTS):
             if live and self.delete(session_id, live.version):
                 return live

@@ -105,7 +105,7 @@ def _move(store: SessionStore, live: Live, fresh: Live, changes: Changes) -> Fou
 
 
 def _retire(store: SessionStore, live: Live, successor: str) -> Found:
-    """Turn `live` into a tombstone; return what is there then."""
+    """Turn `live` into a tombstone; return the session as it is then."""
     try:
         return store.records.retire(live, successor)
     except BackendError as error:
@@ -117,7 +117,7 @@ def _retire(store: SessionStore, live: Live, successor: str) -> Found:
 def _refilled(
     store: SessionStore, fresh: Live, values: Mapping[str, bytes], carried: Places
 ) -> Live | None:
-    """Give the session that nobody knows yet other values, and list what they bind;
+    """Give the session that nobody knows yet other values, and list it as they say;
     None if it has ended. If they are refused, nothing of it is left."""
     before = fresh.record.places
     try:

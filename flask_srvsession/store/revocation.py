@@ -24,7 +24,7 @@ class Revocation(NamedTuple):
     """The epoch that began with it, under each name."""
     ended: list[Live]
     gone: set[str]
-    """The ids of all that do not live any more, whoever ended them."""
+    """The ids of all that do not live any more, by whom ever ended."""
     kept: Live | None
     """The session that goes on, with that epoch."""
 
@@ -71,7 +71,7 @@ def revoke_all(
         line = [*was, live] if live else was
         traces = {other[:TRACE_LENGTH] for other in spared}
         if any(h.id in spared or h.record.replaces in traces for h in line):
-            spared.update(h.id for h in line)  # what the kept session becomes
+            spared.update(h.id for h in line)  # successors of the kept session
             continue
         ending = live.id if live else session_id
         if lived := store.records.end(ending, live):
@@ -90,7 +90,7 @@ def revoke_all(
 def _fence(
     store: SessionStore, binding: Binding, keep: Live | None
 ) -> tuple[Mapping[bytes, Epoch], Mapping[Entry, bytes], Live | None]:
-    """End the epoch; take `keep`, or what it is regenerated to meanwhile, along into
+    """End the epoch; take `keep`, or its successor by then, along into
     the new one, before any session is ended."""
     for _ in range(MAX_ATTEMPTS):
         places = keep.record.places if keep else {}

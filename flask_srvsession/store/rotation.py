@@ -1,4 +1,4 @@
-"""What a presented token means, and how one token follows another: pure functions.
+"""The verdict on a presented token, and how tokens follow each other: pure functions.
 
 The tokens of a session form a chain: each is derived from the one before it and a key
 that only the record knows. So parallel requests are handed the same successor, no
@@ -24,7 +24,7 @@ and an old cookie can be presented again and again."""
 
 
 class Verdict(enum.Enum):
-    """What a presented credential is to the record it names."""
+    """The relation of a presented credential to the record that it names."""
 
     CURRENT = "current"
     SUCCESSOR = "successor"  # handed out, presented for the first time
@@ -43,7 +43,8 @@ ADMITTED = frozenset({Verdict.CURRENT, Verdict.SUCCESSOR, Verdict.GRACE})
 def judge(
     record: Record, credential: Credential, *, opened: float, grace: int
 ) -> Verdict:
-    """Return what `credential` is, presented by a request that was `opened` then."""
+    """Return the verdict on `credential`, which a request that was `opened` then
+    sent."""
     ahead = credential.generation - record.generation
     if ahead == 0:
         fits = hmac.compare_digest(token_hash(credential.token), record.token_hash)

@@ -1,6 +1,6 @@
 """One session: load it, begin it, save it, end it.
 
-:class:`SessionStore` is what all of ``store`` works on; a new id and the end of all
+All of ``store`` works on a :class:`SessionStore`; a new id and the end of all
 sessions of a user have modules of their own, :mod:`regeneration` and :mod:`revocation`.
 """
 
@@ -115,11 +115,11 @@ class SessionStore:
         return Live(session_id, record, version, self.clock(), credential, verdict)
 
     def peek(self, session_id: str) -> Live | None:
-        """Return the session, whoever asks: for lists and administrators."""
+        """Return the session without a credential: for lists and administrators."""
         return self._admitted(self.records.live(session_id))
 
     def trace(self, session_id: str) -> Live | None:
-        """Return the session, or what it was regenerated to a moment ago."""
+        """Return the session, or the one that it was regenerated to a moment ago."""
         return self._admitted(self.records.follow(session_id)[1])
 
     def is_plausible(self, session_id: str) -> bool | None:
@@ -149,7 +149,7 @@ class SessionStore:
         epochs: Mapping[bytes, Epoch] | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> Live:
-        """Return a new session of what `changes` assigns, listed in its indexes.
+        """Return a new session of the values in `changes`, listed in its indexes.
 
         Raises StaleLogin if a place's epoch in `epochs` has ended, and
         TooManySessions; then nothing is left of it.
@@ -305,7 +305,7 @@ class SessionStore:
         *,
         epochs: Mapping[bytes, Epoch] | None = None,
     ) -> Found:
-        """Return the session with `changes` made, whatever others did meanwhile.
+        """Return the session with `changes` made, beside those of others meanwhile.
 
         Takes effect exactly once, or raises: BackendError (see its `ambiguous`),
         SessionTooLarge. A session that has ended is not created again. Its places go
@@ -372,7 +372,7 @@ class SessionStore:
     def discard(self, live: Live, end: End = REVOKED) -> tuple[bool, Found]:
         """Delete the session unless somebody changed it meanwhile.
 
-        Returns whether it was deleted, and what is there otherwise.
+        Returns whether it was deleted, and otherwise the session as it is.
         """
         deleted = self.records.delete(live.id, live.version)
         if deleted:
@@ -385,7 +385,7 @@ class SessionStore:
     def destroy(
         self, session_id: str, live: Live | None = None, end: End = REVOKED
     ) -> Live | None:
-        """Delete the session, and what it was regenerated to; return what lived.
+        """Delete the session, and its successor by regeneration; return the live one.
 
         From the return on no copy of its cookie works and no request in flight can
         bring it back. `live` spares the read. Raises BackendError if that could not be
@@ -399,17 +399,17 @@ class SessionStore:
     def await_replicas(
         self, count: int, session_ids: Collection[str], binding: Binding | None = None
     ) -> None:
-        """Return when `count` replicas have what was done to these sessions and to
+        """Return when `count` replicas have all changes of these sessions and of
         the list of `binding`; raise NotReplicated if that takes too long."""
         names = [*map(self.lists.name, binding.names)] if binding else []
         self.backend.wait(count, [*map(self.records.key, session_ids), *names])
 
-    # -- what may be shown ----------------------------------------------------------
+    # -- showing --------------------------------------------------------------------
 
     def info(
         self, live: Live, *, is_current: bool = False, end: End | None = None
     ) -> SessionInfo:
-        """Return what may be shown of the session."""
+        """Return the facts about the session that may be shown."""
         record = live.record
         return SessionInfo(
             id=live.id,

@@ -1,4 +1,4 @@
-"""What tests need: the contract that every backend proves, and a clock to wind.
+"""For tests: the contract that every backend proves, and a clock to wind.
 
 A backend of your own proves itself with a few lines::
 

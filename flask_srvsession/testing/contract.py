@@ -7,7 +7,7 @@ from .contract_index import IndexContract
 
 
 class BackendContract(CellContract, IndexContract):
-    """What every backend must do; subclass it and provide the fixture `backend`.
+    """The duties of every backend; subclass it and provide the fixture `backend`.
 
     Where time is that of an injected clock, override ``elapse(seconds)``; where the
     storage counts whole seconds, set ``shortest_ttl = 2``.

@@ -1,4 +1,4 @@
-"""What the parts of the contract share.
+"""The base of the parts of the contract.
 
 Keys are new in each test, so that a real server need not be emptied.
 """
@@ -28,7 +28,7 @@ PATIENCE = 30.0
 
 
 class ContractBase:
-    """What every backend must do; subclass it and provide the fixture `backend`."""
+    """The duties of every backend; subclass it and provide the fixture `backend`."""
 
     shortest_ttl: int = 1
     """The shortest time to live that surely lasts until the next command.
@@ -68,7 +68,7 @@ def holds(backend: Backend, key: str, data: bytes, when: str) -> Cell:
 
 
 def read_many(backend: Backend, keys: Sequence[str]) -> dict[str, Cell]:
-    """Return what is there, read by `get_many` if the backend has it."""
+    """Return the cells, read by `get_many` if the backend has it."""
     try:
         cells = Guarded(backend).get_many(keys)
     except (LookupError, TypeError, ValueError) as error:

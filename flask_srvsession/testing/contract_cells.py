@@ -29,7 +29,7 @@ _INDEX = ("epoch", "add", "fence", "head", "remove", "members")
 
 
 class CellContract(ContractBase):
-    """What a backend does with its cells."""
+    """The duties of a backend towards its cells."""
 
     # The attributes
 
@@ -51,7 +51,7 @@ class CellContract(ContractBase):
         )
 
     def test_sweep_leaves_what_is_alive(self, backend: Backend, key: str) -> None:
-        """Sweeping counts what it removed and never removes what has not expired."""
+        """Sweeping counts the removed cells and never removes a live one."""
         backend.add(key, b"alive", MINUTE)
         removed = backend.sweep()
         assert isinstance(removed, int), "sweep must return how many were removed"
@@ -60,7 +60,7 @@ class CellContract(ContractBase):
     # get and add
 
     def test_nothing_is_under_a_new_key(self, backend: Backend, key: str) -> None:
-        """What was never added is absent, and asking for it is no error."""
+        """A cell that was never added is absent, and asking for it is no error."""
         try:
             cell = backend.get(key)
         except (LookupError, OSError) as error:
@@ -70,7 +70,7 @@ class CellContract(ContractBase):
         assert cell is None, "get must return None for an unknown key"
 
     def test_what_was_added_is_there(self, backend: Backend, key: str) -> None:
-        """What was added is read back unchanged, as a Cell."""
+        """Added data are read back unchanged, as a Cell."""
         assert backend.add(key, b"data", MINUTE) is not None, (
             "add must return a version when it stored the data"
         )
@@ -79,7 +79,7 @@ class CellContract(ContractBase):
         assert cell.version is not None, "a Cell must carry a version; None means none"
 
     def test_add_never_overwrites(self, backend: Backend, key: str) -> None:
-        """A second add is refused and leaves what is there."""
+        """A second add is refused and leaves the first cell."""
         backend.add(key, b"first", MINUTE)
         assert backend.add(key, b"second", MINUTE) is None, (
             "add must return None where something is stored already"
@@ -156,7 +156,7 @@ class CellContract(ContractBase):
     def test_get_many_returns_what_get_returns(
         self, backend: Backend, key: str
     ) -> None:
-        """Whatever is there, under its own key, and nothing else."""
+        """Each cell that is there, under its own key, and nothing else."""
         stored = {f"{key}:{name}": name.encode() for name in ("one", "two", "")}
         for each, data in stored.items():
             backend.add(each, data, MINUTE)
@@ -229,7 +229,8 @@ class CellContract(ContractBase):
     def test_an_outdated_token_of_a_former_cell_is_refused(
         self, backend: Backend, key: str
     ) -> None:
-        """A version from before a delete means nothing to what was added since."""
+        """A version from before a delete means nothing to data that were added
+        since."""
         old = backend.add(key, b"former", MINUTE)
         backend.delete(key)
         backend.add(key, b"latter", MINUTE)
@@ -241,7 +242,7 @@ class CellContract(ContractBase):
     # delete
 
     def test_delete_without_a_token_deletes(self, backend: Backend, key: str) -> None:
-        """Without a version whatever is there goes; a second time there is nothing."""
+        """Without a version each cell is deleted; a second time there is nothing."""
         backend.add(key, b"data", MINUTE)
         assert backend.delete(key) is True, "delete must say that it deleted"
         assert backend.get(key) is None, "what was deleted must be absent at once"
@@ -385,7 +386,7 @@ class CellContract(ContractBase):
             holds(backend, tried, b"%d" % winners[0], "after racing adds")
 
     def test_of_delete_and_swap_one_wins(self, backend: Backend, key: str) -> None:
-        """With one version, the delete happens or the swap, and what won stays."""
+        """With one version, the delete happens or the swap, and the winner stays."""
         for attempt in range(30):
             tried = f"{key}:{attempt}"
             backend.add(tried, b"old", MINUTE)

@@ -23,7 +23,7 @@ from .contract_base import (
 
 
 class IndexContract(ContractBase):
-    """What a backend does with its indexes."""
+    """The duties of a backend towards its indexes."""
 
     def test_an_epoch_stays(self, backend: Backend, name: str) -> None:
         """Reading the epoch does not change it, and names have their own."""
@@ -36,7 +36,7 @@ class IndexContract(ContractBase):
         )
 
     def test_members_are_listed(self, backend: Backend, name: str) -> None:
-        """What was added is listed, once, however often it was added."""
+        """An added member is listed, once, however often it was added."""
         epoch = backend.index.epoch(name)
         assert backend.index.members(name) == [], "a new index must be empty"
         for member in ("one_1", "two_2", "one_1"):
@@ -146,7 +146,7 @@ class IndexContract(ContractBase):
     def test_a_cell_and_heads_are_read_at_once(
         self, backend: Backend, key: str, name: str
     ) -> None:
-        """get_with_heads returns what get and head return; lost heads are left out."""
+        """get_with_heads agrees with get and head; lost heads are left out."""
         if not isinstance(backend, ReadsHeads):
             pytest.skip("this backend does not read heads with a cell")
         names = [f"{name}:{number}" for number in range(3)]
@@ -210,7 +210,7 @@ class IndexContract(ContractBase):
         assert backend.index.members(name) == added, order
 
     def test_members_expire(self, backend: Backend, name: str) -> None:
-        """What has expired is not listed; to add it again never shortens its time."""
+        """An expired member is not listed; to add it again never shortens its time."""
         epoch = backend.index.epoch(name)
         backend.index.add(name, "short", epoch, self.shortest_ttl)
         backend.index.add(name, "renewed", epoch, self.shortest_ttl)
@@ -223,7 +223,7 @@ class IndexContract(ContractBase):
         lists(backend, name, {"renewed", "new"})
 
     def test_a_fence_misses_nobody(self, backend: Backend, name: str) -> None:
-        """Whoever was added with the old epoch is in the list of the fence."""
+        """A member that was added with the old epoch is in the list of the fence."""
         for attempt in range(10):
             index = f"{name}:{attempt}"
             epoch = backend.index.epoch(index)

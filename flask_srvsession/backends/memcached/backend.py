@@ -22,7 +22,7 @@ from ..health import Finding
 from . import health as memcached_health
 
 MAX_BYTES = 1024 * 1024 - 512
-"""What fits into an item of 1 MiB, the server's default, beside its key and header."""
+"""Bytes that an item of 1 MiB, the server's default, has beside its key and header."""
 PORT = 11211
 _TIMEOUT = 1.0
 _LONGEST_RELATIVE = 30 * 24 * 60 * 60
@@ -37,7 +37,7 @@ class ItemTooLarge(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """The version of what we wrote: memcached does not say which CAS id it got.
+    """The version of data that we wrote: memcached does not say which CAS id it got.
 
     Data that somebody else wrote and that is the same counts as the same version.
     """
@@ -60,7 +60,7 @@ class _Server:
         self._pid = os.getpid()
 
     def ask(self, command: str, *args: Any, **options: Any) -> Any:
-        """Return what the server answers; a client that failed is not used again."""
+        """Return the server's answer; a client that failed is not used again."""
         client = self._client()
         try:
             answer = getattr(client, command)(*args, **options)
@@ -183,14 +183,14 @@ class MemcachedBackend:
         return cas is not None and bool(self._cas(key, b"", cas, _AT_ONCE))
 
     def sweep(self) -> int:
-        return 0  # the server removes what has expired
+        return 0  # the server removes expired items
 
     def check(self) -> Iterable[Finding]:
         """Return the faults of the servers; asks ``stats`` of each."""
         return memcached_health.check(self._servers, self._facts)
 
     def stats(self) -> Mapping[str, int]:
-        """Return what the servers count, for all who use them."""
+        """Return the servers' own figures, for all who use them."""
         return memcached_health.stats(self._facts())
 
     def close(self) -> None:
@@ -199,7 +199,7 @@ class MemcachedBackend:
             client.close()
 
     def _facts(self) -> list[dict[str, Any]]:
-        """Return what each server answers to ``stats``."""
+        """Return the answer of each server to ``stats``."""
         answers = [client.ask("stats") for client in self._clients]
         return [{name.decode(): _text(v) for name, v in a.items()} for a in answers]
 
@@ -218,7 +218,8 @@ class MemcachedBackend:
         return done
 
     def _cas_id(self, key: str, version: Version) -> tuple[bytes | None, Cell | None]:
-        """Return the CAS id that `version` stands for, or what is there instead."""
+        """Return the CAS id that `version` stands for, or the cell that is there
+        instead."""
         if not isinstance(version, _Written):
             return version, None
         cell = self.get(key)

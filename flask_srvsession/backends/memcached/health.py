@@ -9,7 +9,7 @@ from typing import Any
 from ..health import Finding, clock, unencrypted
 
 Facts = Mapping[str, Any]
-"""What a server answers to ``stats``."""
+"""The answer of a server to ``stats``."""
 
 _COUNTERS = {
     "items": "curr_items",
@@ -22,7 +22,7 @@ _COUNTERS = {
 def check(
     servers: Sequence[tuple[str, int]], facts: Callable[[], Iterable[Facts]]
 ) -> Iterator[Finding]:
-    """Yield what is to be mended; `facts` asks `servers`, in the same order."""
+    """Yield the faults of the servers; `facts` asks `servers`, in the same order."""
     yield from unencrypted("memcached: host", [host for host, _ in servers])
     asked = time.time()
     for (host, port), counters in zip(servers, facts(), strict=True):
@@ -30,7 +30,7 @@ def check(
 
 
 def stats(counters: Iterable[Facts]) -> dict[str, int]:
-    """Return the sums over all servers; they hold what others store there, too.
+    """Return the sums over all servers; they count the items of others, too.
 
     memcached cannot list keys, so it cannot tell how many of them are sessions.
     """

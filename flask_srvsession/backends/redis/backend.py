@@ -67,7 +67,7 @@ class RedisBackend:
     def from_url(cls, url: str) -> RedisBackend:
         """Build one with timeouts of a second and without retries.
 
-        What the query of the URL says goes first (``?socket_timeout=0.5``).
+        The query of the URL goes first (``?socket_timeout=0.5``).
         """
         return cls(client_from_url(url))
 
@@ -139,14 +139,14 @@ class RedisBackend:
         return bool(self._delete(key, version))
 
     def sweep(self) -> int:
-        return 0  # the server removes what has expired
+        return 0  # the server removes expired keys
 
     def confirmed(self, keys: Collection[str], replicas: int) -> int:
         """See :class:`.base.Replicated`.
 
-        A replica applies what its primary did in the same order, and ``WAIT`` tells
-        how many have reached the last write of its own connection. So one more write
-        to each primary vouches for all before it.
+        A replica applies the commands of its primary in the same order, and ``WAIT``
+        tells how many have reached the last write of its own connection. So one more
+        write to each primary vouches for all before it.
         """
         with deadline(timeout(self._client)):
             return min(
@@ -155,8 +155,8 @@ class RedisBackend:
             )
 
     def _get_many_of_cluster(self, keys: Sequence[str]) -> dict[str, Cell | None]:
-        """Ask each server for its keys at once, and anew for what it does not tell:
-        that is of another type, or has moved, or the server is down."""
+        """Ask each server for its keys at once, and anew for keys that it does not
+        tell: that is of another type, or has moved, or the server is down."""
         cells = {}
         with deadline(timeout(self._client)):
             for primary, its_keys in _by_primary(self._client, keys):
@@ -174,7 +174,7 @@ class RedisBackend:
         return redis_health.check(self._client)
 
     def stats(self) -> Mapping[str, int]:
-        """Return what the server counts, for all who use it."""
+        """Return the server's own figures, for all who use it."""
         return redis_health.stats(self._client)
 
     def close(self) -> None:
@@ -233,7 +233,7 @@ def _by_primary(client: Any, keys: Collection[str]) -> Iterable[tuple[Any, list[
 
 
 def _answers(client: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Return what a server answers to commands that are sent at once, errors too."""
+    """Return a server's answers to commands that are sent at once, errors too."""
     if isinstance(client, LeanRedis):
         return client.execute_commands(*commands)
     with client.pipeline(transaction=False) as pipeline:
@@ -259,7 +259,7 @@ def _cell(value: bytes | redis.RedisError | None) -> Cell | None:
 
 
 def _foreign(error: redis.RedisError) -> Cell:
-    """Return a cell for what is there, but is no data of ours; else raise `error`."""
+    """Return a cell for a value that is no data of ours; else raise `error`."""
     if str(error).startswith("WRONGTYPE"):
         return Cell(b"", b"")
     raise error
@@ -280,7 +280,7 @@ def _head(found: Sequence[bytes] | redis.RedisError) -> Head | None:
 
 
 def _tagged(key: str) -> str:
-    """Return `key` with a hash tag: what is put behind it does not change the slot."""
+    """Return `key` with a hash tag: a text behind it does not change the slot."""
     return key if _TAG.match(key) else f"{{{key}}}"
 
 

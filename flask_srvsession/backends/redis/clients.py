@@ -58,7 +58,7 @@ _Address = tuple[str, int]
 def client_from_url(url: str) -> Any:
     """Return a client with timeouts of a second and without retries.
 
-    What the query of the URL says goes first (``?socket_timeout=0.5``).
+    The query of the URL goes first (``?socket_timeout=0.5``).
     """
     scheme, _, rest = url.partition("://")
     protocol, _, topology = scheme.lower().partition("+")
@@ -92,7 +92,7 @@ def timeout(client: Any) -> float:
 
 
 def refuse_text(client: Any) -> None:
-    """Raise ConfigurationError if a client, or its pool, decodes what it reads."""
+    """Raise ConfigurationError if a client, or its pool, decodes the replies."""
     if client.get_encoder().decode_responses:
         raise ConfigurationError(
             "The Redis client has decode_responses=True, but sessions are bytes."
@@ -170,7 +170,7 @@ class LazyCluster:
         return getattr(self._client(), name)
 
     def close(self) -> None:
-        """Close the connections; what comes later makes another client."""
+        """Close the connections; the next use makes another client."""
         if made := self._made.pop(os.getpid(), None):
             made.close()
 
@@ -307,7 +307,7 @@ def _divided(query: str) -> tuple[str, str]:
 
 
 def _try_options(pool: redis.ConnectionPool) -> None:
-    """Raise what a connection with these options would raise at its first use."""
+    """Raise the error that a connection with these options would raise at first use."""
     refuse_text(pool)
     pool.connection_class(**pool.connection_kwargs)
 

@@ -22,7 +22,7 @@ TIMEOUT = 1.0
 """Seconds that a command may take where nothing else is said."""
 
 _SHARE = 0.75
-"""Of the time that is left, what one wait may take: so others can still be asked."""
+"""The share of the time left that one wait may take: others can still be asked."""
 
 ends: ContextVar[float] = ContextVar("flask_srvsession.redis_deadline")
 """When the command must have ended, if a deadline runs, by ``time.monotonic``."""

@@ -25,7 +25,7 @@ _COUNTERS = ("used_memory", "maxmemory", "expired_keys", "evicted_keys")
 
 
 def check(client: Any) -> list[Finding]:
-    """Return what is to be mended, and where, if not at all primaries of a cluster."""
+    """Return the faults, and where they are, if not at all primaries of a cluster."""
     nodes = primaries(client)
     places: dict[Finding, list[str]] = {}
     for node in nodes:
@@ -40,7 +40,8 @@ def check(client: Any) -> list[Finding]:
 
 
 def stats(client: Any) -> dict[str, int]:
-    """Return how many keys the database has, those of others too, and what INFO adds.
+    """Return how many keys the database has, those of others too, and the figures of
+    INFO.
 
     The keys of one prefix cannot be counted without looking at all of them.
     """
@@ -55,7 +56,7 @@ def stats(client: Any) -> dict[str, int]:
 
 
 def any_evicts(client: Any) -> tuple[bool, bool]:
-    """Return whether a primary may throw out what is alive, and whether all answered.
+    """Return whether a primary may throw out live keys, and whether all answered.
 
     True as well where one does not say, or not answer. Raises what a primary did if
     none answers.
@@ -169,7 +170,7 @@ def _retries(client: Any) -> int:
 
 
 def _info(node: Any, *sections: str) -> Mapping[str, Any]:
-    """Return what INFO says, nothing where the server does not let us ask."""
+    """Return the answer to INFO, nothing where the server does not let us ask."""
     try:
         info: Mapping[str, Any] = node.info(*sections)
     except redis.ResponseError:

@@ -34,7 +34,8 @@ class LeanRedis(redis.Redis):
     A command, with all that connects and greets for it, ends within the
     ``socket_timeout``. Where it does not, its connection is closed. Where the server
     has closed one, or turns out to be a replica, all others are closed as well: they
-    lead to the same server, which may go on to answer with what was ended elsewhere.
+    lead to the same server, which may go on to answer with sessions that were ended
+    elsewhere.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -28,7 +28,7 @@ _MAX_BYTES = {"mysql": 8 * _MIB - 65536, "mariadb": 8 * _MIB - 65536}
 _LONGEST = 512 * _MIB
 _ADDS = 3
 _OPTIONS = {"table": str, "timeout": float, "pool_size": int, "pool_timeout": float}
-"""What a URL may hold after ``srvsession_``."""
+"""The options of a URL, each after ``srvsession_``."""
 
 
 class SQLBackend:
@@ -90,13 +90,13 @@ class SQLBackend:
         return cls(parsed.difference_update_query(ours), **options)
 
     def get(self, key: str) -> Cell | None:
-        """Return what is stored under `key`, or None."""
+        """Return the cell that is stored under `key`, or None."""
         return self._get(key, self._now())
 
     def get_with_heads(
         self, key: str, names: Sequence[str]
     ) -> tuple[Cell | None, dict[str, Head]]:
-        """Return what is stored under `key`, or None, and the heads of the indexes
+        """Return the cell under `key`, or None, and the heads of the indexes
         `names`, without those that there are not; in one round trip."""
         cell, heads = None, {}
         statement = self._statements.get_with_heads
@@ -109,7 +109,7 @@ class SQLBackend:
         return cell, heads
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell]:
-        """Return what is stored under `keys`, without those under which nothing is."""
+        """Return the cells under `keys`, without those under which nothing is."""
         get_many = self._statements.get_many
         rows = self._database.read(get_many, keys=keys, now=self._now())
         return {row.id: Cell(row.data, row.version) for row in rows}
@@ -136,7 +136,7 @@ class SQLBackend:
     def swap(
         self, key: str, data: bytes, version: Version, ttl: int
     ) -> Version | Cell | None:
-        """Replace what `version` stands for with `data`, for `ttl` seconds.
+        """Replace the cell of this `version` with `data`, for `ttl` seconds.
 
         Returns the new version, or the present :class:`Cell` if it is another, or None
         if nothing is there any more.
@@ -148,7 +148,8 @@ class SQLBackend:
         return new["version"] if done else self._get(key, now)
 
     def delete(self, key: str, version: Version | None = None) -> bool:
-        """Delete what is under `key`, with `version` only if it is still that version.
+        """Delete the cell under `key`, with `version` only if it still has that
+        version.
 
         Returns whether something was deleted; then it is on the disk, too.
         """
@@ -160,7 +161,7 @@ class SQLBackend:
         return self._database.write(statement, **values) > 0
 
     def sweep(self) -> int:
-        """Remove what expired more than a minute ago; return how many cells.
+        """Remove cells that expired more than a minute ago; return how many.
 
         Runs in small steps that leave others time between them.
         """
@@ -200,7 +201,7 @@ class SQLBackend:
 
 
 class _Statements:
-    """What is changed has the names of its columns, what is looked for others."""
+    """Changed values have the names of their columns, conditions other names."""
 
     def __init__(self, tables: Tables) -> None:
         cells, c, e = tables.cells, tables.cells.c, tables.epochs.c

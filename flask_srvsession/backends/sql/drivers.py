@@ -1,4 +1,4 @@
-"""What each database and its driver have to be told, in the URL or by statements."""
+"""The settings of each database and its driver, in the URL or by statements."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def is_in_memory(url: URL) -> bool:
 
 
 def is_missing(url: URL, error: ModuleNotFoundError) -> ConfigurationError:
-    """Return what to raise where the driver is not installed."""
+    """Return the error to raise where the driver is not installed."""
     driver = _PACKAGES.get(error.name or "", error.name)
     return ConfigurationError(
         f"The backend {url.drivername}:// needs the package {driver}:"
@@ -71,7 +71,7 @@ def is_missing(url: URL, error: ModuleNotFoundError) -> ConfigurationError:
 
 
 def refuses_options(url: URL) -> ConfigurationError:
-    """Return what to raise where the driver does not take what the URL tells it."""
+    """Return the error to raise where the driver refuses the options of the URL."""
     options = ", ".join(sorted(url.query)) or "connect_args"
     return ConfigurationError(
         f"{url.drivername}:// does not take the options that it is given: {options}."
@@ -80,7 +80,7 @@ def refuses_options(url: URL) -> ConfigurationError:
 
 
 def connect_args(url: URL, timeout: float) -> dict[str, Any]:
-    """Return what the driver is to be told, if the URL says nothing about it."""
+    """Return our options for the driver, for those that the URL does not name."""
     longest = timeout * 1.25  # the server, if it lives, gives up before
     args: dict[str, dict[str, Any]] = {
         "pysqlite": {"timeout": timeout, "check_same_thread": False},
@@ -94,7 +94,7 @@ def connect_args(url: URL, timeout: float) -> dict[str, Any]:
 
 
 def prepare_connections(engine: Engine, timeout: float) -> None:
-    """Let each connection wait for `timeout` seconds at most, and do what we need."""
+    """Let each connection wait for `timeout` seconds at most, with our settings."""
     name, driver, limit = engine.dialect.name, engine.dialect.driver, timeout * 1000
     opens: Callable[..., Any] = (
         _punctual_psycopg(timeout * 1.25).connect
@@ -117,7 +117,8 @@ def prepare_connections(engine: Engine, timeout: float) -> None:
             connection.close()  # the pool would just forget it
             raise
         if name == "sqlite":
-            # Somebody else may have written what is no text: that ends no request.
+            # Somebody else may have written bytes that are no text: that ends no
+            # request.
             connection.text_factory = lambda data: data.decode("utf-8", "replace")
 
     sa.event.listen(engine, "do_connect", connect)
@@ -147,7 +148,7 @@ _SETTINGS["mariadb"] = _SETTINGS["mysql"]
 
 
 def set_durable(connection: Connection, durable: bool) -> None:
-    """Choose whether SQLite waits for the disk: for what was ended, it must.
+    """Choose whether SQLite waits for the disk: the end of a session must be there.
 
     A commit that waits brings all earlier ones to the disk with it.
     """
@@ -158,11 +159,11 @@ def set_durable(connection: Connection, durable: bool) -> None:
 
 
 def _let_postgresql_give_up(connection: Any, cursor: Any, limit: int) -> None:
-    """Let the server give up after `limit` milliseconds: else it would do later what
-    nobody waits for any more.
+    """Let the server give up after `limit` milliseconds: else it would do later the
+    work that nobody waits for any more.
 
     A pooler such as PgBouncer leads each transaction to another connection of its own,
-    whose number is not that of ours: what is set or prepared there would be met by its
+    whose number is not that of ours: settings made there would be met by its
     other clients, or be missing. Then neither is done.
     """
     cursor.execute(

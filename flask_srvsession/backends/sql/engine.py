@@ -1,4 +1,4 @@
-"""Connections to an SQL database: how long they wait, and what may be tried again."""
+"""Connections to an SQL database: how long they wait, and second tries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .schema import Tables
 
 _RECYCLE = 30 * 60
 _PATIENCE = 15.0
-"""Seconds that creating the tables, or counting what is in them, may take."""
+"""Seconds that creating the tables, or counting their rows, may take."""
 _PAUSES = (0.001, 0.005, 0.02, 0.05)
 
 _UNDONE = (
@@ -32,7 +32,7 @@ _UNDONE = (
 _NO_TABLE = ("42P01", "1146", "no such table")
 
 DURABLE = {"durable": True}
-"""The execution options of what ends something: it waits for the disk."""
+"""The execution options of a statement that ends something: it waits for the disk."""
 REPEATABLE = {"repeatable": True}
 """The execution options of a change that does no more if it is made twice."""
 
@@ -108,7 +108,7 @@ class Database:
 
     @contextmanager
     def patient(self) -> Iterator[Connection]:
-        """Give a transaction for what takes time, whether the tables are there or not.
+        """Give a transaction for long work, whether the tables are there or not.
 
         A server that cannot be reached is an error within the timeout all the same.
         """
@@ -129,7 +129,7 @@ class Database:
 
     def leave_connections_to_parent(self) -> None:
         """Begin with none in the child of a fork. Those of the parent are kept, but
-        not touched: what closes them here could close them there."""
+        not touched: a close here could close them there."""
         self._pools_of_parents.append(self.engine.pool)
         self.engine.dispose(close=False)
         self._is_ready = False  # a database in memory is a new one
@@ -145,7 +145,7 @@ class Database:
         durable: bool = False,
         repeatable: bool = False,
     ) -> _T:
-        # What has waited for half a timeout is not repeated: timeouts must not add up.
+        # After half a timeout nothing is repeated: timeouts must not add up.
         deadline = time.monotonic() + self._timeout / 2
         pauses = iter(_PAUSES)
         while True:

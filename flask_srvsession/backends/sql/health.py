@@ -14,13 +14,13 @@ from ..health import Finding, clock, unencrypted
 from .schema import Tables, UnfitTables
 
 UNSWEPT = 24 * 60 * 60
-"""Seconds after which what has expired should have been swept."""
+"""Seconds after which expired rows should have been swept."""
 
 
 def check(
     connection: Connection, host: str | None, tables: Tables, now: int
 ) -> Iterator[Finding]:
-    """Yield what is to be mended; `now` is in milliseconds."""
+    """Yield the faults; `now` is in milliseconds."""
     if asking := _ASKING.get(connection.dialect.name):
         yield from _of_server(connection, host, asking)
     try:
@@ -97,7 +97,7 @@ class _Asking(NamedTuple):
 
     encryption: str
     durable: str
-    """Whether what is committed is on the disk."""
+    """Whether committed rows are on the disk."""
     setting: str
     remedy: str
     time: str

@@ -26,9 +26,9 @@ _ATTEMPTS = 4
 class SQLIndex:
     """The indexes of an SQL backend.
 
-    Each change is one statement, and so a transaction of its own. Whoever adds a member
-    locks the row of the epoch, as a fence does: an add that comes first is in the list
-    of the fence, one that comes later finds another epoch.
+    Each change is one statement, and so a transaction of its own. A statement that adds
+    a member locks the row of the epoch, as a fence does: an add that comes first is in
+    the list of the fence, one that comes later finds another epoch.
     """
 
     def __init__(
@@ -109,8 +109,8 @@ class SQLIndex:
 
 
 def sound_head(row: Any) -> Head | None:
-    """Return what the row of an epoch says, None if there is none, or if it can be
-    none of ours: somebody else has written it."""
+    """Return the head that the row of an epoch holds, None if there is none, or if it
+    can be none of ours: somebody else has written it."""
     if row is None:
         return None
     texts = isinstance(row.epoch, str) and isinstance(row.kept, str)

@@ -104,7 +104,7 @@ class Tables:
         return True
 
     def create(self, connection: Connection) -> None:
-        """Create what is missing; fails where somebody else is at it, too."""
+        """Create the missing tables; fails where somebody else is at it, too."""
         if self.are_there(connection):
             return
         for table in self.all:
@@ -144,7 +144,7 @@ class Tables:
         return version
 
     def ddl(self, dialect: Dialect) -> str:
-        """Return what :meth:`create` executes, as a script."""
+        """Return the statements of :meth:`create` as a script."""
         statements = []
         for table in self.all:
             indexes = sorted(table.indexes, key=lambda index: str(index.name))
@@ -170,7 +170,7 @@ def include_object(
 
 
 def _kind_of(table: sa.Table) -> str:
-    """Return what a table of ours has after the name that all four begin with."""
+    """Return the end of a table's name, after the name that all four begin with."""
     found = re.search("_(epochs|members|layout)$", table.name)
     return found[0] if found else ""
 
@@ -196,7 +196,7 @@ def _text(length: int) -> sa.String:
 
 
 def _table(name: str, metadata: sa.MetaData, *columns: Any) -> sa.Table:
-    """Return a table of what expires."""
+    """Return a table of rows that expire."""
     expires = sa.Column("expires", sa.BigInteger, nullable=False)
     by_expires = sa.Index(f"{name}_by_expires", "expires")
     return sa.Table(name, metadata, *columns, expires, by_expires, **_INNODB)

@@ -1,4 +1,4 @@
-"""Removes what has expired from an SQL database, and lets others work meanwhile."""
+"""Removes expired rows from an SQL database, and lets others work meanwhile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .engine import Database
 from .schema import Tables
 
 SWEEP_MARGIN = 60
-"""Seconds; a process whose clock is ahead must not remove what is alive for others."""
+"""Seconds; a process whose clock is ahead must not remove rows that live for others."""
 
 SMALLEST_BATCH, LARGEST_BATCH = 20, 500
 """Rows that one statement removes."""
@@ -25,7 +25,7 @@ _SHORTEST_PAUSE = 0.005
 
 
 def sweep(database: Database, tables: Tables, due: int, later: int) -> int:
-    """Remove what expired before `due`; return how many cells.
+    """Remove rows that expired before `due`; return how many cells.
 
     It goes by batches: each locks few rows, and only for a moment. An epoch whose index
     still has members is looked at again when it is `later`. Both times are in
