@@ -27,7 +27,7 @@ SLACK = 3600
 
 
 class Taken(NamedTuple):
-    """What became of one old credential."""
+    """The fate of one old credential."""
 
     credential: Credential | None
     is_new: bool = False

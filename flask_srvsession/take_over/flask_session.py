@@ -17,7 +17,7 @@ _ID = re.compile(r"[0-9A-Za-z_-]{16,255}")
 
 
 class FlaskSessionSource(Source):
-    """What Flask-Session 0.7 and 0.8 have written, in a storage of any kind.
+    """Sessions that Flask-Session 0.7 and 0.8 have written, in a storage of any kind.
 
     `get` returns what is stored under a key, as bytes (MessagePack or JSON) or as a
     dict, or None; `delete` deletes it; `keys`, which only the command needs, yields all

@@ -15,7 +15,7 @@ _ID = re.compile(r"[0-9a-f]{1,64}_[1-9a-f][0-9a-f]{0,11}")
 
 
 class KeyValueStore(Protocol):
-    """What is used of a store of simplekv; ``get`` raises KeyError where nothing is."""
+    """A store of simplekv; ``get`` raises KeyError where nothing is."""
 
     def get(self, key: str) -> bytes: ...
     def delete(self, key: str) -> Any: ...

@@ -1,4 +1,4 @@
-"""What a session is taken over from: whose cookie it is, and what it holds."""
+"""The sources that sessions are taken over from: their cookies and their values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_COOKIE = 8192
 """Characters of a cookie that is looked at: a browser keeps 4096 bytes."""
 
 MAX_RECORD = 4 * 1024 * 1024
-"""Bytes of a record that is looked at. What it holds is measured again later."""
+"""Bytes of a record that is looked at. Its values are measured again later."""
 
 
 class Refused(Exception):
@@ -63,7 +63,7 @@ class Source(ABC):
     """
 
     name: str
-    """What the commands call it, and part of what its credentials are known by."""
+    """Its name in the commands, and a part of the names of its credentials."""
 
     def __init__(
         self,
