@@ -28,7 +28,7 @@ from .signals import (
     storage_called,
 )
 
-session = cast("ServerSideSession", flask.session)
+session: ServerSideSession = cast("ServerSideSession", flask.session)
 """Flask's own ``session``, with the type that it has under this extension."""
 
 __all__ = [

@@ -21,7 +21,7 @@ class BackendError(SessionError, ServiceUnavailable):
     error page. The client's error is its ``__cause__``.
     """
 
-    description = "The session storage cannot be reached. Please try again."
+    description: str = "The session storage cannot be reached. Please try again."
 
     def __init__(
         self, operation: str, *, ambiguous: bool = False, quick: bool = False
@@ -49,7 +49,7 @@ class NotReplicated(SessionError, ServiceUnavailable):
     response has deleted the cookie, so a new request has nothing to wait for.
     """
 
-    description = "That is ended, but a failure of the storage might undo it."
+    description: str = "That is ended, but a failure of the storage might undo it."
 
     def __init__(self, wanted: int, confirmed: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class StaleLogin(SessionRefused):
     The credentials were checked before that: ask for them again.
     """
 
-    description = "Your sessions were signed out meanwhile. Please sign in again."
+    description: str = "Your sessions were signed out meanwhile. Please sign in again."
 
 
 class StaleCredential(SessionRefused):
@@ -88,13 +88,13 @@ class StaleCredential(SessionRefused):
     rest of its grace, but gets no new one.
     """
 
-    description = "Your session has just been renewed. Please try again."
+    description: str = "Your session has just been renewed. Please try again."
 
 
 class TooManySessions(SessionRefused):
     """The limit ``SRVSESSION_MAX_PER_KEY`` is reached and the policy is "reject"."""
 
-    description = "You are signed in too often. Please sign out elsewhere first."
+    description: str = "You are signed in too often. Please sign out elsewhere first."
 
 
 class SessionTooLarge(SessionError, ValueError):

@@ -8,28 +8,28 @@ storage has done it: a receiver that raises can neither prevent nor undo a logou
 
 from __future__ import annotations
 
-from blinker import Namespace
+from blinker import NamedSignal, Namespace
 
 _signals = Namespace()
 
-session_created = _signals.signal(
+session_created: NamedSignal = _signals.signal(
     "session-created", "A session was stored for the first time."
 )
-session_rotated = _signals.signal(
+session_rotated: NamedSignal = _signals.signal(
     "session-rotated",
     "A session got a new id, that of ``info``: by a login or logout, by ``rotate()``, "
     "or by ``clear()`` and new content.",
 )
-session_destroyed = _signals.signal(
+session_destroyed: NamedSignal = _signals.signal(
     "session-destroyed", "A session ended itself: ``destroy()``, or it was emptied."
 )
-session_revoked = _signals.signal(
+session_revoked: NamedSignal = _signals.signal(
     "session-revoked", "A session was ended from outside."
 )
-session_replayed = _signals.signal(
+session_replayed: NamedSignal = _signals.signal(
     "session-replayed", "An outdated cookie was used: somebody had copied it."
 )
-session_changes_dropped = _signals.signal(
+session_changes_dropped: NamedSignal = _signals.signal(
     "session-changes-dropped",
     "A request changed a session that was ended meanwhile; its changes are lost.",
 )

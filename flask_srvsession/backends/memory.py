@@ -37,7 +37,7 @@ class MemoryBackend:
         self._items: dict[str, _Item] = {}
         self._written = 0
         self._sweep_at = FEW
-        self.index = CellIndex(self, clock=clock)
+        self.index: CellIndex = CellIndex(self, clock=clock)
 
     @classmethod
     def from_url(cls, url: str) -> MemoryBackend:

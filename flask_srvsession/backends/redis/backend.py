@@ -61,7 +61,7 @@ class RedisBackend:
         self._delete = _Script(client, "delete")
         self._evicts, self._ask_again = True, 0.0
         self.has_several_servers = is_cluster(client)
-        self.index = RedisIndex(client)
+        self.index: RedisIndex = RedisIndex(client)
 
     @classmethod
     def from_url(cls, url: str) -> RedisBackend:

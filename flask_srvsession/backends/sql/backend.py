@@ -72,10 +72,10 @@ class SQLBackend:
         self._database = Database(url, tables, timeout, {**pool, **engine_options})
         self._clock = clock
         self._statements = _Statements(tables)
-        self.shared = not self._database.in_memory
+        self.shared: bool = not self._database.in_memory
         self.server, self.system = _server(url), url.get_backend_name()
         self.max_bytes: int = _MAX_BYTES.get(url.get_backend_name(), _LONGEST)
-        self.index = SQLIndex(self._database, tables, clock)
+        self.index: SQLIndex = SQLIndex(self._database, tables, clock)
 
     @classmethod
     def from_url(cls, url: str) -> SQLBackend:
