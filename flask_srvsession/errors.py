@@ -21,6 +21,7 @@ class BackendError(SessionError, ServiceUnavailable):
     error page. The client's error is its ``__cause__``.
     """
 
+    code: int = 503
     description: str = "The session storage cannot be reached. Please try again."
 
     def __init__(

@@ -46,7 +46,7 @@ PUBLIC = (
 )
 """How the names begin that users write, as pyright calls them within the package."""
 
-TESTS = ("tests/unit", "tests/contract", "tests/integration/storages")
+TESTS = ("tests/unit", "tests/contract")
 TESTED_WITH = (
     *("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "sybil"),
     *("fakeredis[lua]", "psycopg[binary]", "pymysql", "pyyaml", "requests"),
@@ -153,7 +153,7 @@ def install(python: str, *wanted: str, constraints: Path) -> None:
 def run_tests(python: str, constraints: Path) -> None:
     """Run those tests that depend most on what others have written."""
     install(python, *TESTED_WITH, constraints=constraints)
-    chosen = ("-k", "not postgres and not mariadb")
+    chosen = ("-k", "not postgres and not mariadb and not luster")
     workers = ("-n", "auto", "--dist", "loadfile", "-p", "no:cacheprovider")
     run(python, "-m", "pytest", "-q", *workers, *chosen, *TESTS, cwd=ROOT)
 

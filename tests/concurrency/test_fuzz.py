@@ -42,7 +42,7 @@ from flask_srvsession.store.record import (
 )
 from tests.concurrency.tally import TRIED
 
-CASES = int(os.environ.get("SRVSESSION_TEST_FUZZ", "400"))
+CASES = int(os.environ.get("SRVSESSION_TEST_FUZZ", "200"))
 Test = Callable[..., None]
 
 

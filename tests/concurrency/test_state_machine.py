@@ -62,7 +62,7 @@ from tests.concurrency.tally import TRIED
 from tests.integration.apps import cookie_headers, deletes_cookie
 
 LONG = os.environ.get("SRVSESSION_TEST_LONG") == "1"
-RUNS = {"memory": 80, "memory, fenced": 60, "redis": 30, "memcached": 30, "sqlite": 20}
+RUNS = {"memory": 40, "memory, fenced": 30, "redis": 15, "memcached": 15, "sqlite": 10}
 LONG_RUNS = {
     **dict.fromkeys(RUNS, 2000),
     **dict.fromkeys([*SQL, *SEVERAL], 1000),
