@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -144,6 +144,14 @@ class Settings:
         "How often one of the app's processes removes what has expired, where the "
         "storage does not: SQL. None: never, flask sessions sweep does it.",
         values.or_none(values.seconds),
+    )
+    encryption_keys: Sequence[Any] | Callable[[], Sequence[Any]] | None = _key(
+        None,
+        "Keys that encrypt what is stored, oldest first: 32 bytes or 64 hex digits "
+        "each, or a callable that returns one; or a callable that returns all of them. "
+        "The last one encrypts; with None as the last one they only decrypt.",
+        values.or_none(values.encryption_keys),
+        shown=False,
     )
     fenced_load: bool | None = _key(
         None,

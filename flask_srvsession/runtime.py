@@ -16,6 +16,7 @@ from .backends.base import Backend
 from .config import Settings, secret_keys
 from .ending import LIMIT, End
 from .ids import Credential
+from .keyring import Keyring
 from .serializers import SERIALIZERS, Serializer
 from .signals import session_revoked, storage_called
 from .store import SessionStore
@@ -52,6 +53,7 @@ class Runtime:
             self.serializer, self._format = SERIALIZERS[chosen](), str(chosen)
         else:
             self.serializer, self._format = chosen, type(chosen).__qualname__
+        self._keyring = Keyring(settings.encryption_keys)
         self._built_for: tuple[object, ...] = ()
         self.take_over: TakeOver | None = None
         self.is_alone = not backend.shared
@@ -75,6 +77,7 @@ class Runtime:
             self.serializer,
             self._settings(),
             format_name=self._format,
+            encryption=self._keyring.keys(),
             clock=self.clock,
             ended=self._tell_ended,
             called=(storage_called, self.app),

@@ -7,8 +7,10 @@ must be.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -139,6 +141,38 @@ def secrets(key: str, value: Any) -> list[str | bytes]:
         kind = type(given).__name__
         raise ConfigurationError(f"{key} is a {kind}, but must be a list of keys.")
     return [secret(f"{key}[{number}]", each) for number, each in enumerate(given)]
+
+
+def encryption_keys(key: str, value: Any) -> Any:
+    """The keys themselves, or who will know them."""
+    if not importlib.util.find_spec("cryptography"):
+        raise ConfigurationError(
+            f"{key} needs cryptography: pip install 'flask-srvsession[encryption]'."
+        )
+    if callable(value):
+        return value
+    if not isinstance(value, (list, tuple)):
+        kind = type(value).__name__
+        raise ConfigurationError(f"{key} is a {kind}, but must be a list of keys.")
+    keys = value[:-1] if value and value[-1] is None else value
+    if not keys:
+        raise ConfigurationError(f"{key} has no key: leave it out to encrypt nothing.")
+    for number, each in enumerate(keys):
+        if not callable(each):
+            encryption_key(f"{key}[{number}]", each)
+    return value
+
+
+def encryption_key(key: str, value: Any) -> bytes:
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = bytes.fromhex(value)
+    if not isinstance(value, bytes) or len(value) != 32:
+        raise ConfigurationError(
+            f"{key} must be 32 random bytes, or 64 hex digits: python -c"
+            " 'import secrets; print(secrets.token_hex(32))' makes some."
+        )
+    return value
 
 
 def lifetime(key: str, value: Any) -> int:

@@ -99,8 +99,9 @@ class Visit:
         self.accessed = True
         if self.failure:
             raise self.failure
-        self.store = self.runtime.store  # the same to the end, if keys change meanwhile
         try:
+            # The same to the end, if keys change meanwhile.
+            self.store = self.runtime.store
             request, name = self.request, self.cookie_name
             found = arrive(self.store, self.runtime, request, name, self.opened)
         except BackendError as error:

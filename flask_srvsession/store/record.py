@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgpack
 
 from .. import ids
+from .encryption import ENCRYPTED, Cipher, EncryptionKeys, Unreadable
 
 VERSION = b"\x02"
 """Of the format: any change of it gets another one, and decides about this one."""
@@ -30,10 +31,6 @@ DUE, PERMANENT, PRESENTED, TOOK_OVER = 1, 2, 4, 8
 Places: TypeAlias = Mapping[bytes, Sequence[str]]
 """Where a session is listed: the name of each index, a digest, with the epoch that it
 was listed under there and the mark of its entry."""
-
-
-class Unreadable(Exception):
-    """The stored bytes are not a record that we sealed under this key."""
 
 
 class Record(NamedTuple):
@@ -128,31 +125,51 @@ class RecordCodec:
     all of them open. So a record cannot be edited, moved to another key or be some
     other client's reply without being noticed. The name of the `serializer` of the
     values goes into the keys: data of another one would only look alike.
+
+    With `encryption`, records are encrypted in place of that, and sealed ones are still
+    read.
     """
 
     def __init__(
-        self, secret_keys: Sequence[str | bytes], prefix: str, serializer: str
+        self,
+        secret_keys: Sequence[str | bytes],
+        prefix: str,
+        serializer: str,
+        encryption: EncryptionKeys | None = None,
     ) -> None:
         label = f"flask_srvsession.record.v2:{prefix}:{serializer}"
         self._macs = [
             ids.derived(secret, label, length=MAC_LENGTH)
             for secret in reversed(secret_keys)
         ]
+        keys = encryption.keys if encryption else ()
+        self._cipher = Cipher(keys, prefix, serializer) if keys else None
+        self._encrypts = bool(keys and encryption and encryption.encrypt)
 
     def seal(self, key: str, content: Record | Tombstone) -> bytes:
         """Return the bytes to store under `key`."""
         body: bytes = msgpack.packb(content, unicode_errors="surrogatepass")
+        if self._encrypts and self._cipher:
+            return self._cipher.encrypt(key, body)
         return VERSION + self._macs[0](_HEAD % (len(key), key.encode()), body) + body
 
     def open(self, key: str, data: bytes) -> Record | Tombstone:
         """Return the sealed content; :class:`Unreadable` if this was not sealed."""
         if data[:1] != VERSION:
+            if data[:1] == ENCRYPTED and self._cipher:
+                return _parsed(self._cipher.decrypt(key, data))
             raise Unreadable(_foreign(data))
         head, seal, body = _HEAD % (len(key), key.encode()), data[1:HEAD], data[HEAD:]
         for mac in self._macs:
             if hmac.compare_digest(seal, mac(head, body)):
                 return _parsed(body)
         raise Unreadable("its seal does not fit, or another serializer wrote it")
+
+    def is_present(self, data: bytes) -> bool:
+        """Return whether `data` is encrypted, or not, as what is written now."""
+        if self._encrypts and self._cipher:
+            return data.startswith(self._cipher.newest)
+        return data[:1] == VERSION
 
 
 _HEAD = b"%d:%b" + VERSION
@@ -162,6 +179,8 @@ _HEAD = b"%d:%b" + VERSION
 def _foreign(data: bytes) -> str:
     if not data:
         return "it is empty"
+    if data[:1] == ENCRYPTED:
+        return "it is encrypted, and SRVSESSION_ENCRYPTION_KEYS has no key"
     if data < VERSION:
         return f"an older version of this package wrote it (format {data[0]})"
     return f"it is not ours, or of a newer version of this package (format {data[0]})"

@@ -12,7 +12,8 @@ from ..backends.guarded import Guarded, changing
 from ..config import Settings
 from ..errors import BackendError, SessionTooLarge
 from ..ids import Credential
-from .record import PRESENTED, Record, RecordCodec, Tombstone, Unreadable
+from .encryption import Unreadable
+from .record import PRESENTED, Record, RecordCodec, Tombstone
 from .rotation import Verdict
 
 log = logging.getLogger("flask_srvsession")

@@ -25,6 +25,7 @@ from ..ids import CookieSigner, Credential
 from ..info import SessionInfo, utc
 from ..serializers import Serializer
 from . import places, rotation
+from .encryption import EncryptionKeys
 from .lists import Binding, Entry, Lists, entry, gained, new_mark
 from .places import DELIVERY, PlaceLost, is_elsewhere, may_be_used
 from .record import (
@@ -61,6 +62,7 @@ class SessionStore:
         settings: Settings,
         *,
         format_name: str = "msgpack",
+        encryption: EncryptionKeys | None = None,
         clock: Callable[[], float] = time.time,
         ended: Callable[[Live, End], None] = lambda live, end: None,
         called: tuple[Hook, object] = (UNHEARD, None),
@@ -73,9 +75,10 @@ class SessionStore:
         self._warn_again = -math.inf
         self.backend = Guarded(backend, time.monotonic, *called)
         self.signer = CookieSigner(secret_keys, prefix)
-        codec = RecordCodec(secret_keys, prefix, format_name)
+        codec = RecordCodec(secret_keys, prefix, format_name, encryption)
+        names = encryption.for_names(secret_keys) if encryption else secret_keys
         self.records = Records(self.backend, codec, settings, clock)
-        self.lists = Lists(self.backend, serializer, settings, secret_keys)
+        self.lists = Lists(self.backend, serializer, settings, names)
 
     # -- loading ----------------------------------------------------------------
 

@@ -32,13 +32,13 @@ from flask_srvsession.draft import Draft, Undecodable
 from flask_srvsession.ids import CookieSigner, Credential, new_id, new_token
 from flask_srvsession.serializers import MsgpackSerializer, encode
 from flask_srvsession.store import record as stored
+from flask_srvsession.store.encryption import Unreadable
 from flask_srvsession.store.record import (
     HEAD,
     VERSION,
     Record,
     RecordCodec,
     Tombstone,
-    Unreadable,
 )
 from tests.concurrency.tally import TRIED
 

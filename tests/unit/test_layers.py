@@ -36,6 +36,7 @@ LAYERS = (
     ("visit", "take_over"),
     ("arrival",),
     ("runtime",),
+    ("keyring",),
     ("store", "logins", "audit"),
     ("draft", "config", "values", "info", "signals", "ending"),
     ("backends",),
@@ -52,7 +53,7 @@ CLIENTS: dict[str, str | tuple[str, ...]] = {
     "sqlalchemy": ("backends.sql", "take_over.former_stores"),
     "joserfc": "contrib.backchannel",
     "opentelemetry": "contrib.opentelemetry",
-    "cryptography": "dbsc",
+    "cryptography": ("dbsc", "store.encryption"),
 }
 """Who may import an optional client, together with its helpers of the same name."""
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flask_srvsession.store.encryption import Unreadable
 from flask_srvsession.store.record import (
     DUE,
     MAC_LENGTH,
@@ -20,7 +21,6 @@ from flask_srvsession.store.record import (
     Record,
     RecordCodec,
     Tombstone,
-    Unreadable,
     took_over,
 )
 

@@ -6,6 +6,7 @@ from ..mutant import Mutant
 from . import (
     backchannel,
     cookies,
+    encryption,
     ending,
     listing,
     outages,
@@ -29,4 +30,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *surface.MUTANTS,
     *backchannel.MUTANTS,
     *trail.MUTANTS,
+    *encryption.MUTANTS,
 )

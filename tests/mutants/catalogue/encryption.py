@@ -1,0 +1,73 @@
+"""With encryption keys, who has a dump has nothing, and nobody is logged out."""
+
+from __future__ import annotations
+
+from ..mutant import Mutant
+
+_UNIT = "unit/test_encryption.py::"
+_TESTS = "integration/encryption/test_encrypted.py::"
+_FILE = "store/encryption.py"
+
+MUTANTS = (
+    Mutant(
+        name="encryption-of-any-place",
+        file=_FILE,
+        old="aead.encrypt(nonce, body, head + where)",
+        new="aead.encrypt(nonce, body, head)",
+        breaks="what was encrypted is bound to where it is stored, and readable there",
+        found_by=f"{_UNIT}test_what_was_encrypted_comes_back_and_shows_nothing[record]",
+    ),
+    Mutant(
+        name="encryption-leaves-plain-what-is-written",
+        file="store/record.py",
+        old="        if self._encrypts and self._cipher:\n            return"
+        " self._cipher.encrypt(key, body)\n",
+        new="",
+        breaks="with keys, what is written is encrypted",
+        found_by=f"{_TESTS}test_a_dump_shows_nothing_of_what_is_kept_and_of_whom"
+        "[memory]",
+    ),
+    Mutant(
+        name="encryption-with-the-oldest-key",
+        file=_FILE,
+        old="self.newest = ENCRYPTED + _name(keys[-1])",
+        new="self.newest = ENCRYPTED + _name(keys[0])",
+        breaks="the last key encrypts",
+        found_by=f"{_UNIT}test_every_key_decrypts_and_the_last_one_encrypts",
+    ),
+    Mutant(
+        name="encryption-leaves-names-to-the-secret-key",
+        file=_FILE,
+        old="return [*secret_keys, *self.keys]",
+        new="return [*secret_keys]",
+        breaks="with keys, who has the SECRET_KEY and a dump cannot tell who is listed",
+        found_by=f"{_TESTS}test_who_has_the_secret_key_and_a_dump_cannot_tell_who_is"
+        "_listed[memory]",
+    ),
+    Mutant(
+        name="encryption-forgets-names-of-before",
+        file=_FILE,
+        old="return [*secret_keys, *self.keys]",
+        new="return [*self.keys]",
+        breaks="who was listed before there were keys is found",
+        found_by=f"{_TESTS}test_plain_sessions_go_on_and_are_encrypted_when_they_are"
+        "_written[memory]",
+    ),
+    Mutant(
+        name="encryption-asks-the-service-again",
+        file="keyring.py",
+        old="            if self._keys is None:\n",
+        new="            self._asked.clear()\n            if True:\n",
+        breaks="a service is asked once for each key",
+        found_by=f"{_TESTS}test_a_service_is_asked_once_for_each_key[memory]",
+    ),
+    Mutant(
+        name="encryption-without-service-is-a-500",
+        file="keyring.py",
+        old='raise BackendError("keys", quick=True) from error',
+        new="raise",
+        breaks="a service that is down is an outage",
+        found_by=f"{_TESTS}test_a_service_that_is_down_is_an_outage_and_no_logout"
+        "[memory]",
+    ),
+)
