@@ -30,6 +30,7 @@ WITHOUT_A_VALUE = {
     "MAX_PER_KEY",
     "SWEEP_EVERY",
     "FENCED_LOAD",
+    "ENCRYPTION_KEYS",
 }
 """The keys that may be None."""
 
