@@ -12,6 +12,11 @@ from flask_srvsession.config import PREFIX, Settings
 
 PAGE = Path(__file__).parent / "reference" / "configuration.md"
 BEGIN, END = "<!-- begin table -->\n", "<!-- end table -->\n"
+LONG = {
+    "indexes": "../howto/other-logins.md#who-is-found",
+    "login_keys": "../howto/other-logins.md#what-is-known",
+}
+"""Keys whose default is told elsewhere."""
 DURATIONS = ("lifetime", "every", "grace")
 
 
@@ -33,6 +38,8 @@ def with_table(page: str) -> str:
 
 def _default(name: str) -> str:
     value = getattr(Settings(), name)
+    if name in LONG:
+        return f"[these]({LONG[name]})"
     if isinstance(value, int) and name.endswith(DURATIONS):
         days, minutes = value // 86400, value // 60
         return f"`{value}` ({f'{days} days' if days else f'{minutes} minutes'})"

@@ -17,6 +17,7 @@ from .errors import (
 )
 from .extension import ServerSession
 from .info import SessionInfo
+from .login_keys import LOGIN_KEYS
 from .session import ServerSideSession
 from .signals import (
     session_changes_dropped,
@@ -34,6 +35,7 @@ session: ServerSideSession = cast("ServerSideSession", flask.session)
 __all__ = [
     "BackendError",
     "ConfigurationError",
+    "LOGIN_KEYS",
     "NotReplicated",
     "ServerSession",
     "ServerSideSession",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import values
 from .backends.base import Backend
 from .errors import ConfigurationError
+from .login_keys import LOGIN_KEYS, Feed, LoginKeys, default_index
 from .serializers import Serializer
 
 if TYPE_CHECKING:
@@ -72,17 +73,25 @@ class Settings:
         "the idle timeout. None: a tenth of it, between 1 second and 5 minutes.",
         values.or_none(values.seconds),
     )
-    indexes: Mapping[str, tuple[str, ...]] = _key(
-        {"user_id": ("user_id", "_user_id")},
-        "Index name -> the session keys that feed it. find, revoke_all, epoch and "
-        "bind take the name as a keyword.",
+    indexes: Mapping[str, Sequence[str] | Mapping[str, Feed | None]] = _key(
+        {"user_id": default_index(LOGIN_KEYS)},
+        "Index name -> the session keys that feed it: of those that are there, the "
+        "first counts. A dict of them may have callables that make the index value of "
+        "a key's value. find, revoke_all, epoch and bind take the name as a keyword.",
         values.indexes,
     )
     login_keys: tuple[str, ...] = _key(
-        ("user_id", "_user_id", "username", "user"),
-        "Session keys that say who is logged in: when one appears, disappears or "
+        LOGIN_KEYS,
+        "Session keys that say who is logged in, patterns such as *_oauth_token among "
+        "them, and those of all indexes as well: when one appears, disappears or "
         "changes, the session gets a new id. Of a dict, sub, id, user_id, username and "
         "email count, or, if it has none of them, all that is in it.",
+        values.names,
+    )
+    not_login_keys: tuple[str, ...] = _key(
+        (),
+        "Session keys that say nothing about who is logged in, though LOGIN_KEYS or "
+        "their names say so.",
         values.names,
     )
     drop_at_login: tuple[str, ...] = _key(
@@ -161,19 +170,14 @@ class Settings:
     )
 
     @cached_property
-    def logins(self) -> frozenset[str]:
-        """The login keys."""
-        return frozenset(self.login_keys)
+    def logins(self) -> LoginKeys:
+        """Tells of each session key whether it is a login key."""
+        return LoginKeys(self.login_keys, self.feeding, self.not_login_keys)
 
     @cached_property
     def feeding(self) -> frozenset[str]:
         """The session keys that feed an index."""
         return frozenset(key for keys in self.indexes.values() for key in keys)
-
-    @cached_property
-    def identifying_keys(self) -> frozenset[str]:
-        """The session keys that decide whose session it is, and who finds it."""
-        return self.logins | self.feeding
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], app_name: str) -> Settings:
@@ -188,6 +192,8 @@ class Settings:
         if given.get("key_prefix") is None:
             safe_name = re.sub(r"[^\w.-]", "_", app_name, flags=re.A)
             given["key_prefix"] = f"{safe_name[:80]}:session:"
+        if not given.keys() >= {"indexes"}:
+            given["indexes"] = {"user_id": _default_index(given)}
         settings = cls(**given)
         _check_rotation(settings)
         return settings
@@ -198,6 +204,12 @@ class Settings:
         default = min(max(1, idle // 10), 300)
         touch = min(self.touch_interval or default, max(1, idle // 2))
         return dataclasses.replace(self, idle_timeout=idle, touch_interval=touch)
+
+
+def _default_index(given: Mapping[str, Any]) -> Mapping[str, Feed | None]:
+    none = given.get("not_login_keys", ())
+    keys = given.get("login_keys", LOGIN_KEYS)
+    return default_index([key for key in keys if key not in none])
 
 
 def check_flask_keys(config: Mapping[str, Any]) -> None:

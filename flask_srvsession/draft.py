@@ -50,6 +50,10 @@ class Changes:
         """Whether there is something in it to begin a session with."""
         return bool(self.assigned or self.computed)
 
+    def keys(self) -> list[str]:
+        """Return the keys whose value may be another one now."""
+        return [*self.assigned, *self.removed, *self.computed]
+
     def touches(self, keys: Set[str]) -> bool:
         """Return whether the value of one of `keys` may be another one now."""
         return not (
@@ -190,16 +194,21 @@ class Draft(MutableMapping[str, Any]):
         data = self._stored.get(key)
         return None if data is None else self._decode(key, data)
 
+    def stored_keys(self) -> list[str]:
+        """Return the keys that are stored."""
+        return [*self._stored]
+
     def is_own(self, key: str) -> bool:
         """Return whether this request has set the value of `key`."""
         return key in self._assigned
 
-    def touched(self, keys: Iterable[str]) -> list[str]:
-        """Return those of `keys` whose value this request has set or removed, or may
-        have changed inside."""
+    def touched(self) -> list[str]:
+        """Return the keys whose value this request has set or removed, or may have
+        changed inside."""
+        known = dict.fromkeys([*self._stored, *self._values])
         return [
             key
-            for key in keys
+            for key in known
             if key in self._assigned or key in self._removed or self._may_differ(key)
         ]
 

@@ -11,13 +11,7 @@ from collections.abc import Collection
 from typing import Any
 
 from .draft import Draft
-
-NAMING = ("sub", "id", "_id", "user_id", "uid", "username", "email")
-"""The keys that name the user in a dict that is the value of a login key."""
-
-INSIDE = ("userinfo", "user", "profile", "claims")
-"""The keys under which such a dict may hold another one that names the user: an OAuth
-token does, which changes every hour while the user stays."""
+from .login_keys import LoginKeys, is_nobody, names_in
 
 
 class Login(enum.Enum):
@@ -28,14 +22,14 @@ class Login(enum.Enum):
     OUT = enum.auto()
 
 
-def change_of_login(draft: Draft, keys: Collection[str]) -> Login:
-    """Return the change of the login `keys`; a login outweighs a logout."""
+def change_of_login(draft: Draft, logins: LoginKeys) -> Login:
+    """Return the change of the login keys; a login outweighs a logout."""
     login = Login.SAME
-    for key in draft.touched(keys):
+    for key in logins.among(draft.touched()):
         before, after = draft.before(key), draft.get(key)
         if is_login(before, after):
             return Login.IN
-        if before is not None and after is None:
+        if not is_nobody(before) and is_nobody(after):
             login = Login.OUT
     return login
 
@@ -43,35 +37,40 @@ def change_of_login(draft: Draft, keys: Collection[str]) -> Login:
 def is_login(before: Any, after: Any) -> bool:
     """Whether a login key says somebody else now. A dict about a user may well change
     for other reasons: where something names the user, only that counts."""
-    if after is None or before is None:
-        return after is not None
+    if is_nobody(after) or is_nobody(before):
+        return not is_nobody(after)
     if isinstance(before, dict) and isinstance(after, dict):
-        named = _names(before), _names(after)
+        named = names_in(before), names_in(after)
         if named != ({}, {}):
             return named[0] != named[1]
     return bool(before != after)
 
 
-def _names(about: dict[Any, Any]) -> dict[str, Any]:
-    """Return the value that names the user in a dict, or in the first one inside."""
-    found = {name: about[name] for name in NAMING if name in about}
-    inside = [about[key] for key in INSIDE if isinstance(about.get(key), dict)]
-    return found or next(filter(None, map(_names, inside)), {})
-
-
-def was_anonymous(draft: Draft, keys: Collection[str]) -> bool:
+def was_anonymous(draft: Draft, logins: LoginKeys) -> bool:
     """Whether the stored values name nobody."""
-    return all(draft.stored(key) is None for key in keys)
+    return all(is_nobody(draft.stored(k)) for k in logins.among(draft.stored_keys()))
 
 
-def is_same_user(draft: Draft, other: Draft, keys: Collection[str]) -> bool:
-    """Whether the stored value of one of `keys` names the same user in both."""
-    pairs = [(draft.stored(key), other.stored(key)) for key in keys]
-    return any(None not in pair and not is_login(*pair) for pair in pairs)
+def is_same_user(
+    draft: Draft, other: Draft, logins: LoginKeys, keys: Collection[str] = ()
+) -> bool:
+    """Whether a stored login key, one of `keys` if there are any, names the same user
+    in both. Where none names anybody, all have to say the same."""
+    common = [k for k in logins.among(draft.stored_keys()) if not keys or k in keys]
+    pairs = [(key, draft.stored(key), other.stored(key)) for key in common]
+    names = [
+        (logins.name(k, ours), logins.name(k, theirs)) for k, ours, theirs in pairs
+    ]
+    if any(name != (None, None) for name in names):
+        return any(ours is not None and ours == theirs for ours, theirs in names)
+    seen = [(ours, theirs) for _, ours, theirs in pairs if not is_nobody(ours)]
+    return bool(seen) and not any(
+        is_nobody(theirs) or is_login(ours, theirs) for ours, theirs in seen
+    )
 
 
-def ends_login(draft: Draft, keys: Collection[str]) -> bool:
+def ends_login(draft: Draft, logins: LoginKeys) -> bool:
     """Return whether somebody was logged in and is not any more: nobody is, or else
     somebody else."""
-    was_in = not was_anonymous(draft, keys)
-    return was_in and change_of_login(draft, keys) is not Login.SAME
+    was_in = not was_anonymous(draft, logins)
+    return was_in and change_of_login(draft, logins) is not Login.SAME

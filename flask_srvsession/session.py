@@ -16,7 +16,6 @@ from .draft import NO_CHANGES, Draft, Undecodable
 from .ending import LOGOUT
 from .info import SessionInfo, utc
 from .logins import is_login
-from .store.lists import fed
 from .store.records import Live
 from .visit import Visit
 
@@ -75,7 +74,7 @@ class ServerSideSession(SessionMixin):
             return
         with self._lock:
             draft = self._draft()
-            if key in self._visit.store.settings.logins:
+            if self._visit.store.settings.logins[key]:
                 if is_login(draft.get(key), value):
                     self._visit.drop_at_login()
                 elif value is None:
@@ -88,7 +87,7 @@ class ServerSideSession(SessionMixin):
             return
         with self._lock:
             draft = self._draft()
-            if key in self._visit.store.settings.logins:
+            if self._visit.store.settings.logins[key]:
                 self._visit.note_logout()
             del draft[key]
 
@@ -151,8 +150,7 @@ class ServerSideSession(SessionMixin):
         commits, `function` runs again, on theirs. It should have no side effects.
         """
         with self._opened() as visit:
-            login_keys = visit.store.settings.login_keys
-            if key not in LOCAL_KEYS and key not in login_keys:
+            if key not in LOCAL_KEYS and not visit.store.settings.logins[key]:
                 return visit.draft.compute(key, function)
             self[key] = value = function(self.get(key))
             return value
@@ -275,14 +273,14 @@ class ServerSideSession(SessionMixin):
         store = self._visit.runtime.store
         binding, [value] = store.lists.parse(index), index.values()
         epochs = {} if epoch is None else {binding.names[0]: epoch}
-        keys = store.settings.indexes[binding.index]
+        keys = [*store.settings.indexes[binding.index]]
         with self._acting() as visit:
             draft = visit.draft
-            naming = [k for k in keys if fed(k, draft.get(k)) == binding.value]
-            if not naming:
+            if store.lists.named(binding.index, draft) != binding.value:
                 draft[keys[0]] = value
-            for key in naming:  # a value that is there already counts as a change
-                draft[key] = draft[key]
+            for key in keys:  # a value that is there already counts as a change
+                if key in draft:
+                    draft[key] = draft[key]
             visit.bind(epochs)
 
     def commit(self) -> None:

@@ -83,7 +83,9 @@ def names(key: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def indexes(key: str, value: Any) -> Mapping[str, tuple[str, ...]]:
+def indexes(
+    key: str, value: Any
+) -> Mapping[str, tuple[str, ...] | Mapping[str, Callable[[Any], Any] | None]]:
     if not isinstance(value, Mapping):
         raise _wrong(key, value, "a dict, as in {'user_id': ('user_id', '_user_id')}")
     for name in value:
@@ -93,7 +95,18 @@ def indexes(key: str, value: Any) -> Mapping[str, tuple[str, ...]]:
             raise _wrong(key, value, f"without {name!r}, which has another meaning")
         if not value[name]:  # a bind() under it would list the session nowhere
             raise _wrong(key, value, f"a dict with a session key for {name!r}")
-    return {name: names(f"{key}[{name!r}]", keys) for name, keys in value.items()}
+    return {name: _feeding(f"{key}[{name!r}]", keys) for name, keys in value.items()}
+
+
+def _feeding(
+    key: str, value: Any
+) -> tuple[str, ...] | Mapping[str, Callable[[Any], Any] | None]:
+    if not isinstance(value, Mapping):
+        return names(key, value)
+    for feed in value.values():
+        if feed is not None and not callable(feed):
+            raise _wrong(key, value, "a dict of session keys and callables or None")
+    return dict(zip(names(key, tuple(value)), value.values(), strict=True))
 
 
 def key_prefix(key: str, value: Any) -> str:

@@ -113,7 +113,9 @@ class Visit:
         self.draft = Draft(live.record.values if live else {}, self.store.serializer)
         self.loaded = True
         try:
-            self.draft.decode(self.store.settings.identifying_keys)
+            settings, stored = self.store.settings, self.draft.stored_keys()
+            logins, feeding = settings.logins, settings.feeding
+            self.draft.decode([k for k in stored if logins[k] or k in feeding])
         except Undecodable as undecodable:
             self.give_up(undecodable)
         if live and ANSWERED not in self.request.environ and self._is_event():
@@ -333,8 +335,8 @@ class Visit:
     def _login(self, changes: Changes) -> Login:
         if self.intent is Intent.LOGIN:
             return Login.IN
-        keys = self.store.settings.login_keys
-        if changes.cleared or changes.touches(self.store.settings.logins):
+        keys = self.store.settings.logins
+        if changes.cleared or keys.among(changes.keys()):
             return change_of_login(self.draft, keys)
         return Login.SAME
 
@@ -390,7 +392,7 @@ class Visit:
                 return
         if login:
             changes = self.draft.without(self.store.settings.drop_at_login, changes)
-        is_logout = ends_login(self.draft, self.store.settings.login_keys)
+        is_logout = ends_login(self.draft, self.store.settings.logins)
         found = regeneration.regenerate(
             self.store,
             live,
@@ -436,7 +438,7 @@ class Visit:
         anonymous request may begin a new one. After a move only a login may: any other
         cookie would overwrite the one that the move has just set.
         """
-        keys = self.store.settings.login_keys
+        keys = self.store.settings.logins
         anonymous = not live.record.places and was_anonymous(self.draft, keys)
         may_begin = anonymous and changes.has_content and not self.response_left
         if may_begin and (login or found is None):
@@ -449,29 +451,28 @@ class Visit:
 
     def _end_successor(self, found: Found) -> None:
         """Let a logout by removal mean the session's successor, too."""
-        keys = self.store.settings.login_keys
-        out = change_of_login(self.draft, keys) is Login.OUT
+        out = change_of_login(self.draft, self.store.settings.logins) is Login.OUT
         if isinstance(found, Moved) and found.successor and out:
-            left = [key for key in keys if key not in self.draft]
+            left = [k for k in self.draft.stored_keys() if k not in self.draft]
             self._end_moved(Moved(found.id, found.successor), self.draft, left)
 
     def _end_moved(
         self,
         moved: Moved,
         before: Draft | None = None,
-        keys: Collection[str] | None = None,
+        keys: Collection[str] = (),
     ) -> bool:
         """End the successor of the session, if that has the same user; return whether
         it had: a cookie that was planted before a login must not end that login."""
         if before is None:
             before = Draft(moved.values, self.store.serializer)
-        keys = self.store.settings.login_keys if keys is None else keys
+        logins = self.store.settings.logins
         successor = self.store.trace(moved.successor) if moved.successor else None
         if successor is None:
             return False
         now = Draft(successor.record.values, self.store.serializer)
-        nobody = was_anonymous(before, keys) and was_anonymous(now, keys)
-        ends = nobody or is_same_user(before, now, keys)
+        nobody = was_anonymous(before, logins) and was_anonymous(now, logins)
+        ends = nobody or is_same_user(before, now, logins, keys)
         if ends:
             self._end(successor.id)
             self._end(moved.id)

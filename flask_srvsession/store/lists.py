@@ -7,13 +7,13 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from .. import ids
 from ..backends.base import Epoch, Head
 from ..backends.guarded import Guarded
 from ..config import Settings
 from ..errors import BackendError
+from ..login_keys import is_nobody, name_of
 from ..serializers import Serializer
 from .record import Places, Record
 
@@ -92,12 +92,15 @@ class Lists:
         self._backend = backend
         self._index = backend.backend.index
         self._serializer = serializer
-        self._indexes = settings.indexes
+        self._indexes = {
+            index: keys if isinstance(keys, Mapping) else dict.fromkeys(keys)
+            for index, keys in settings.indexes.items()
+        }
         self._fenced_load = settings.fenced_load
         self._prefix = f"{settings.key_prefix}index:"
         label = f"flask_srvsession.index.v1:{settings.key_prefix}"
         self._macs = [ids.derived(key, label) for key in reversed(secret_keys)]
-        present = repr(sorted(self._indexes.items())).encode()
+        present = repr(sorted(map(_spelled, self._indexes.items()))).encode()
         self.indexing = self._macs[0](b"indexing:", present)[:4]
         """Of a record whose places follow the present configuration and newest key."""
 
@@ -123,12 +126,29 @@ class Lists:
 
     def fed(self, values: Mapping[str, bytes]) -> Iterator[Binding]:
         """Yield the bindings of a session that holds `values`."""
+        loads = self._serializer.loads
         for index, keys in self._indexes.items():
-            for key in keys:
-                if key in values:
-                    value = fed(key, self._serializer.loads(values[key]))
-                    if value is not None:
-                        yield self.binding(index, value)
+            held = {key: loads(values[key]) for key in keys if key in values}
+            value = self.named(index, held)
+            if value is not None:
+                yield self.binding(index, value)
+
+    def named(self, index: str, held: Mapping[str, Any]) -> str | None:
+        """Return the value of an index for a session that holds this: that of the
+        first of its keys that names something. TypeError if the very first key has a
+        value that cannot."""
+        for number, (key, feed) in enumerate(self._indexes[index].items()):
+            value = held.get(key)
+            if feed and value is not None:
+                value = feed(value)
+            if is_nobody(value):
+                continue
+            name = name_of(value)
+            if name is not None:
+                return name
+            if number == 0 or feed:
+                raise _cannot_feed(f"session[{key!r}]", value)
+        return None
 
     def places(
         self,
@@ -279,23 +299,25 @@ def gained(before: Places, after: Places) -> dict[bytes, Sequence[str]]:
     return {name: place for name, place in after.items() if name not in before}
 
 
-def fed(key: str, value: object) -> str | None:
-    """Return the value that ``session[key]`` feeds its indexes, if any."""
-    return None if value is None else index_value(f"session[{key!r}]", value)
-
-
 def index_value(where: str, value: object) -> str:
     """Return how `value` is compared in an index: 42 and "42" are the same."""
-    if isinstance(value, str):
-        return str.__str__(value)  # an enum's own __str__ would give its name
-    if isinstance(value, int) and not isinstance(value, bool):
-        return int.__repr__(value)
-    if isinstance(value, UUID):
-        return str(value)
-    raise TypeError(
+    name = None if isinstance(value, Mapping) else name_of(value)
+    if name is None:
+        raise _cannot_feed(where, value)
+    return name
+
+
+def _cannot_feed(where: str, value: object) -> TypeError:
+    return TypeError(
         f"{where} feeds an index and must be a str, int or UUID, "
         f"but is a {type(value).__name__}."
     )
+
+
+def _spelled(index: tuple[str, Mapping[str, Any]]) -> tuple[str, list[tuple[str, str]]]:
+    """Return an index as all processes of the app spell it."""
+    name, keys = index
+    return name, [(k, getattr(f, "__qualname__", "")) for k, f in keys.items()]
 
 
 def new_mark(now: float) -> str:

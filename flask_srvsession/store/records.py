@@ -136,7 +136,7 @@ class Records:
         The tombstone remembers who was logged in, for a logout that comes late.
         """
         values = live.record.values
-        who = {key: values[key] for key in self._settings.logins & values.keys()}
+        who = {key: values[key] for key in self._settings.logins.among(values)}
         former = live.record._replace(
             values=who,
             places={},

@@ -17,6 +17,7 @@ from flask_srvsession.config import (
     wrong_flask_keys,
 )
 from flask_srvsession.errors import ConfigurationError
+from flask_srvsession.login_keys import IDENTITY_KEYS, LOGIN_KEYS
 from flask_srvsession.values import MAX_LIFETIME
 
 FIELDS = [field.name for field in dataclasses.fields(Settings)]
@@ -46,8 +47,9 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert settings.backend == "memory://"
     assert settings.key_prefix == "shop:session:"
     assert settings.absolute_lifetime == 90 * 86400
-    assert settings.indexes == {"user_id": ("user_id", "_user_id")}
-    assert settings.login_keys == ("user_id", "_user_id", "username", "user")
+    assert [*settings.indexes] == ["user_id"]
+    assert [*settings.indexes["user_id"]] == [*IDENTITY_KEYS]
+    assert settings.login_keys == LOGIN_KEYS
     assert settings.drop_at_login[0] == "csrf_token"
     assert "_csrf_token" in settings.drop_at_login
     assert (settings.rotate_every, settings.rotate_grace) == (900, 120)

@@ -40,7 +40,7 @@ LAYERS = (
     ("store", "logins", "audit"),
     ("draft", "config", "values", "info", "signals", "ending"),
     ("backends",),
-    ("errors", "ids", "serializers"),
+    ("errors", "ids", "serializers", "login_keys"),
 )
 """The modules and folders of the package: each imports from its own layer, and from
 those below it."""

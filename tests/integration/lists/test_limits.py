@@ -316,7 +316,12 @@ class TestIndexKeyAtTheLimit:
     @pytest.fixture
     def app(self, make_app: MakeApp, watched: WatchedBackend) -> Flask:
         """One session per user, and one per device; a device is no login."""
-        return make_app(watched, SRVSESSION_INDEXES=DEVICES, SRVSESSION_MAX_PER_KEY=1)
+        return make_app(
+            watched,
+            SRVSESSION_INDEXES=DEVICES,
+            SRVSESSION_NOT_LOGIN_KEYS=("device",),
+            SRVSESSION_MAX_PER_KEY=1,
+        )
 
     def test_two_requests_that_set_it_do_not_end_their_own_session(
         self, app: Flask, watched: WatchedBackend

@@ -112,7 +112,10 @@ class TestFind:
     def test_an_index_that_is_no_login_key_is_filled_without_a_new_id(
         self, make_app: MakeApp
     ) -> None:
-        app = make_app(SRVSESSION_INDEXES={"device": ("device",)})
+        app = make_app(
+            SRVSESSION_INDEXES={"device": ("device",)},
+            SRVSESSION_NOT_LOGIN_KEYS=("device",),
+        )
         browser = Browser(app)
         browser.set(theme="dark")
         before = browser.id
@@ -123,7 +126,10 @@ class TestFind:
         assert [info.id for info in found(app, device="tv")] == [before]
 
     def test_follows_a_session_whose_index_key_changes(self, make_app: MakeApp) -> None:
-        app = make_app(SRVSESSION_INDEXES={"device": ("device",)})
+        app = make_app(
+            SRVSESSION_INDEXES={"device": ("device",)},
+            SRVSESSION_NOT_LOGIN_KEYS=("device",),
+        )
         browser = Browser(app)
         browser.set(device="tv")
 
@@ -139,7 +145,11 @@ class TestFind:
         self, make_app: MakeApp, backend: Backend
     ) -> None:
         losing = LosingBackend(backend)
-        app = make_app(losing, SRVSESSION_INDEXES={"device": ("device",)})
+        app = make_app(
+            losing,
+            SRVSESSION_INDEXES={"device": ("device",)},
+            SRVSESSION_NOT_LOGIN_KEYS=("device",),
+        )
         browser = Browser(app)
         browser.set(device="tv")
 

@@ -1,0 +1,108 @@
+"""Which session keys say who is logged in."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from flask_srvsession.login_keys import (
+    IDENTITY_KEYS,
+    LOGIN_KEYS,
+    LoginKeys,
+    default_index,
+    name_of,
+)
+
+IDENTITY_LIKE = (
+    "userId userID User user-id usr memberId member student student_id employee_no "
+    "admin admin_id client patient_id player login login_id isLoggedIn signed_in "
+    "is_authed mail email_address current_user_id session_user principal google_token "
+    "github_access_token jwt google_userinfo user_profile sub"
+)
+ORDINARY = (
+    "cart csrf_token _csrf_token reset_token form_token lang theme next _flashes "
+    "user_agent user_theme last_users tf_user_id login_attempts _fresh permanent "
+    "oauth_state _google_authlib_state_x author title admin_theme timezone"
+)
+
+
+@pytest.mark.parametrize("key", IDENTITY_LIKE.split())
+def test_a_key_that_looks_like_an_identity_is_warned_about_once(
+    key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = LoginKeys(("user_id",), (), ())
+
+    with caplog.at_level(logging.WARNING, "flask_srvsession"):
+        assert not keys[key]
+        assert not keys[key]
+
+    [warning] = caplog.messages
+    assert repr(key) in warning
+    assert "SRVSESSION_LOGIN_KEYS" in warning
+    assert "SRVSESSION_NOT_LOGIN_KEYS" in warning
+
+
+@pytest.mark.parametrize("key", ORDINARY.split())
+def test_an_ordinary_key_is_not(key: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert not LoginKeys(LOGIN_KEYS, (), ())[key]
+    assert caplog.messages == []
+
+
+def test_a_key_that_is_said_to_be_none_is_neither_one_nor_warned_about(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    keys = LoginKeys(LOGIN_KEYS, ("email",), ("email", "student", "a_oauth_token"))
+
+    assert keys.among(["email", "student", "a_oauth_token", "user_id"]) == ["user_id"]
+    assert caplog.messages == []
+
+
+def test_a_pattern_stands_for_all_keys_that_fit() -> None:
+    keys = LoginKeys(LOGIN_KEYS, (), ())
+
+    assert keys["github_oauth_token"]
+    assert not keys["github_oauth_token_x"]
+
+
+def test_not_every_key_that_somebody_chooses_is_remembered() -> None:
+    keys = LoginKeys(LOGIN_KEYS, (), ())
+
+    assert not any(keys[f"page-{number}"] for number in range(10_000))
+    assert len(keys) < 5000
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (42, "42"),
+        ("42", "42"),
+        ({"sub": "ann", "email": "a@example.org"}, "ann"),
+        ({"access_token": "x", "userinfo": {"sub": 7}}, "7"),
+        ({"id": None, "username": "ann"}, "ann"),
+        ({"access_token": "x"}, None),
+        (True, None),
+        ([1], None),
+        (1.5, None),
+    ],
+)
+def test_a_value_names_the_user(value: Any, name: str | None) -> None:
+    assert name_of(value) == name
+
+
+def test_a_token_and_a_flag_name_nobody() -> None:
+    keys = LoginKeys(LOGIN_KEYS, (), ())
+
+    assert keys.name("username", "ann") == "ann"
+    assert keys.name("profile", {"sub": "ann"}) == "ann"
+    assert keys.name("profile", "dark") is None
+    assert keys.name("access_token", "a secret") is None
+    assert keys.name("github_oauth_token", "a secret") is None
+    assert keys.name("github_oauth_token", {"userinfo": {"sub": "ann"}}) == "ann"
+
+
+def test_the_index_is_fed_by_those_that_name_somebody() -> None:
+    assert [*default_index(LOGIN_KEYS)] == [*IDENTITY_KEYS]
+    assert [*default_index(("member", "*_id", "logged_in"))] == ["member"]
+    assert [*default_index(("logged_in",))] == ["user_id"]
