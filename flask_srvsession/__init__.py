@@ -33,9 +33,9 @@ session: ServerSideSession = cast("ServerSideSession", flask.session)
 """Flask's own ``session``, with the type that it has under this extension."""
 
 __all__ = [
+    "LOGIN_KEYS",
     "BackendError",
     "ConfigurationError",
-    "LOGIN_KEYS",
     "NotReplicated",
     "ServerSession",
     "ServerSideSession",
