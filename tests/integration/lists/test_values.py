@@ -205,14 +205,30 @@ def test_a_session_whose_key_is_none_belongs_to_nobody(app: Flask) -> None:
     assert browser.values() == {"user_id": None, "theme": "dark"}
 
 
-def test_two_keys_that_feed_an_index_list_a_session_under_both(app: Flask) -> None:
+def test_the_first_key_of_an_index_says_whose_the_session_is(app: Flask) -> None:
     browser = Browser(app)
-    browser.set(user_id=1, _user_id="2")
-
-    assert [i.id for i in found(app, user_id=1)] == [browser.id]
+    browser.set(_user_id="2")
     assert [i.id for i in found(app, user_id=2)] == [browser.id]
-    assert revoke_all(app, user_id=2) == 1
-    assert found(app, user_id=1) == []
+
+    browser.set(user_id=1)
+
+    assert found(app, user_id=2) == []
+    assert [i.id for i in found(app, user_id=1)] == [browser.id]
+
+
+def test_a_callable_says_what_a_key_feeds_its_index(make_app: MakeApp) -> None:
+    def user_of(get_id: str) -> str | None:
+        return get_id.partition(":")[0] or None
+
+    app = make_app(SRVSESSION_INDEXES={"user_id": {"_user_id": user_of, "uid": None}})
+    browser, other = Browser(app), Browser(app)
+    browser.set(_user_id="42:3")
+    other.set(_user_id=":", uid=7)
+
+    assert [i.id for i in found(app, user_id=42)] == [browser.id]
+    assert [i.id for i in found(app, user_id=7)] == [other.id]
+    assert revoke_all(app, user_id=42) == 1
+    assert browser.values() == {}
 
 
 def test_without_an_app_that_has_sessions_there_is_a_clear_error() -> None:

@@ -109,7 +109,10 @@ def test_what_others_store_during_the_login_comes_along(
     assert browser.values() == {}
 
 
-TEAMS = {"user_id": ("user_id", "_user_id"), "team": ("team",)}
+TEAMS: Any = {
+    "SRVSESSION_INDEXES": {"user_id": ("user_id", "_user_id"), "team": ("team",)},
+    "SRVSESSION_NOT_LOGIN_KEYS": ("team",),
+}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,7 @@ def test_what_others_bind_during_it_is_listed_for_the_new_session(
     make_app: MakeApp, act: View
 ) -> None:
     """Else whoever ends all sessions of that index value would miss this one."""
-    browser = shopper(app := make_app(SRVSESSION_INDEXES=TEAMS))
+    browser = shopper(app := make_app(**TEAMS))
 
     with browser.in_flight(act) as late:
         browser.set(team="red")
