@@ -143,7 +143,7 @@ def running_mariadb(*options: str) -> Iterator[SQLServer]:
         begin.write_text(
             f"CREATE DATABASE IF NOT EXISTS {DATABASE};\n"
             f"CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';\n"
-            f"GRANT ALL ON *.* TO '{USER}'@'%';\n"
+            f"GRANT ALL ON *.* TO '{USER}'@'%' WITH GRANT OPTION;\n"
         )
         command = [mariadbd, "--no-defaults", f"--datadir={data}", f"--port={port}"]
         command += [f"--bind-address={HOST}", f"--socket={directory / 'socket'}"]
@@ -154,6 +154,34 @@ def running_mariadb(*options: str) -> Iterator[SQLServer]:
         ping += ["-s", f"-u{USER}", f"-p{PASSWORD}", f"-h{HOST}", f"-P{port}"]
         server = SQLServer("mariadb+pymysql", port, [*command, *options], account, ping)
         yield from _running(server)
+
+
+@contextmanager
+def running_pgbouncer(server: SQLServer, *settings: str) -> Iterator[SQLServer]:
+    """Run a PgBouncer in front of `server` that pools by transactions; `settings` are
+    lines of its configuration."""
+    program, port = binary("pgbouncer", path=_PROGRAMS), free_port()
+    with _data_directory("postgres") as (directory, account):
+        users, ini = directory / "users", directory / "pgbouncer.ini"
+        users.write_text(f'"{USER}" "{PASSWORD}"\n')
+        lines = [
+            "[databases]",
+            f"* = host={server.host} port={server.port}",
+            "[pgbouncer]",
+            f"listen_addr = {HOST}",
+            f"listen_port = {port}",
+            "unix_socket_dir =",
+            "auth_type = scram-sha-256",
+            f"auth_file = {users}",
+            "pool_mode = transaction",
+            *settings,
+        ]
+        ini.write_text("\n".join(lines))
+        ping = [_postgres_binary("pg_isready"), "-q", "-h", HOST, "-p", str(port)]
+        command = [program, str(ini)]
+        yield from _running(
+            SQLServer("postgresql+psycopg", port, command, account, ping)
+        )
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,9 @@ def _code(error: Any) -> str:
     if isinstance(error, OSError) and isinstance(error.errno, int):
         return errno.errorcode.get(error.errno, str(error.errno))
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    first = next(iter(error.args), None)
     if state:
-        return str(state)
+        return f"{state}/{first}" if isinstance(first, int) else str(state)
     if hasattr(error, "orig"):
         return ""  # SQLAlchemy repeats the text of the driver's error
     return _of_text(error)

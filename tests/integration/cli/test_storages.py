@@ -5,6 +5,9 @@ It does what sessions do, once, and says what the storage refuses.
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -15,12 +18,13 @@ import redis
 import sqlalchemy as sa
 from flask import Flask
 
-from flask_srvsession import ServerSession
+from flask_srvsession import ServerSession, session
 from flask_srvsession.backends import Cell
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.commands.rehearsal import rehearse
-from tests.servers import patient, running_memcached, running_redis
-from tests.sql_servers import DATABASE, SQLServer
+from tests.servers import Server, patient, running_memcached, running_redis
+from tests.sql_servers import DATABASE, PASSWORD, USER, SQLServer
+from tests.web import Browser
 
 from .run import SAFE, flask, printed
 
@@ -125,6 +129,10 @@ BROKEN: dict[str, tuple[Broken, int, str, str]] = {
         lambda path: redis_with(path, "--maxmemory", "1"),
         *(1, "storage: records", "refuses to store a record (OutOfMemory"),
     ),
+    "memcached with small items": (
+        lambda path: memcached_with("-I", "64k", "-o", "slab_chunk_max=32768"),
+        *(1, "SRVSESSION_MAX_PAYLOAD", "refuses to store a record of"),
+    ),
     "memcached without CAS": (
         lambda path: memcached_with("-C"),
         *(1, "storage: records", "change"),
@@ -188,17 +196,109 @@ def test_a_postgresql_that_only_reads_is_found(postgres_server: SQLServer) -> No
     assert "refuses to store a record (" in result.stdout
 
 
+def test_a_mariadb_user_who_may_only_read_is_found(mariadb_server: SQLServer) -> None:
+    """Its refusal names 'reader'@'%', and no text is taken for a format."""
+    url = f"{mariadb_server.url}?srvsession_table=looking"
+    writing = make_app(url)
+    assert flask(writing, "create-tables").exit_code == 0
+    close(writing)
+    user = "CREATE OR REPLACE USER 'reader'@'%%' IDENTIFIED BY 'hunter2'"
+    grant = f"GRANT SELECT ON {DATABASE}.* TO 'reader'@'%%'"
+
+    with limited(mariadb_server, user, grant):
+        app = make_app(url.replace(f"{USER}:{PASSWORD}", "reader:hunter2"))
+        result = flask(app, "check")
+        close(app)
+
+    assert result.exit_code == 1, result.output
+    assert "refuses to store a record (OperationalError 42000/1142" in result.stdout
+    assert "hunter2" not in result.output
+
+
+def test_a_mariadb_user_without_any_rights_is_found(mariadb_server: SQLServer) -> None:
+    user = "CREATE OR REPLACE USER 'nobody'@'%%' IDENTIFIED BY 'hunter2'"
+
+    with limited(mariadb_server, user):
+        address = mariadb_server.url.replace(f"{USER}:{PASSWORD}", "nobody:hunter2")
+        app = make_app(address)
+        result = flask(app, "check")
+        close(app)
+
+    assert result.exit_code == 3, result.output
+    assert "OperationalError 42000/1044" in result.stdout
+    assert "hunter2" not in result.output
+
+
+def test_a_full_disk_is_found(tmp_path: Path) -> None:
+    """The process may write files of so many bytes only, as on a disk that is full."""
+    command = [sys.executable, "-c", FULL_DISK, f"sqlite:///{tmp_path}/sessions.db"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 1, done.stderr
+    assert "error: SRVSESSION_MAX_PAYLOAD" in done.stdout
+    assert "refuses to store a record of" in done.stdout
+
+
 FULL_DISK = """
-import resource, sys
+import resource, signal, sys
 from tests.integration.cli.run import flask
-from tests.integration.test_cli_storages import make_app
+from tests.integration.cli.test_storages import make_app
 app = make_app(sys.argv[1])
 assert flask(app, "create-tables").exit_code == 0
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
 result = flask(app, "check")
 print(result.stdout)
 sys.exit(result.exit_code)
 """
+
+
+RIGHTS = re.search(
+    r"```text\n(ACL SETUSER shop .*?)```", HOWTO.read_text("utf-8"), re.S
+)
+
+
+def test_the_rights_that_the_documentation_lists_are_enough(
+    redis_server: Server,
+) -> None:
+    """And no less: each command that is taken away is missed by what sessions do."""
+    assert RIGHTS is not None
+    rights = RIGHTS[1].replace("PASSWORD", "hunter2").split()[2:]
+    url = patient(redis_server.url.replace("//", "//shop:hunter2@"))
+
+    with redis.Redis(redis_server.host, redis_server.port) as admin:
+
+        def outcome(*more: str) -> set[str]:
+            admin.execute_command("ACL", "SETUSER", "shop", "reset")
+            admin.execute_command("ACL", "SETUSER", *rights, *more)
+            app = make_app(url, SRVSESSION_KEY_PREFIX="shop:session:")
+            keys = {f["key"] for f in printed(app, "check") if f["severity"] == "error"}
+            if not keys:
+                keys = {str(login_and_out(app))}
+            close(app)
+            return keys
+
+        assert outcome() == {"200"}
+        for command in NEEDED:
+            assert outcome(f"-{command}") != {"200"}, command
+        admin.execute_command("ACL", "DELUSER", "shop")
+
+
+NEEDED = ("get", "mget", "set", "del", "zadd", "zrem", "time", "evalsha")
+
+
+def login_and_out(app: Flask) -> int:
+    """Return the worst status of what a user does."""
+    browser = Browser(app)
+    with app.app_context():
+        codes = [browser.set(user_id=7).status_code, browser.set(n=1).status_code]
+        codes.append(browser.do(lambda: str(sessions.find(user_id=7))).status_code)
+        codes.append(browser.do(lambda: session.rotate()).status_code)
+        codes.append(browser.do(lambda: session.destroy()).status_code)
+        codes.append(browser.set(user_id=7).status_code)
+        sessions.revoke_all(user_id=7)
+    return max(codes)
 
 
 class Careless(MemoryBackend):

@@ -349,4 +349,31 @@ MUTANTS = (
         found_by="unit/test_sql_schema.py::test_connections_to_sqlite_use_wal_and_"
         "foreign_keys",
     ),
+    Mutant(
+        name="pgbouncer-keeps-what-was-prepared",
+        file="backends/sql/drivers.py",
+        old="connection.prepare_threshold = None",
+        new="connection.prepare_threshold = 0",
+        breaks="PgBouncer may lead each transaction to another connection",
+        found_by="integration/storages/test_pools.py::"
+        "test_pgbouncer_by_transactions_serves_all",
+    ),
+    Mutant(
+        name="settings-are-left-to-others-of-pgbouncer",
+        file="backends/sql/drivers.py",
+        old="WHERE pg_backend_pid() = %s",
+        new="WHERE %s IS NOT NULL",
+        breaks="nothing that we set for a connection is met by others",
+        found_by="integration/storages/test_pools.py::"
+        "test_nothing_of_ours_leaks_to_other_clients_of_the_pool",
+    ),
+    Mutant(
+        name="alembic-drops-our-tables",
+        file="backends/sql/schema.py",
+        old='if kind != "table" or not reflected',
+        new='if kind == "table" or not reflected',
+        breaks="migrations leave the session tables alone",
+        found_by="integration/storages/test_migrations.py::"
+        "test_flask_migrate_leaves_the_session_tables_alone",
+    ),
 )
