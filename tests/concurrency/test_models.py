@@ -40,6 +40,11 @@ PROPERTIES = [
     Model("regenerate", ("P_DATA", "NOALL")),
     Model("regenerate", ("P_TWO", "NOALL")),
     Model("regenerate", ("P_LOGOUT", "LOGOUT", "NOALL", "PTR")),
+    *(
+        Model("take_over", (promise, *source))
+        for promise in ("P_END", "P_SERVED", "P_ALL", "P_CRASH")
+        for source in ((), ("COOKIE",))
+    ),
 ]
 
 MUTANTS = [
@@ -54,6 +59,11 @@ MUTANTS = [
     Model("regenerate", ("P_ALL", "FRESH")),
     Model("regenerate", ("P_DATA", "NOALL", "TAKEFIRST")),
     Model("regenerate", ("P_LOGOUT", "LOGOUT", "NOALL")),
+    Model("take_over", ("P_SERVED", "CLAIMFIRST")),
+    Model("take_over", ("P_SERVED", "LISTFIRST")),
+    Model("take_over", ("P_CRASH", "DELFIRST")),
+    Model("take_over", ("P_ALL", "SERVEFIRST")),
+    Model("take_over", ("P_END", "FORGET", "COOKIE")),
 ]
 
 
