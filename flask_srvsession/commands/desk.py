@@ -6,11 +6,12 @@ import difflib
 import getpass
 import os
 import shlex
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import click
 from flask import Flask
@@ -23,6 +24,8 @@ from ..ending import ALL_REVOKED, End
 from ..errors import BackendError, ConfigurationError
 from ..info import SessionInfo
 from .display import as_json, escaped
+
+T = TypeVar("T")
 
 DONE, NOT_FOUND, UNREACHABLE = 0, 1, 3
 """Exit codes; click itself ends with 2 after wrong usage."""
@@ -160,3 +163,12 @@ def all_ended(actor: str | None, reason: str | None) -> End:
 def note(text: str) -> None:
     """Say something to the person at the terminal."""
     click.echo(escaped(text), err=True)
+
+
+def progress(items: Collection[T], label: str) -> Iterator[T]:
+    """Yield them, with a progress bar if there are several and people watch."""
+    if len(items) < 2 or not sys.stderr.isatty():
+        yield from items
+        return
+    with click.progressbar(items, label=label, file=sys.stderr) as bar:
+        yield from bar

@@ -7,7 +7,6 @@ tokens nor the values of a session are ever shown.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
 
@@ -16,7 +15,7 @@ import click
 from ..backends import health
 from ..backends.base import KeepsTables
 from ..backends.health import Finding
-from . import display
+from . import display, take_over
 from .checks import check_configuration
 from .desk import (
     DONE,
@@ -30,6 +29,7 @@ from .desk import (
     index_value,
     note,
     operator,
+    progress,
 )
 from .rehearsal import rehearse
 
@@ -155,7 +155,7 @@ def create_tables(desk: Desk, as_sql: bool) -> Answer:
 def stats(desk: Desk) -> Answer:
     """Show the figures of the storage: for all who use it, not only for this app."""
     with desk.with_storage():
-        counted = health.stats(desk.backend)
+        counted = {**health.stats(desk.backend), **take_over.counts(desk)}
     facts = {"backend": type(desk.backend).__name__, **counted}
     return Answer(facts, display.lines(facts))
 
@@ -171,6 +171,7 @@ def check(desk: Desk, ignore: tuple[str, ...]) -> Answer:
     reached.
     """
     findings = [*check_configuration(desk.app, desk.settings)]
+    findings += take_over.findings(desk)
     code = DONE
     try:
         with desk.with_storage():
@@ -192,6 +193,7 @@ def _storage_findings(desk: Desk) -> Iterator[Finding]:
     if any(finding.severity == "error" for finding in found):
         return  # a round would fail of that, or hide it
     yield from rehearse(backend, settings.key_prefix, settings.max_payload)
+    yield from take_over.storage_findings(desk)
     if settings.fenced_load is False and backend.evicts:
         yield Finding(
             "error",
@@ -212,14 +214,7 @@ def _confirm(yes: bool, question: str) -> None:
 
 
 def _ending(session_ids: Collection[str]) -> Iterator[str]:
-    """Yield them, with a progress bar if there are several and people watch."""
-    if len(session_ids) < 2 or not sys.stderr.isatty():
-        yield from session_ids
-        return
-    with click.progressbar(
-        session_ids, label="Ending sessions", file=sys.stderr
-    ) as bar:
-        yield from bar
+    return progress(session_ids, "Ending sessions")
 
 
 COMMANDS = (
@@ -229,6 +224,7 @@ COMMANDS = (
     revoke_all,
     create_tables,
     sweep,
+    take_over.take_over,
     stats,
     check,
 )

@@ -64,16 +64,17 @@ class TakeOver:
         if ttl <= 0:
             return Taken(None)
         claims = Claims(store, self._keys())
+        counts = Counts(store.backend, store.settings.key_prefix)
         try:
             credential, is_new = claims.take_over(source, presented.id, ttl + SLACK)
         except (Refused, TooManySessions) as refusal:
             if isinstance(refusal, TooManySessions):
                 refusal = Refused("the user has too many (SRVSESSION_MAX_PER_KEY)")
             log.warning("%s: a session is not taken over: %s", source.name, refusal)
-            Counts(store).add(f"refused, {source.name}: {refusal.reason}")
+            counts.add(f"refused, {source.name}: {refusal.reason}")
             return Taken(None, refused=True)
         if is_new:
-            Counts(store).add(f"taken over from {source.name}")
+            counts.add(f"taken over, {source.name}")
         return Taken(credential, is_new)
 
     def _ask(

@@ -6,8 +6,8 @@ import json
 import logging
 
 from ..backends.base import Cell
+from ..backends.guarded import Guarded
 from ..errors import BackendError
-from ..store import SessionStore
 
 log = logging.getLogger("flask_srvsession")
 
@@ -18,9 +18,9 @@ ATTEMPTS = 20
 class Counts:
     """Counters that all processes of an app share, in one cell of its storage."""
 
-    def __init__(self, store: SessionStore) -> None:
-        self._backend = store.backend
-        self._key = f"{store.settings.key_prefix}taken-over"
+    def __init__(self, backend: Guarded, key_prefix: str) -> None:
+        self._backend = backend
+        self._key = f"{key_prefix}taken-over"
 
     def add(self, what: str) -> None:
         """Count one more; an outage is logged, since nobody depends on it."""

@@ -1,0 +1,124 @@
+"""``flask sessions take-over``, and what the other commands say of the sources."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import click
+
+from ..backends.guarded import Guarded
+from ..backends.health import Finding
+from ..errors import ConfigurationError
+from .desk import DONE, NOT_FOUND, Answer, Desk, command, progress
+
+if TYPE_CHECKING:
+    from ..runtime import Runtime
+    from ..take_over.asking import TakeOver
+    from ..take_over.source import Source
+
+
+@command("take-over")
+@click.option(
+    "--from",
+    "names",
+    metavar="SOURCE",
+    multiple=True,
+    help="Only from these sources, as flask-session; else from all.",
+)
+def take_over(desk: Desk, names: tuple[str, ...]) -> Answer:
+    """Take over now the sessions that the sources have, instead of one by one.
+
+    May be interrupted, and run again: what was taken over is not in its source any
+    more. Ends with 1 if a session was refused.
+    """
+    taking = _taking(desk)
+    if taking is None:
+        raise click.UsageError(
+            "This app takes nothing over: ServerSession(app, take_over=[...])."
+        )
+    counted: Counter[str] = Counter({"taken_over": 0, "refused": 0})
+    with desk.with_records():
+        store = desk.app.extensions["srvsession"].store
+        for source in _chosen(taking, names):
+            try:
+                presented = [*source.all()]
+            except ConfigurationError as error:
+                raise click.UsageError(str(error)) from error
+            for each in progress(presented, f"Taking over from {source.name}"):
+                taken = taking.take(store, source, each)
+                counted["taken_over"] += taken.is_new
+                counted["refused"] += taken.refused
+    text = "Took over {taken_over} session(s), refused {refused}.".format(**counted)
+    return Answer(dict(counted), text, NOT_FOUND if counted["refused"] else DONE)
+
+
+def _chosen(taking: TakeOver, names: Sequence[str]) -> list[Source]:
+    known = {source.name for source in taking.sources}
+    for name in names:
+        if name not in known:
+            raise click.UsageError(f"{name!r} is no source; there are {sorted(known)}.")
+    return [each for each in taking.sources if not names or each.name in names]
+
+
+def counts(desk: Desk) -> dict[str, int]:
+    """Return what was taken over and refused, and why; nothing for an app that has no
+    sources."""
+    if _taking(desk) is None:
+        return {}
+    from ..take_over.counts import Counts
+
+    return Counts(Guarded(desk.backend), desk.settings.key_prefix).read()
+
+
+def findings(desk: Desk) -> Iterator[Finding]:
+    """Yield when each source is over."""
+    if taking := _taking(desk):
+        now = desk.app.extensions["srvsession"].clock()
+        for source in taking.sources:
+            yield _end_of(source, now)
+
+
+def storage_findings(desk: Desk) -> Iterator[Finding]:
+    """Yield what the storage may forget of a take-over."""
+    if _taking(desk) and desk.backend.evicts:
+        yield Finding(
+            "warning",
+            "take_over",
+            "The storage may throw out the note that an old credential was used: where"
+            " its source still has it, as Flask's cookie always does, a session that"
+            " was ended could be taken over once more.",
+            "Let the storage throw out nothing until take_over is out.",
+        )
+
+
+def _end_of(source: Source, now: float) -> Finding:
+    if source.until is None:
+        return Finding(
+            "info",
+            "take_over",
+            f"The source {source.name!r} is asked for ever.",
+            "Give it until=, the date at which the last old cookie has expired.",
+        )
+    until = source.until.astimezone(timezone.utc)
+    if source.is_over(now):
+        problem = f"The source {source.name!r} is over since {until:%Y-%m-%d %H:%MZ}."
+        return Finding("warning", "take_over", problem, "Take it out.")
+    days = (until - datetime.fromtimestamp(now, timezone.utc)).days
+    return Finding(
+        "info",
+        "take_over",
+        f"The source {source.name!r} is asked until {until:%Y-%m-%d %H:%MZ}.",
+        f"Take it out then, in {days} day(s).",
+    )
+
+
+def _taking(desk: Desk) -> TakeOver | None:
+    runtime: Runtime = desk.app.extensions["srvsession"]
+    if runtime.take_over is None:
+        return None
+    from ..take_over.asking import TakeOver
+
+    return runtime.take_over if isinstance(runtime.take_over, TakeOver) else None
