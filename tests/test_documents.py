@@ -26,6 +26,7 @@ from docs.mistakes import PAGE as MISTAKES
 from flask_srvsession import ServerSession, ServerSideSession, SessionInfo
 from flask_srvsession.backends.sql import SQLBackend
 from flask_srvsession.commands.group import COMMANDS
+from flask_srvsession.take_over import FlaskSessionSource
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -214,7 +215,8 @@ def test_every_session_command_in_the_text_is_used_rightly(tmp_path: Path) -> No
     app = Flask("shop")
     app.config["SECRET_KEY"] = "a key that is only used by these tests"
     backend = SQLBackend(f"sqlite:///{tmp_path}/sessions.db")
-    ServerSession(app, backend)
+    former = FlaskSessionSource(lambda key: None, lambda key: None, lambda prefix: [])
+    ServerSession(app, backend, take_over=[former])
     text = "".join(page.read_text("utf-8") for page in PAGES)
     commands = set(re.findall(r"(?:`|/)flask (sessions [^`\n]+)", text))
     assert commands
