@@ -33,7 +33,7 @@ def init_app(app: Flask) -> None:
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
-    error = None
+    errors = {}
     if request.method == "POST":
         account = accounts.by_name(request.form["name"])
         # Before the password is read: if it is changed and this user's sessions are
@@ -44,24 +44,25 @@ def sign_in() -> ResponseReturnValue:
             login_user(account)
             session.bind(user_id=account.id, epoch=epoch)  # or StaleLogin, a 409
             return redirect(_came_for(), 303)
-        error = "That is not a name and its password."
-    page = render_template("sign_in.html", demo=accounts.DEMO, error=error)
-    return page, 422 if error else 200
+        errors = {"password": "That is not a name and its password."}
+    return page("sign_in.html", errors, demo=accounts.DEMO)
 
 
 @bp.route("/register", methods=["GET", "POST"])
 def register() -> ResponseReturnValue:
-    error = None
+    errors = {}
     if request.method == "POST":
         name, password = request.form["name"], request.form["password"]
-        if not NAME.fullmatch(name) or len(password) < SHORTEST:
-            error = "The name or the password is not as described."
-        elif (account := accounts.create(name, password)) != accounts.NOBODY:
+        if not NAME.fullmatch(name):
+            errors = {"name": "The name is not as described."}
+        elif len(password) < SHORTEST:
+            errors = {"password": "The password is too short."}
+        elif (account := accounts.create(name, password)) == accounts.NOBODY:
+            errors = {"name": "That name is taken."}
+        else:
             login_user(account)
             return redirect(_came_for(), 303)
-        else:
-            error = "That name is taken."
-    return render_template("register.html", error=error), 422 if error else 200
+    return page("register.html", errors)
 
 
 @bp.post("/sign-out")
@@ -70,6 +71,14 @@ def sign_out() -> ResponseReturnValue:
     session.destroy()  # from here on every copy of the cookie is worthless
     flash("You have signed out.")
     return redirect(url_for("shop.index"), 303)
+
+
+def page(
+    template: str, errors: dict[str, str] | None = None, **shown: object
+) -> ResponseReturnValue:
+    """Show a page, and what is wrong in which field of its form: it gets the focus."""
+    html = render_template(template, errors=errors or {}, **shown)
+    return html, 422 if errors else 200
 
 
 def _to_sign_in() -> ResponseReturnValue:

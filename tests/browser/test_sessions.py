@@ -76,6 +76,7 @@ def test_one_device_is_signed_out_by_its_button(
     assert sorted(browser.devices()) == [f"{CHROMIUM}", here]
 
     number = browser.devices().index(CHROMIUM) + 1
+    browser.fill(password=PASSWORDS["ada"])
     browser.press(f"Sign out {CHROMIUM}, number {number}")
 
     assert "The device is signed out." in browser.text
@@ -90,6 +91,7 @@ def test_signing_out_all_others_keeps_this_browser_signed_in(
     browser.sign_in("ada")
     browser.open("/account/")
 
+    browser.fill(password=PASSWORDS["ada"])
     browser.press("Sign out all others")
 
     assert browser.is_signed_in
@@ -103,6 +105,7 @@ def test_signing_out_everywhere_signs_out_both_browsers(
     browser.sign_in("ada")
     browser.open("/account/")
 
+    browser.fill(password=PASSWORDS["ada"])
     browser.press("Sign out everywhere")
 
     assert not browser.is_signed_in
@@ -279,3 +282,9 @@ def test_who_stays_signed_in_has_a_cookie_that_outlives_the_browser(
 
     assert browser.cookie
     assert browser.cookie["expiry"] > time.time() + 30 * 86400
+
+
+def test_the_focus_is_on_the_field_that_is_wrong(browser: Chromium) -> None:
+    browser.sign_in("ada", "wrong")
+
+    assert browser.driver.switch_to.active_element.get_attribute("name") == "password"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,27 @@ def test_a_taken_or_unfit_name_or_password_is_refused(
     assert 'role="alert"' in answer.text
     assert "<script>" not in answer.text
     assert not browser.is_signed_in
+
+
+@pytest.mark.parametrize(
+    ("page", "form", "field"),
+    [
+        ("/sign-in", {"name": "ada", "password": "wrong"}, "password"),
+        ("/register", {"name": "jo", "password": "a long password"}, "name"),
+        ("/register", {"name": "ada", "password": "a long password"}, "name"),
+        ("/register", {"name": "joan", "password": "short"}, "password"),
+    ],
+)
+def test_the_focus_goes_to_the_field_in_error(
+    browser: Visitor, page: str, form: dict[str, str], field: str
+) -> None:
+    answer = browser.submit(page, **form)
+
+    fields = re.findall(r"<input[^>]+>", answer.text)
+    [focused] = [field for field in fields if " autofocus" in field]
+    assert f'id="{field}"' in focused
+    assert 'aria-invalid="true"' in focused
+    assert " autofocus" not in browser.get(page).text
 
 
 # -- the password --------------------------------------------------------------------

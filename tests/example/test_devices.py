@@ -172,6 +172,24 @@ def test_signing_out_everywhere_means_this_one_too(
     assert "You have signed out everywhere." in browser.get("/").text
 
 
+@pytest.mark.parametrize("device", ["others", "all", "the phone"])
+def test_without_the_password_no_device_is_signed_out(
+    browser: Visitor, other: Visitor, device: str
+) -> None:
+    """Somebody at an unlocked computer cannot lock its owner out."""
+    other.sign_in("ada")
+    browser.sign_in("ada")
+    [phone] = browser.other_devices()
+    chosen = phone if device == "the phone" else device
+
+    answer = browser.submit("/account/", device=chosen, password="wrong")
+
+    assert answer.status_code == 422
+    assert "That is not your password." in answer.text
+    assert browser.is_signed_in
+    assert other.is_signed_in
+
+
 # -- what a copied cookie gets ---------------------------------------------------------
 
 

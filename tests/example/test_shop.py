@@ -127,9 +127,7 @@ POSTS = [
     "/cart",
     "/account/password",
     "/account/replay",
-    "/account/devices/0/sign-out",
-    "/account/devices/sign-out-others",
-    "/account/devices/sign-out-everywhere",
+    "/account/",
 ]
 
 

@@ -30,6 +30,7 @@ class Visitor(Browser):
 
     def __init__(self, app: Flask, agent: str = "") -> None:
         super().__init__(app)
+        self.password = ""
         if agent:
             self.client.environ_base["HTTP_USER_AGENT"] = agent
 
@@ -50,6 +51,7 @@ class Visitor(Browser):
 
     def sign_in(self, name: str, page: str = "/sign-in") -> TestResponse:
         """Sign in with the right password."""
+        self.password = PASSWORDS[name]
         return self.submit(page, name=name, password=PASSWORDS[name])
 
     def sign_out(self) -> TestResponse:
@@ -58,15 +60,15 @@ class Visitor(Browser):
 
     def sign_out_of(self, device: str) -> TestResponse:
         """Press the button beside another device."""
-        return self.submit("/account/", f"/account/devices/{device}/sign-out")
+        return self.submit("/account/", device=device, password=self.password)
 
     def sign_out_others(self) -> TestResponse:
         """Press the button for all other devices."""
-        return self.submit("/account/", "/account/devices/sign-out-others")
+        return self.sign_out_of("others")
 
     def sign_out_everywhere(self) -> TestResponse:
         """Press the button for all devices."""
-        return self.submit("/account/", "/account/devices/sign-out-everywhere")
+        return self.sign_out_of("all")
 
     def change_password(self, present: str, new: str) -> TestResponse:
         """Fill in the form for a new password."""
@@ -80,7 +82,7 @@ class Visitor(Browser):
 
     def other_devices(self) -> list[str]:
         """Return the ids of the devices that have a button."""
-        return re.findall(r"/devices/([0-9a-f_]+)/sign-out", self.get("/account/").text)
+        return re.findall(r'value="([0-9a-f_]{20,})" class', self.get("/account/").text)
 
     def add(self, ware: str) -> TestResponse:
         """Put something into the cart."""
