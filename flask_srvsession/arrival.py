@@ -64,7 +64,7 @@ def arrive(
     if len(credentials) > MAX_COOKIES:
         return Arrival(None, early, (), credentials)
     found: dict[str, Live | Moved] = {}
-    replayed: list[Live] = []
+    replayed = list[Live]()
     for credential in credentials:
         judged = verdicts.get(credential.id) in ADMITTED
         result = store.load(credential, opened=opened, judged=judged)
@@ -73,18 +73,17 @@ def arrive(
                 replayed.append(result)
                 continue
             result = Moved(result.id, result.id, result.record.values)
+        elif isinstance(result, Live) and len(credentials) == 1 and not asking:
+            verdicts[result.id] = result.verdict
+            return Arrival(result, early)
         if result:
-            known = found.get(credential.id)
-            found[credential.id] = max(known, result, key=_worth) if known else result
+            known = found.get(credential.id, result)
+            found[credential.id] = max(known, result, key=_worth)
     for outdated in replayed:
-        if outdated.id not in found and outdated.id not in verdicts:
-            verdicts[outdated.id] = Verdict.REPLAYED
-            _alarm(store, runtime.app, outdated)
+        if outdated.id not in found:
+            _alarm(store, runtime.app, outdated, verdicts)
     arrival = _chosen(found, verdicts, early)
-    if asking and arrival.live and store.settings.rotate_every is None:
-        live = arrival.live._replace(created=True)  # its cookie is still to be set
-        return arrival._replace(live=live)
-    return arrival
+    return _with_cookie_to_set(store, arrival) if asking else arrival
 
 
 def presented(
@@ -141,6 +140,14 @@ def _chosen(
     return Arrival(None, moved[-1] if moved else early)
 
 
+def _with_cookie_to_set(store: SessionStore, arrival: Arrival) -> Arrival:
+    """Let the response set the cookie of a session that was taken over. With rotation
+    it does so anyway."""
+    if arrival.live is None or store.settings.rotate_every is not None:
+        return arrival
+    return arrival._replace(live=arrival.live._replace(created=True))
+
+
 def _has_travelled(request: Request, live: Live, credential: Credential) -> bool:
     """Return whether a request with an outdated cookie may have been on its way for
     long: a proxy hands a request on only when its body is complete. It is refused,
@@ -151,8 +158,14 @@ def _has_travelled(request: Request, live: Live, credential: Credential) -> bool
     return has_body and credential.generation == live.record.generation - 1
 
 
-def _alarm(store: SessionStore, app: Flask, live: Live) -> None:
-    """Tell that an outdated cookie was used, so two clients have the session."""
+def _alarm(
+    store: SessionStore, app: Flask, live: Live, verdicts: dict[str, Verdict]
+) -> None:
+    """Tell that an outdated cookie was used, so two clients have the session; once,
+    however often this very request is opened."""
+    if live.id in verdicts:
+        return
+    verdicts[live.id] = Verdict.REPLAYED
     log.warning("session %s: an outdated cookie was used", live.id)
     policy = store.settings.on_replay
     info = store.info(live, end=REPLAY if policy == "revoke" else None)

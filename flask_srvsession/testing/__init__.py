@@ -10,7 +10,19 @@ A backend of your own proves itself with a few lines::
             backend.close()
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .clock import FakeClock
-from .contract import BackendContract
+
+if TYPE_CHECKING:
+    from .contract import BackendContract
 
 __all__ = ["BackendContract", "FakeClock"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "BackendContract":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .contract import BackendContract
+
+    return BackendContract

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flask_srvsession.backends.memcached import MemcachedBackend
+from flask_srvsession.backends.memcached import ItemTooLarge, MemcachedBackend
 from flask_srvsession.testing import BackendContract
 from tests.servers import running_memcached
 
@@ -70,3 +70,22 @@ def reads(backend: MemcachedBackend, key: str) -> bool:
     except Exception:
         return False
     return cell is not None and cell.data == key.encode()
+
+
+@pytest.mark.parametrize(("more", "fits"), [(0, True), (1, False)])
+def test_an_item_may_have_just_max_bytes(
+    memcached_server: Server, more: int, fits: bool
+) -> None:
+    backend = MemcachedBackend.from_url(memcached_server.url)
+    assert backend.max_bytes is not None
+    data = b"x" * (backend.max_bytes + more)
+
+    if fits:
+        assert backend.add("just-so-long", data, 60) is not None
+        cell = backend.get("just-so-long")
+        assert cell
+        assert cell.data == data
+    else:
+        with pytest.raises(ItemTooLarge):
+            backend.add("too-long", data, 60)
+    backend.close()

@@ -383,3 +383,30 @@ class TestConnecting:
             name = signal.name.replace("-", "_")
             assert getattr(flask_srvsession, name) is signal
             assert name in flask_srvsession.__all__
+
+
+def test_a_new_session_has_its_id_when_it_is_told_of(app: Flask) -> None:
+    seen: list[tuple[str | None, str | None]] = []
+
+    def note(_: Flask, info: SessionInfo, **more: Any) -> None:
+        seen.append((info.id, session.id))
+
+    with session_created.connected_to(note, app):
+        browser = Browser(app)
+        browser.set(cart=["book"])
+
+    assert seen == [(browser.id, browser.id)]
+
+
+def test_a_session_that_a_limit_ends_is_not_the_current_one(make_app: MakeApp) -> None:
+    app = make_app(SRVSESSION_MAX_PER_KEY=1)
+    signed_in(app)
+    ended: list[bool] = []
+
+    def note(_: Flask, info: SessionInfo, **more: Any) -> None:
+        ended.append(info.is_current)
+
+    with session_revoked.connected_to(note, app):
+        signed_in(app)
+
+    assert ended == [False]

@@ -306,3 +306,24 @@ def test_the_session_of_a_finished_request_can_be_looked_at_in_a_with_block(
         browser.set(a=1)
         assert flask.session["a"] == 1
         assert session.id == browser.id
+
+
+def test_an_app_with_flasks_own_session_ends_sessions_of_another_in_its_context(
+    make_app: MakeApp,
+) -> None:
+    """An admin app, say, which has no session of ours."""
+    shop, admin = make_app(), Flask("admin")
+    admin.secret_key = KEY
+    browser = Browser(shop)
+    browser.set(user_id=42)
+
+    @admin.post("/sign-out")
+    def sign_out() -> str:
+        flask.session["by"] = "an administrator"
+        with shop.app_context():
+            return str(ServerSession().revoke_all(user_id=42))
+
+    response = admin.test_client().post("/sign-out")
+
+    assert (response.status_code, response.text) == (200, "1")
+    assert browser.values() == {}

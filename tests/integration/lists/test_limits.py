@@ -355,3 +355,20 @@ class TestIndexKeyAtTheLimit:
         assert browser.set(device="d1").status_code == 200
 
         assert browser.values() == {"user_id": 42, "device": "d1"}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_user_who_signed_out_softly_has_no_place_and_keeps_the_cart(
+    make_app: MakeApp, policy: str
+) -> None:
+    """Also within the seconds in which the former id still leads to the session."""
+    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY=policy)
+    shopper, other = Browser(app), Browser(app)
+    shopper.set(user_id=42, cart=["book"])
+    shopper.do(lambda: session.pop("user_id") and "")
+
+    assert log_in(other).status_code == 200
+
+    assert shopper.values() == {"cart": ["book"]}
+    assert user_of(other) == 42
+    assert log_in(shopper).status_code == (200 if policy == "evict-oldest" else 409)

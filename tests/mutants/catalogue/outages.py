@@ -8,17 +8,17 @@ MUTANTS = (
     Mutant(
         name="500-instead-of-503",
         file="errors.py",
-        old='description = "The session storage cannot be reached. Please try again."',
-        new='description = "The session storage cannot be reached."\n    code = 500',
+        old='str = "The session storage cannot be reached. Please try again."',
+        new='str = "The session storage cannot be reached."\n    code = 500',
         breaks="an outage is a 503",
         found_by="unit/test_errors.py::test_an_outage_is_a_503",
     ),
     Mutant(
         name="a-refused-login-is-a-500",
         file="errors.py",
-        old='description = "Your sessions were signed out meanwhile. '
+        old='description: str = "Your sessions were signed out meanwhile. '
         'Please sign in again."',
-        new='description = "Please sign in again."\n    code = 500',
+        new='description: str = "Please sign in again."\n    code = 500',
         breaks="a refused login is a 409",
         found_by="unit/test_errors.py::test_a_refusal_is_a_409",
     ),
