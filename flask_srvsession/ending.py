@@ -28,5 +28,7 @@ REVOKED = End("app", "revoked")
 ALL_REVOKED = End("app", "all revoked")
 LIMIT = End("server", "limit")
 REPLAY = End("server", "replay")
+LOGIN_REPEATED = End("server", "login repeated")
+"""A login was sent twice, and nobody has presented the session that the first began."""
 SEVERAL_COOKIES = End("server", "several cookies")
 """Several live sessions were presented at once, and a login or a logout ended them."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 import flask
 from flask import Flask, current_app, has_request_context
 
-from . import ids, values
+from . import ids, moves, values
 from .backends import backend_from_url
 from .backends.base import Backend, Epoch
 from .commands.lazy import sessions_group
@@ -167,7 +167,8 @@ class ServerSession:
         it lived.
 
         With an owner, ``sessions.revoke(session_id, user_id=42)``, only a session of
-        theirs: a view that lets users end sessions should always give it. Raises
+        theirs: a view that lets users end sessions should always give it. Of a session
+        that has just got another id, that one ends if it has the same user. Raises
         BackendError if the storage could not confirm it; `durable`, `actor` and
         `reason` are those of ``session.destroy``.
         """
@@ -175,12 +176,16 @@ class ServerSession:
         store, binding = _store_and_binding(owner) if owner else (_store(), None)
         store.backend.need(durable)
         session_id = _id_of(session_id)
+        if session_id is None and not owner and _has_session():
+            return _current()._end_moved(durable)
         if not ids.is_id(session_id):
             return False
         current, live = _current_id(), store.trace(session_id)
         if live and binding and not binding.lists(live.record):
             return False
-        ended = store.destroy(live.id, live, end) if live else None
+        given = live.id if live and binding else session_id  # the owner is known
+        same = live if live and live.id == given else None
+        ended = moves.end(store, given, same, end) if live else None
         if ended:
             _tell(store, [ended], current, end)
         # A deleted session may still be on the replicas.

@@ -14,7 +14,7 @@ from flask import Flask, Request
 from . import audit
 from .backends.base import Backend
 from .config import Settings, secret_keys
-from .ending import LIMIT, End
+from .ending import LIMIT, LOGIN_REPEATED, End
 from .ids import Credential
 from .keyring import Keyring
 from .serializers import SERIALIZERS, Serializer
@@ -92,11 +92,11 @@ class Runtime:
         return replace(settings, drop_at_login=(*settings.drop_at_login, field))
 
     def _tell_ended(self, live: Live, end: End) -> None:
-        """Write the audit line. Of a session that made room send the signal, too, in
-        the middle of somebody else's login, which goes on."""
+        """Write the audit line. Of a session that another login ended send the signal, too,
+        in the middle of somebody else's login, which goes on."""
         if audit.is_wanted():
             audit.tell(self.app, self._store.info(live, end=end), self.clock())
-        if end is not LIMIT:
+        if end not in (LIMIT, LOGIN_REPEATED):
             return
         info = self._store.info(live, end=end)
         try:

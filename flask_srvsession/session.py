@@ -91,6 +91,15 @@ class ServerSideSession(SessionMixin):
                 self._visit.note_logout()
             del draft[key]
 
+    def pop(self, key: str, *default: Any) -> Any:
+        """Remove `key` and return its value; without one, return the default."""
+        if key not in LOCAL_KEYS:
+            with self._lock:
+                draft = self._draft()
+                if key not in draft and self._visit.store.settings.logins[key]:
+                    self._visit.note_logout()  # the session may have moved
+        return super().pop(key, *default)
+
     def __contains__(self, key: object) -> bool:
         if key in LOCAL_KEYS:
             return key in self._visit.local
@@ -312,6 +321,16 @@ class ServerSideSession(SessionMixin):
                 visit.refuse(error)
                 raise
             return False
+
+    def _end_moved(self, durable: int) -> bool:
+        """End the successor of this request's session, if it moved, as a logout does,
+        and rivals; return whether one lived."""
+        with self._acting() as visit:
+            if visit.live or not (visit.moved or visit.rivals or visit.untried):
+                return False
+            before = visit.ended
+            visit.destroy(durable)
+            return visit.ended != before
 
     # -- pieces -----------------------------------------------------------------------
 

@@ -17,19 +17,20 @@ from typing import Any
 from blinker import Signal
 from flask import Request, g, has_app_context
 
-from . import signals
+from . import moves, signals
 from .arrival import arrive, presented
 from .backends.base import Epoch
 from .draft import NO_CHANGES, Changes, Draft, Undecodable
 from .ending import EMPTIED, LOGOUT, SEVERAL_COOKIES, End
 from .errors import BackendError, StaleCredential, StaleLogin
 from .ids import Credential
-from .logins import Login, change_of_login, ends_login, is_same_user, was_anonymous
+from .login_keys import is_nobody
+from .logins import Login, change_of_login, ends_login, was_anonymous
 from .runtime import Runtime
 from .store import regeneration, rotation
 from .store.record import PERMANENT
 from .store.records import Found, Live, Moved
-from .store.rotation import Verdict
+from .store.rotation import OWN, Verdict
 
 log = logging.getLogger("flask_srvsession")
 
@@ -110,7 +111,9 @@ class Visit:
         live, moved, self.rivals, self.untried = found
         self.live, self.moved = live, moved
         self.presented = bool(live or moved or self.rivals or self.untried)
-        self.draft = Draft(live.record.values if live else {}, self.store.serializer)
+        held = moved.values if moved and moved.readable else {}
+        values = live.record.values if live else held
+        self.draft = Draft(values, self.store.serializer)
         self.loaded = True
         try:
             settings, stored = self.store.settings, self.draft.stored_keys()
@@ -144,12 +147,9 @@ class Visit:
     def destroy(self, durable: int = 0, end: End = LOGOUT) -> None:
         """Keep the promise of :meth:`ServerSideSession.destroy`."""
         self.store.backend.need(durable)
-        live, moved = self.live, self.moved
-        if live:
+        if live := self.live:
             self._end(live.id, live, end)
-        if moved and moved.successor:
-            self._end(moved.successor, end=end)
-            self._end(moved.id, end=end)
+        self._end_moved(end)
         self._end_rivals()
         self.note_revoked()
         if live:
@@ -290,10 +290,10 @@ class Visit:
         were presented, though this request did not get to see them."""
         login = self._login(changes) is Login.IN
         if self.logged_out and not login:
-            ended = self.moved is not None and self._end_moved(self.moved)
+            ended = self._end_moved()
             self.delete_cookie |= ended or bool(self.rivals or self.untried)
             self._end_rivals()
-        if self.draft:
+        if self.draft and (login or changes.has_content or not self.moved):
             self._create(changes, login=login)
 
     def cookie(
@@ -371,6 +371,8 @@ class Visit:
             self._need_response()
         if login:
             changes = self.draft.without(self.store.settings.drop_at_login, changes)
+        if self.moved:
+            changes = moves.begin_again(self.store, self.moved, changes)
         created = self.store.create(changes, epochs=epochs, meta=self._metadata())
         self._end_rivals()
         self._accept(created, changes)
@@ -442,8 +444,9 @@ class Visit:
         anonymous = not live.record.places and was_anonymous(self.draft, keys)
         may_begin = anonymous and changes.has_content and not self.response_left
         if may_begin and (login or found is None):
-            self.live = None
-            self.draft.rebase({})
+            held = live.record.values if found and live.verdict in OWN else {}
+            self.live, self.moved = None, moves.held_by(found, held)
+            self.draft.rebase(held)
             self._create(self.pending(), login=login, epochs=epochs)
         else:
             self._end_successor(found)
@@ -451,32 +454,13 @@ class Visit:
 
     def _end_successor(self, found: Found) -> None:
         """Let a logout by removal mean the session's successor, too."""
-        out = change_of_login(self.draft, self.store.settings.logins) is Login.OUT
-        if isinstance(found, Moved) and found.successor and out:
-            left = [k for k in self.draft.stored_keys() if k not in self.draft]
-            self._end_moved(Moved(found.id, found.successor), self.draft, left)
-
-    def _end_moved(
-        self,
-        moved: Moved,
-        before: Draft | None = None,
-        keys: Collection[str] = (),
-    ) -> bool:
-        """End the successor of the session, if that has the same user; return whether
-        it had: a cookie that was planted before a login must not end that login."""
-        if before is None:
-            before = Draft(moved.values, self.store.serializer)
-        logins = self.store.settings.logins
-        successor = self.store.trace(moved.successor) if moved.successor else None
-        if successor is None:
-            return False
-        now = Draft(successor.record.values, self.store.serializer)
-        nobody = was_anonymous(before, logins) and was_anonymous(now, logins)
-        ends = nobody or is_same_user(before, now, logins, keys)
-        if ends:
-            self._end(successor.id)
-            self._end(moved.id)
-        return ends
+        logins, draft = self.store.settings.logins, self.draft
+        if change_of_login(draft, logins) is Login.IN:
+            return
+        was = [key for key in draft.stored_keys() if not is_nobody(draft.stored(key))]
+        left = [key for key in logins.among(was) if is_nobody(draft.get(key))]
+        if left and isinstance(found, Moved) and found.successor:
+            self._end(found.id, keys=left)
 
     def _drop_changes(self, live: Live | None, found: Found) -> None:
         """Begin anew, without a session of its own: from now on, too, its cookie would
@@ -525,11 +509,23 @@ class Visit:
             )
         self.rivals = self.untried = ()
 
+    def _end_moved(self, end: End = LOGOUT) -> bool:
+        moved = self.moved
+        return bool(moved and moved.successor and self._end(moved.id, end=end))
+
     def _end(
-        self, session_id: str, live: Live | None = None, end: End = LOGOUT
-    ) -> None:
-        ended = self.store.destroy(session_id, live, end)
-        self.ended |= {session_id, ended.id if ended else session_id}
+        self,
+        session_id: str,
+        live: Live | None = None,
+        end: End = LOGOUT,
+        keys: Collection[str] = (),
+    ) -> bool:
+        """End the session, and its successor where that has the same user; return
+        whether one lived."""
+        ended = moves.end(self.store, session_id, live, end, keys)
+        if ended:
+            self.ended |= {session_id, ended.id}
+        return ended is not None
 
     def _metadata(self) -> Mapping[str, Any] | None:
         return self.runtime.metadata(self.request)

@@ -55,7 +55,9 @@ class Moved(NamedTuple):
     successor: str | None
     """The id it went on under, if the credential that found out was the right one."""
     values: Mapping[str, bytes] = {}
-    """The values of its login keys."""
+    """The values of its login keys; of one that was anonymous before a login, all."""
+    readable: bool = False
+    """Whether the request may read them: nobody is logged in with them."""
 
     def __repr__(self) -> str:  # without values
         return f"<Moved {self.id}>"
@@ -63,6 +65,10 @@ class Moved(NamedTuple):
 
 Found = Live | Moved | None
 """A session now: it lives, it moved, it ended."""
+
+Follow = Callable[[Record, Record], bool]
+"""Tells, of a session's former record and that of its successor, whether the end of the
+one is the end of the other."""
 
 
 class Records:
@@ -130,15 +136,16 @@ class Records:
         then."""
         return self._swap(live, record, self.expires_at(live.id, record))
 
-    def retire(self, live: Live, successor: str) -> Found:
+    def retire(self, live: Live, successor: str, *, whole: bool = False) -> Found:
         """Turn the record of `live` into a tombstone; return the session as it is then.
 
-        The tombstone remembers who was logged in, for a logout that comes late.
+        The tombstone remembers who was logged in, for a logout that comes late; the
+        `whole` one keeps all values.
         """
         values = live.record.values
         who = {key: values[key] for key in self._settings.logins.among(values)}
         former = live.record._replace(
-            values=who,
+            values=values if whole else who,
             places={},
             meta=None,
             operations=b"",
@@ -152,15 +159,22 @@ class Records:
         return self.backend.delete(self.key(session_id), version)
 
     @changing("destroy")
-    def end(self, session_id: str, live: Live | None = None) -> Live | None:
-        """Delete the session, and its successor by regeneration; return the live one.
-        It stays listed. `live` spares the read."""
+    def end(
+        self, session_id: str, live: Live | None = None, *, follow: Follow | None = None
+    ) -> Live | None:
+        """Delete the session, and its successor by regeneration, if `follow` says so
+        (None: always); return the live one. It stays listed. `live` spares the read."""
         passed: list[str] = []
+        origin = live.record if live else None
         ended = self._delete(session_id, live)
-        while isinstance(ended, str):
+        while isinstance(ended, Tombstone):
+            origin = origin or ended.former
             passed.append(session_id)
-            session_id = ended
-            ended = self._delete(session_id)
+            session_id = ended.successor
+            present = self.live(session_id) if follow else None
+            if follow and present and not follow(origin, present.record):
+                return None
+            ended = self._delete(session_id, present)
         for former in reversed(passed):
             self.delete(former)
         return ended
@@ -203,9 +217,11 @@ class Records:
             return (None if over else content), cell.version
         return content, cell.version
 
-    def _delete(self, session_id: str, live: Live | None = None) -> Live | str | None:
-        """Delete the record; return the session that lived, or, if a tombstone is
-        there, which is left, the id of the successor."""
+    def _delete(
+        self, session_id: str, live: Live | None = None
+    ) -> Live | Tombstone | None:
+        """Delete the record; return the session that lived, or the tombstone that is
+        there, which is left."""
         for _ in range(MAX_ATTEMPTS):
             if live and self.delete(session_id, live.version):
                 return live
@@ -214,7 +230,7 @@ class Records:
                 case Record():
                     live = Live(session_id, content, version, self._clock())
                 case Tombstone():
-                    return content.successor
+                    return content
                 case None if not self.delete(session_id):
                     return None
         raise BackendError("destroy")

@@ -46,7 +46,7 @@ def regenerate(
             fresh = _successor(store, live, changes, login, epochs or {}, meta)
         except PlaceLost:
             return store.records.reread(live)
-        found = _move(store, live, fresh, changes)
+        found = _move(store, live, fresh, changes, login)
         if isinstance(found, Live) and found.id == live.id:
             live = found  # the new one was ended, but not this session
         else:
@@ -84,12 +84,14 @@ def _successor(
         return begin(kept)
 
 
-def _move(store: SessionStore, live: Live, fresh: Live, changes: Changes) -> Found:
+def _move(
+    store: SessionStore, live: Live, fresh: Live, changes: Changes, login: bool
+) -> Found:
     """Turn `live` into a tombstone that leads to `fresh`; return `fresh`, with the
     changes of others in it. Otherwise nothing new is left: the session was ended, or
     else it is returned as it is now, since `fresh` was ended."""
     for _ in range(MAX_ATTEMPTS):
-        found = _retire(store, live, fresh.id)
+        found = _retire(store, live, fresh.id, login)
         if isinstance(found, Moved) and found.successor == fresh.id:
             store.lists.forget({live.id: live.record.places})
             return fresh
@@ -104,10 +106,11 @@ def _move(store: SessionStore, live: Live, fresh: Live, changes: Changes) -> Fou
     raise BackendError("regenerate")
 
 
-def _retire(store: SessionStore, live: Live, successor: str) -> Found:
+def _retire(store: SessionStore, live: Live, successor: str, login: bool) -> Found:
     """Turn `live` into a tombstone; return the session as it is then."""
     try:
-        return store.records.retire(live, successor)
+        whole = login and store.is_anonymous(live.record)  # for the same login again
+        return store.records.retire(live, successor, whole=whole)
     except BackendError as error:
         if not error.quick:
             raise

@@ -39,6 +39,9 @@ class Verdict(enum.Enum):
 ADMITTED = frozenset({Verdict.CURRENT, Verdict.SUCCESSOR, Verdict.GRACE})
 """The session is served to these."""
 
+OWN = ADMITTED - {Verdict.GRACE}
+"""The content is theirs; a token in its grace may be a copy."""
+
 
 def judge(
     record: Record, credential: Credential, *, opened: float, grace: int

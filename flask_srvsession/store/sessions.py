@@ -18,11 +18,12 @@ from .. import ids
 from ..backends.base import Backend, Epoch, Version
 from ..backends.guarded import UNHEARD, Guarded, Hook, changing
 from ..config import Settings
-from ..draft import Changes
+from ..draft import Changes, Draft, Undecodable
 from ..ending import LIMIT, REVOKED, End
 from ..errors import BackendError, StaleLogin, TooManySessions
 from ..ids import CookieSigner, Credential
 from ..info import SessionInfo, utc
+from ..logins import was_anonymous
 from ..serializers import Serializer
 from . import places, rotation
 from .encryption import EncryptionKeys
@@ -40,8 +41,8 @@ from .record import (
     Tombstone,
     took_over,
 )
-from .records import MAX_ATTEMPTS, Found, Live, Moved, Records
-from .rotation import ADMITTED, Verdict
+from .records import MAX_ATTEMPTS, TOMBSTONE_TTL, Follow, Found, Live, Moved, Records
+from .rotation import ADMITTED, OWN, Verdict
 
 log = logging.getLogger("flask_srvsession")
 
@@ -99,9 +100,10 @@ class SessionStore:
         if isinstance(record, Tombstone):
             former, successor = record
             verdict = rotation.judge(former, credential, opened=opened, grace=grace)
-            meant = verdict in ADMITTED or verdict is Verdict.LATE  # for a logout
-            values = former.values if meant else {}
-            return Moved(session_id, successor if meant else None, values)
+            if verdict not in ADMITTED and verdict is not Verdict.LATE:
+                return Moved(session_id, None)
+            readable = verdict in OWN and self.is_anonymous(former)
+            return Moved(session_id, successor, former.values, readable)
         verdict = rotation.judge(record, credential, opened=opened, grace=grace)
         if judged and verdict in (Verdict.REPLAYED, Verdict.LATE):
             verdict = Verdict.GRACE
@@ -359,7 +361,11 @@ class SessionStore:
         """Return from when on a request that only reads is to write, as unix time."""
         record, verdict = live.record, live.verdict
         # Bound sessions live as long unseen; but only a seen one keeps its place.
-        must_be_seen = not record.places or self.settings.max_per_key is not None
+        must_be_seen = (
+            not record.places
+            or self.settings.max_per_key is not None
+            or (record.replaces and self.clock() < record.since + TOMBSTONE_TTL)
+        )
         unseen = not (live.created or record.flags & PRESENTED)
         if verdict is Verdict.SUCCESSOR or (unseen and must_be_seen):
             return -math.inf
@@ -386,15 +392,21 @@ class SessionStore:
         return deleted, found
 
     def destroy(
-        self, session_id: str, live: Live | None = None, end: End = REVOKED
+        self,
+        session_id: str,
+        live: Live | None = None,
+        end: End = REVOKED,
+        *,
+        follow: Follow | None = None,
     ) -> Live | None:
-        """Delete the session, and its successor by regeneration; return the live one.
+        """Delete the session, and its successor by regeneration, if `follow` says so
+        (None: always); return the live one.
 
         From the return on no copy of its cookie works and no request in flight can
         bring it back. `live` spares the read. Raises BackendError if that could not be
         confirmed; then it may be done again.
         """
-        if ended := self.records.end(session_id, live):
+        if ended := self.records.end(session_id, live, follow=follow):
             self.ended(ended, end)
             self.lists.forget({ended.id: ended.record.places})
         return ended
@@ -423,6 +435,14 @@ class SessionStore:
             meta=record.meta or {},
             end=end,
         )
+
+    def is_anonymous(self, record: Record) -> bool:
+        """Return whether nobody is logged in, and no list has the session."""
+        try:
+            draft = Draft(record.values, self.serializer)
+            return not record.places and was_anonymous(draft, self.settings.logins)
+        except Undecodable:
+            return False
 
     # -- pieces -----------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from flask_srvsession.errors import BackendError
 from flask_srvsession.store import SessionStore, regeneration, revocation
 from flask_srvsession.store.lists import Binding
 from flask_srvsession.store.record import Places, Record
-from flask_srvsession.store.records import Found, Live, Moved
+from flask_srvsession.store.records import Follow, Found, Live, Moved
 from flask_srvsession.store.revocation import Revocation
 from tests.concurrency.exploring import explore
 from tests.concurrency.interleave import Fault, Violation
@@ -123,16 +123,26 @@ class SavedAgainBlindly(SessionStore):
 
 class UnlistedFirst(SessionStore):
     def destroy(
-        self, session_id: str, live: Live | None = None, end: End = REVOKED
+        self,
+        session_id: str,
+        live: Live | None = None,
+        end: End = REVOKED,
+        *,
+        follow: Follow | None = None,
     ) -> Live | None:
         if live:
             self.lists.forget({session_id: live.record.places})
-        return super().destroy(session_id, live)
+        return super().destroy(session_id, live, end, follow=follow)
 
 
 class TombstoneNotFollowed(SessionStore):
     def destroy(
-        self, session_id: str, live: Live | None = None, end: End = REVOKED
+        self,
+        session_id: str,
+        live: Live | None = None,
+        end: End = REVOKED,
+        *,
+        follow: Follow | None = None,
     ) -> Live | None:
         self.records.delete(session_id)
         return live
@@ -152,10 +162,15 @@ class OutageIsNotFound(SessionStore):
 
 class LogoutTakenForGranted(SessionStore):
     def destroy(
-        self, session_id: str, live: Live | None = None, end: End = REVOKED
+        self,
+        session_id: str,
+        live: Live | None = None,
+        end: End = REVOKED,
+        *,
+        follow: Follow | None = None,
     ) -> Live | None:
         try:
-            return super().destroy(session_id, live)
+            return super().destroy(session_id, live, end, follow=follow)
         except BackendError:
             return None
 
@@ -205,7 +220,7 @@ def tombstone_first(
 ) -> Found:
     """The old session is retired before the new one is there."""
     chosen = ids.new_id(store.clock())
-    found = retire(store, live, chosen)
+    found = retire(store, live, chosen, login)
     if not isinstance(found, Moved):
         return found
     store._add = lambda record, born: (  # type: ignore[method-assign]
@@ -221,10 +236,14 @@ def tombstone_first(
     )
 
 
-def retired_twice(store: SessionStore, live: Live, successor: str) -> Found:
+def retired_twice(
+    store: SessionStore, live: Live, successor: str, login: bool
+) -> Found:
     """A regenerated session keeps what was read, not what was saved meanwhile."""
-    found = retire(store, live, successor)
-    return retire(store, found, successor) if isinstance(found, Live) else found
+    found = retire(store, live, successor, login)
+    if not isinstance(found, Live):
+        return found
+    return retire(store, found, successor, login)
 
 
 def revoked_unlisted_first(

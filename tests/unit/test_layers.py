@@ -37,7 +37,7 @@ LAYERS = (
     ("arrival",),
     ("runtime",),
     ("keyring",),
-    ("store", "logins", "audit"),
+    ("store", "logins", "moves", "audit"),
     ("draft", "config", "values", "info", "signals", "ending"),
     ("backends",),
     ("errors", "ids", "serializers", "login_keys"),

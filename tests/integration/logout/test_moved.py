@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from flask import Flask
 from flask_login import current_user, login_user, logout_user
 
-from flask_srvsession import (
-    session,
-)
-from tests.web import Browser
+from flask_srvsession import ServerSession, session
+from tests.web import Browser, View
 
 from ..apps import (
     User,
@@ -132,7 +131,7 @@ class TestLogoutThatMeetsARotation:
 
 
 def log_in_anew(browser: Browser) -> None:
-    browser.set(user_id=7)
+    browser.do(lambda: session.bind(user_id=42))
 
 
 class TestDestroyWithAnotherTokenOfTheSession:
@@ -200,3 +199,128 @@ class TestDestroyWithAnotherTokenOfTheSession:
 
         assert response.status_code == 200
         assert browser.values() == {}
+
+    @pytest.mark.parametrize("late", ["presented", "predecessor"])
+    def test_does_not_end_the_login_of_somebody_else(
+        self, former: Browser, browser: Browser, late: str
+    ) -> None:
+        presented = browser.copy()
+        browser.set(user_id=7)
+
+        log_out(presented if late == "presented" else former)
+
+        assert user_of(browser) == 7
+
+
+def pop_missing() -> None:
+    session.pop("user_id", None)
+
+
+def forget_user() -> None:
+    session["user_id"] = None
+
+
+def delete_user() -> None:
+    with suppress(KeyError):
+        del session["user_id"]
+
+
+def revoke_itself() -> None:
+    ServerSession().revoke(session.id)
+
+
+def clear_and_write() -> None:
+    session.clear()
+    session["notice"] = "Bye"
+
+
+WAYS: dict[str, View] = {
+    "destroy": destroy,
+    "pop": pop_missing,
+    "del": delete_user,
+    "None": forget_user,
+    "clear": lambda: session.clear(),
+    "clear and write": clear_and_write,
+    "revoke": revoke_itself,
+    "logout_user": lambda: str(logout_user()),
+}
+by_any_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+
+
+@pytest.mark.every_storage
+@by_any_way
+class TestAnyLogout:
+    """Of a session that just moved, or moves in the middle."""
+
+    @pytest.fixture
+    def browser(self, app: Flask) -> Browser:
+        use_flask_login(app)
+        browser = Browser(app)
+        browser.set(user_id=42, _user_id="42", cart=[1])
+        return browser
+
+    def test_after_a_rotation_ends_the_successor(
+        self, app: Flask, browser: Browser, way: View
+    ) -> None:
+        before = browser.copy()
+        rotate(browser)
+
+        assert before.do(way).status_code == 200
+
+        assert user_of(browser) is None
+        assert found(app) == []
+
+    def test_in_flight_during_a_rotation_ends_the_successor(
+        self, app: Flask, browser: Browser, way: View
+    ) -> None:
+        with browser.in_flight(way) as late:
+            rotate(browser)
+
+        assert late.response.status_code == 200
+        assert user_of(browser) is None
+        assert found(app) == []
+
+    def test_after_the_login_of_somebody_else_leaves_that(
+        self, browser: Browser, way: View
+    ) -> None:
+        before = browser.copy()
+        browser.set(user_id=7, _user_id="7")
+
+        assert before.do(way).status_code == 200
+
+        assert user_of(browser) == 7
+
+    def test_in_flight_during_the_login_of_somebody_else_leaves_that(
+        self, browser: Browser, way: View
+    ) -> None:
+        with browser.in_flight(way) as late:
+            browser.set(user_id=7, _user_id="7")
+
+        assert late.response.status_code == 200
+        assert user_of(browser) == 7
+
+    def test_with_a_cookie_from_before_the_login_leaves_the_login(
+        self, app: Flask, way: View
+    ) -> None:
+        use_flask_login(app)
+        victim = Browser(app)
+        victim.set(cart=[1])
+        planted = victim.copy()
+        victim.set(user_id=42)
+
+        assert planted.do(way).status_code == 200
+
+        assert user_of(victim) == 42
+        assert [info.id for info in found(app)] == [victim.id]
+
+    def test_with_two_live_cookies_ends_both(
+        self, app: Flask, browser: Browser, way: View
+    ) -> None:
+        other = Browser(app)
+        other.set(user_id=42)
+        header = f"session={other.cookie}; session={browser.cookie}".encode()
+
+        assert browser.send(header, way).status_code == 200
+
+        assert user_of(browser) is None
+        assert user_of(other) is None

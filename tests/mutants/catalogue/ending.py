@@ -18,11 +18,55 @@ MUTANTS = (
     Mutant(
         name="destroy-leaves-the-successor",
         file="store/records.py",
-        old="return content.successor",
-        new="return None",
-        breaks="a logout in flight during a login ends what the session moved to",
-        found_by="integration/login/test_moved.py::test_destroy_in_flight_during_a"
-        "_login_ends_the_successor",
+        old="            case Tombstone():\n                    return content\n",
+        new="            case Tombstone():\n                    return None\n",
+        breaks="a logout in flight during a rotation ends what the session moved to",
+        found_by="integration/logout/test_moved.py::TestAnyLogout::test_in_flight_d"
+        "uring_a_rotation_ends_the_successor",
+    ),
+    Mutant(
+        name="a-late-logout-ends-the-login-of-another",
+        file="moves.py",
+        old="return store.destroy(session_id, live, end, follow=follow)",
+        new="return store.destroy(session_id, live, end)",
+        breaks="a cookie that was planted before a login cannot end that login",
+        found_by="integration/logout/test_moved.py::TestAnyLogout::test_with_a_cook"
+        "ie_from_before_the_login_leaves_the_login",
+    ),
+    Mutant(
+        name="a-pop-of-nothing-is-no-logout",
+        file="session.py",
+        old="self._visit.note_logout()  # the session may have moved",
+        new="pass",
+        breaks="a logout by pop of a session that just moved ends what it moved to",
+        found_by="integration/logout/test_moved.py::TestAnyLogout::test_after_a_rot"
+        "ation_ends_the_successor",
+    ),
+    Mutant(
+        name="a-login-form-works-once",
+        file="store/regeneration.py",
+        old="whole = login and store.is_anonymous(live.record)",
+        new="whole = False",
+        breaks="a login form that is sent twice logs in",
+        found_by="integration/login/test_again.py::test_the_form_can_be_sent_twice",
+    ),
+    Mutant(
+        name="the-first-of-two-attempts-stays",
+        file="moves.py",
+        old="if first and not first.record.presented:",
+        new="if False:",
+        breaks="a session that a login began and nobody has ends with the next attempt",
+        found_by="integration/login/test_again.py::test_one_session_is_left_of_two_"
+        "logins",
+    ),
+    Mutant(
+        name="who-was-in-grace-reads-on",
+        file="store/sessions.py",
+        old="readable = verdict in OWN and",
+        new="readable =",
+        breaks="a copy of a cookie in its grace reads nothing of a session that moved",
+        found_by="integration/login/test_again.py::TestTheCookieFromBefore::test_th"
+        "at_was_in_its_grace_reads_nothing",
     ),
     Mutant(
         name="removal-of-the-user-ends-the-login-of-another",

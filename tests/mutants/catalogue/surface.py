@@ -88,9 +88,9 @@ MUTANTS = (
     Mutant(
         name="revocations-are-told-before-they-are-done",
         file="extension.py",
-        old="        ended = store.destroy(live.id, live, end) if live else None\n",
+        old="        ended = moves.end(store, given, same, end) if live else None\n",
         new="        _tell(store, [live], current, end)\n"
-        "        ended = store.destroy(live.id, live, end) if live else None\n",
+        "        ended = moves.end(store, given, same, end) if live else None\n",
         breaks="revocations are told once, after they are done",
         found_by="integration/test_signals.py::test_revocations_are_told_once_for_"
         "each_session",
