@@ -92,8 +92,8 @@ class Runtime:
         return replace(settings, drop_at_login=(*settings.drop_at_login, field))
 
     def _tell_ended(self, live: Live, end: End) -> None:
-        """Write the audit line. Of a session that another login ended send the signal, too,
-        in the middle of somebody else's login, which goes on."""
+        """Write the audit line. Of a session that another login ended send the signal,
+        too, in the middle of that login, which goes on."""
         if audit.is_wanted():
             audit.tell(self.app, self._store.info(live, end=end), self.clock())
         if end not in (LIMIT, LOGIN_REPEATED):
