@@ -38,7 +38,7 @@ def end(
 
 def begin_again(store: SessionStore, moved: Moved, changes: Changes) -> Changes:
     """Return the content of a login whose session moved by a login: the `changes`, made
-    to the former content. The answer to the first one was lost, or nobody waited for it.
+    to the former content. The first answer was lost, or nobody waited for it.
 
     If nobody has presented the session that the first one began, it ends.
     """
