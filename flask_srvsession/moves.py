@@ -46,9 +46,9 @@ def begin_again(store: SessionStore, moved: Moved, changes: Changes) -> Changes:
         return changes
     values = changes.apply(moved.values)
     first = store.records.live(moved.successor) if moved.successor else None
-    if first and not first.record.presented:
-        if have_same_user(store, values, first.record.values):
-            store.discard(first, LOGIN_REPEATED)
+    unseen = first if first and not first.record.presented else None
+    if unseen and have_same_user(store, values, unseen.record.values):
+        store.discard(unseen, LOGIN_REPEATED)
     return replace(changes, cleared=False, assigned=values, removed=(), computed={})
 
 
