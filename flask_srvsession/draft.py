@@ -131,6 +131,7 @@ class Draft(MutableMapping[str, Any]):
         return self._values[key]
 
     def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of `key`, or `default`."""
         if key in self._values:
             return self._values[key]
         if key in self._base and key not in self._removed:

@@ -30,7 +30,7 @@ LOGIN_KEYS = (
     *("oidc_auth_token", "*_oauth_token", "DISCORD_OAUTH2_TOKEN", "access_token"),
     *("samlUserdata", "_CAS_TOKEN", "_multipass_login_provider"),
 )
-"""What ``SRVSESSION_LOGIN_KEYS`` is if an app does not say: those, and others that only
+"""The default of ``SRVSESSION_LOGIN_KEYS``: those, and others that only
 tell that somebody is logged in."""
 
 NAMING = ("sub", "id", "_id", "user_id", "uid", "username", "email")

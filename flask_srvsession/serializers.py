@@ -58,6 +58,7 @@ class MsgpackSerializer:
     """
 
     def dumps(self, value: Any) -> bytes:
+        """Return `value` as bytes; TypeError names a type that cannot be stored."""
         packed: bytes = msgpack.packb(
             value,
             default=self._extend,
@@ -69,6 +70,7 @@ class MsgpackSerializer:
         return packed
 
     def loads(self, data: bytes) -> Any:
+        """Return the value that :meth:`dumps` made `data` of."""
         return msgpack.unpackb(
             data,
             ext_hook=self._restore,
@@ -143,9 +145,11 @@ class JSONSerializer:
     _tagged = TaggedJSONSerializer()
 
     def dumps(self, value: Any) -> bytes:
+        """Return `value` as tagged JSON, as Flask's own session does."""
         return self._tagged.dumps(value).encode("utf-8", "surrogatepass")
 
     def loads(self, data: bytes) -> Any:
+        """Return the value that :meth:`dumps` made `data` of."""
         return self._tagged.loads(data.decode("utf-8", "surrogatepass"))
 
 

@@ -132,9 +132,12 @@ class CellIndex:
         self._clock = clock
 
     def epoch(self, name: str) -> Epoch:
+        """Return the current epoch of the list; begin one where there is none."""
         return self._aligned(name).head.epoch
 
     def add(self, name: str, member: str, expect: Epoch, ttl: int) -> bool:
+        """List `member` for `ttl` seconds, if `expect` is still the current epoch;
+        return whether it is. One that is listed already keeps the later expiry."""
         for _ in _rounds():
             seen = self._aligned(name)
             if seen.head.epoch != expect:
@@ -152,6 +155,8 @@ class CellIndex:
         raise _contention()
 
     def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+        """Begin a new epoch; return it with all members that were added before it. Its
+        head names those in `keep`; nobody is removed."""
         for _ in _rounds():
             seen = self._aligned(name)
             until = max(seen.head.until, self._clock() + EPOCH_ALONE)
@@ -161,9 +166,11 @@ class CellIndex:
         raise _contention()
 
     def head(self, name: str) -> Head | None:
+        """Return the epoch and the members that the last fence kept, or None."""
         return _present(self._read_head(name)[1])
 
     def remove(self, name: str, members: Collection[str]) -> None:
+        """Unlist `members`; those that are not listed are no error."""
         gone = frozenset(members)
         for _ in _rounds():
             cell, roll = self._read_roll(name)
@@ -175,6 +182,7 @@ class CellIndex:
         raise _contention()
 
     def members(self, name: str) -> list[str]:
+        """Return the members that have not expired, the soonest expiry first."""
         _, roll = self._read_roll(name)
         return list(_living(roll.members, self._clock())) if roll else []
 

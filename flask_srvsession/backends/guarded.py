@@ -166,6 +166,7 @@ class Guarded:
         return (ConfigurationError, *self.backend.errors)
 
     def get(self, key: str) -> Cell | None:
+        """Return the cell under `key`, or None; tried twice."""
         if self.outage.on or self._hook.receivers:
             return self.twice("load", self.backend.get, key)
         began = self._timer()  # most calls of all come here: as fast as can be
@@ -189,11 +190,13 @@ class Guarded:
         return found
 
     def add(self, key: str, data: bytes, ttl: int) -> Version | None:
+        """Add a cell, once: a second try could find the first one done."""
         return self.once("create", self.backend.add, key, data, ttl)
 
     def swap(
         self, key: str, data: bytes, version: Version, ttl: int
     ) -> Version | Cell | None:
+        """Replace a cell, once: the caller finds out about a lost answer."""
         if self.outage.on or self._hook.receivers:
             return self.once("save", self.backend.swap, key, data, version, ttl)
         began = self._timer()
@@ -203,6 +206,7 @@ class Guarded:
             raise self._failed("save", began, error, True) from error
 
     def delete(self, key: str, version: Version | None = None) -> bool:
+        """Delete a cell; tried twice."""
         return self.twice("destroy", self.backend.delete, key, version)
 
     def need(self, replicas: int) -> None:

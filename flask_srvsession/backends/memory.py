@@ -60,7 +60,7 @@ class MemoryBackend:
     def get_with_heads(
         self, key: str, names: Sequence[str]
     ) -> tuple[Cell | None, dict[str, Head]]:
-        """Return the cell under `key`, and the heads of these lists that are there."""
+        """Return the cell under `key`, and the heads that are there."""
         return read_with_heads(self.get_many, key, names)
 
     def add(self, key: str, data: bytes, ttl: int) -> Version | None:

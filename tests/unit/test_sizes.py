@@ -117,3 +117,24 @@ def test_the_example_has_at_most_250_lines_without_its_client() -> None:
     modules = {*EXAMPLE.glob("*.py")} - {EXAMPLE / "client.py"}
 
     assert 100 < sum(map(lines_of_code, modules)) <= MAX_EXAMPLE
+
+
+PUBLIC = [
+    "backends.memory.MemoryBackend",
+    "backends.redis.RedisBackend",
+    "backends.redis.RedisIndex",
+    "backends.memcached.MemcachedBackend",
+    "backends.sql.SQLBackend",
+    "backends.sql.SQLIndex",
+    "ServerSession",
+    "SessionInfo",
+]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_public_method_is_documented(name: str) -> None:
+    module, _, cls = f"flask_srvsession.{name}".rpartition(".")
+    methods = vars(getattr(importlib.import_module(module), cls)).items()
+
+    bare = [n for n, m in methods if callable(m) and not n.startswith("_")]
+    assert [n for n, m in methods if n in bare and not m.__doc__] == []

@@ -140,10 +140,12 @@ class MemcachedBackend:
         return cls(hosts, **_options(query))
 
     def get(self, key: str) -> Cell | None:
+        """Return the cell that is stored under `key`, or None."""
         data, cas = self._call("gets", key)
         return None if cas is None else Cell(data, cas)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell]:
+        """Return the cells under `keys`; absent ones are None or left out."""
         by_client: dict[_Server, list[str]] = {}
         for key in keys:
             by_client.setdefault(self._client(key), []).append(key)
@@ -156,9 +158,11 @@ class MemcachedBackend:
     def get_with_heads(
         self, key: str, names: Sequence[str]
     ) -> tuple[Cell | None, dict[str, Head]]:
+        """Return the cell under `key`, and the heads that are there."""
         return read_with_heads(self.get_many, key, names)
 
     def add(self, key: str, data: bytes, ttl: int) -> Version | None:
+        """Store `data` for `ttl` seconds; None if the key is taken."""
         self._check(data)
         added = self._call("add", key, data, expire=_expire(ttl), noreply=False)
         return _Written.of(data) if added else None
@@ -166,6 +170,8 @@ class MemcachedBackend:
     def swap(
         self, key: str, data: bytes, version: Version, ttl: int
     ) -> Version | Cell | None:
+        """Store `data` for `ttl` seconds if the cell has this `version`; return
+        the new version, the cell that is there instead, or None."""
         self._check(data)
         cas, other = self._cas_id(key, version)
         if cas is None:
@@ -176,6 +182,8 @@ class MemcachedBackend:
         return None if swapped is None else self.get(key)
 
     def delete(self, key: str, version: Version | None = None) -> bool:
+        """Delete the cell under `key`, with `version` only if it still has that;
+        return whether it was deleted."""
         if version is None:
             return bool(self._call("delete", key, noreply=False))
         cas, _ = self._cas_id(key, version)
@@ -183,6 +191,7 @@ class MemcachedBackend:
         return cas is not None and bool(self._cas(key, b"", cas, _AT_ONCE))
 
     def sweep(self) -> int:
+        """Return 0: the server removes expired data itself."""
         return 0  # the server removes expired items
 
     def check(self) -> Iterable[Finding]:

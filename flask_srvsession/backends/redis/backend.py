@@ -90,6 +90,7 @@ class RedisBackend:
         return self._evicts
 
     def get(self, key: str) -> Cell | None:
+        """Return the cell that is stored under `key`, or None."""
         try:
             value = self._client.execute_command("GET", key)
         except redis.ResponseError as error:
@@ -97,6 +98,7 @@ class RedisBackend:
         return None if value is None else Cell(value[_VERSION:], value[:_VERSION])
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
+        """Return the cells under `keys`; absent ones are None or left out."""
         if is_cluster(self._client):
             return self._get_many_of_cluster(keys)
         values = map(_cell, self._client.mget(keys))
@@ -109,6 +111,7 @@ class RedisBackend:
     def get_with_heads(
         self, key: str, names: Sequence[str]
     ) -> tuple[Cell | None, dict[str, Head]]:
+        """Return the cell under `key`, and the heads that are there."""
         if is_cluster(self._client):  # they are in other slots
             cell = self.get(key)
             heads = {name: self.index.head(name) for name in names}
@@ -120,6 +123,7 @@ class RedisBackend:
         return cell, {name: head for name, head in heads.items() if head}
 
     def add(self, key: str, data: bytes, ttl: int) -> Version | None:
+        """Store `data` for `ttl` seconds; None if the key is taken."""
         version = secrets.token_bytes(_VERSION)
         done = self._client.set(key, version + data, nx=True, px=ttl * 1000)
         return version if done else None
@@ -127,6 +131,8 @@ class RedisBackend:
     def swap(
         self, key: str, data: bytes, version: Version, ttl: int
     ) -> Version | Cell | None:
+        """Store `data` for `ttl` seconds if the cell has this `version`; return
+        the new version, the cell that is there instead, or None."""
         new = secrets.token_bytes(_VERSION)
         reply = self._swap(key, version, new + data, ttl * 1000)
         if reply == 1:
@@ -134,11 +140,14 @@ class RedisBackend:
         return _cell(reply)
 
     def delete(self, key: str, version: Version | None = None) -> bool:
+        """Delete the cell under `key`, with `version` only if it still has that;
+        return whether it was deleted."""
         if version is None:
             return bool(self._client.delete(key))
         return bool(self._delete(key, version))
 
     def sweep(self) -> int:
+        """Return 0: the server removes expired data itself."""
         return 0  # the server removes expired keys
 
     def confirmed(self, keys: Collection[str], replicas: int) -> int:
@@ -198,25 +207,33 @@ class RedisIndex:
         self._members = _Script(client, "index_members")
 
     def epoch(self, name: str) -> Epoch:
+        """Return the current epoch of the list; begin one where there is none."""
         epoch: bytes = self._epoch(name, new_epoch(), EPOCH_ALONE * 1000)
         return epoch.decode("utf-8", "replace")
 
     def add(self, name: str, member: str, expect: Epoch, ttl: int) -> bool:
+        """List `member` for `ttl` seconds, if `expect` is still the current epoch;
+        return whether it is. One that is listed already keeps the later expiry."""
         return bool(self._add(name, member, expect, ttl * 1000))
 
     def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+        """Begin a new epoch; return it with all members that were added before it. Its
+        head names those in `keep`; nobody is removed."""
         epoch = new_epoch()
         members = self._fence(name, epoch, " ".join(keep), EPOCH_ALONE * 1000)
         return epoch, _texts(members)
 
     def head(self, name: str) -> Head | None:
+        """Return the epoch and the members that the last fence kept, or None."""
         return _head(self._client.execute_command(*_get_head(name)))
 
     def remove(self, name: str, members: Collection[str]) -> None:
+        """Unlist `members`; those that are not listed are no error."""
         if members:
             self._client.zrem(name, *members)
 
     def members(self, name: str) -> list[str]:
+        """Return the members that have not expired, the soonest expiry first."""
         return _texts(self._members(name))
 
 
