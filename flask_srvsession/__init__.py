@@ -7,6 +7,7 @@ import flask
 from .errors import (
     BackendError,
     ConfigurationError,
+    DeviceNotProven,
     NotReplicated,
     SessionError,
     SessionRefused,
@@ -20,6 +21,8 @@ from .info import SessionInfo
 from .login_keys import LOGIN_KEYS
 from .session import ServerSideSession
 from .signals import (
+    binding_failed,
+    session_bound,
     session_changes_dropped,
     session_created,
     session_destroyed,
@@ -36,6 +39,7 @@ __all__ = [
     "LOGIN_KEYS",
     "BackendError",
     "ConfigurationError",
+    "DeviceNotProven",
     "NotReplicated",
     "ServerSession",
     "ServerSideSession",
@@ -46,7 +50,9 @@ __all__ = [
     "StaleCredential",
     "StaleLogin",
     "TooManySessions",
+    "binding_failed",
     "session",
+    "session_bound",
     "session_changes_dropped",
     "session_created",
     "session_destroyed",

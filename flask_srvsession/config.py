@@ -169,6 +169,36 @@ class Settings:
         values.or_none(values.boolean),
     )
 
+    dbsc: Literal[False, True, "required"] = _key(
+        False,
+        "Whether sessions are bound to the device (DBSC): True where the browser can, "
+        '"required" ends a login that is not bound within a minute.',
+        values.dbsc,
+    )
+    dbsc_path: str = _key(
+        "/dbsc",
+        "The path below which browsers register devices and prove them.",
+        values.path,
+    )
+    dbsc_window: int = _key(
+        10 * 60,
+        "How long a proof of the device is good: so long may a thief use a copy of all "
+        "cookies. From 180 to 3600.",
+        values.window,
+    )
+    dbsc_exclude: tuple[str, ...] = _key(
+        (),
+        "What paths of requests that need no session begin with: they do not wait for "
+        "a proof. The static files of the app are excluded anyway.",
+        values.paths,
+    )
+    dbsc_initiators: tuple[str, ...] = _key(
+        (),
+        'Other sites whose links may make the browser prove itself, as in ("*",) or '
+        '("example.org",). Otherwise such a link loads one short page more.',
+        values.names,
+    )
+
     @cached_property
     def logins(self) -> LoginKeys:
         """Tells of each session key whether it is a login key."""

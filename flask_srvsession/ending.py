@@ -27,6 +27,7 @@ EMPTIED = End("client", "emptied")
 REVOKED = End("app", "revoked")
 ALL_REVOKED = End("app", "all revoked")
 LIMIT = End("server", "limit")
+NOT_BOUND = End("server", "not bound to a device")
 REPLAY = End("server", "replay")
 LOGIN_REPEATED = End("server", "login repeated")
 """A login was sent twice, and nobody has presented the session that the first began."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from werkzeug.exceptions import Conflict, ServiceUnavailable
+from typing import TYPE_CHECKING
+
+from werkzeug.exceptions import Conflict, HTTPException, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from werkzeug.sansio.response import Response
 
 
 class SessionError(Exception):
@@ -64,6 +69,21 @@ class NotReplicated(SessionError, ServiceUnavailable):
             f"The session is ended on the primary, but only {self.confirmed} of "
             f"{self.wanted} replicas have confirmed it in time."
         )
+
+
+class DeviceNotProven(SessionError, HTTPException):
+    """The session is bound to a device, and this request does not show that it is the
+    one; or ``session.prove_device()`` asks it to.
+
+    Carries its own response, which error handlers of the app do not see: a page that
+    loads again, a redirect, or a 401 for programs. Nothing of the session was served.
+    """
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response=response)
+
+    def __str__(self) -> str:
+        return "The device of this session was not proven."
 
 
 class SessionRefused(SessionError, Conflict):

@@ -128,6 +128,8 @@ class ServerSession:
         if settings.sweep_every:
             key = f"{settings.key_prefix}sweep"
             app.before_request(Sweeper(chosen, key, settings.sweep_every).begin)
+        if settings.dbsc:
+            _bind_devices(runtime)
         _follow_flask_login(app)
 
     @_latching
@@ -318,6 +320,21 @@ def _tell(
     for live in ended:
         info = store.info(live, is_current=live.id == current, end=end)
         session_revoked.send(app, info=info)
+
+
+def _bind_devices(runtime: Runtime) -> None:
+    """Answer browsers that bind sessions to their device."""
+    try:
+        from .dbsc import gate, routes
+    except ImportError as error:
+        raise ConfigurationError(
+            "SRVSESSION_DBSC needs a package that is not installed: pip install"
+            ' "flask_srvsession[dbsc]".'
+        ) from error
+    app = runtime.app
+    interface = cast(ServerSessionInterface, app.session_interface)
+    runtime.devices = devices = gate.Gate(runtime, interface)
+    routes.Routes(devices).install(app)
 
 
 def _follow_flask_login(app: Flask) -> None:

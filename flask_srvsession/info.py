@@ -22,6 +22,8 @@ class SessionInfo:
     meta: Mapping[str, Any] = field(default_factory=dict)
     end: End | None = None
     """The actor who ended it, and the reason; None while it lives."""
+    bound: bool = False
+    """Whether a copy of its cookie is worth nothing on another device."""
 
 
 def utc(unix_time: int) -> datetime:

@@ -75,17 +75,13 @@ class ServerSessionInterface(SessionInterface):
             repeat=app.config["SESSION_REFRESH_EACH_REQUEST"],
             is_public=lambda: _is_public(response),
         )
+        devices = self._runtime.devices
+        offered = devices and devices.finish(session._visit, change, response)
         if change is Cookie.KEEP:
+            if offered:
+                _keep_from_shared_caches(response)
             return
-        name = self.get_cookie_name(app)
-        attributes: dict[str, Any] = {
-            "domain": self.get_cookie_domain(app),
-            "path": self.get_cookie_path(app),
-            "secure": self.get_cookie_secure(app),
-            "httponly": self.get_cookie_httponly(app),
-            "samesite": self.get_cookie_samesite(app),
-            "partitioned": self.get_cookie_partitioned(app),
-        }
+        name, attributes = self.get_cookie_name(app), self.cookie_attributes(app)
         if isinstance(change, Credential):
             value = self._runtime.store.signer.dumps(change)
             expires = self.get_expiration_time(app, session)
@@ -97,6 +93,17 @@ class ServerSessionInterface(SessionInterface):
         if session._visit.rivals_ended:
             self._delete_variants(app, name, response, attributes)
         _keep_from_shared_caches(response)
+
+    def cookie_attributes(self, app: Flask) -> dict[str, Any]:
+        """Return the attributes of the session's cookie, but for its age."""
+        return {
+            "domain": self.get_cookie_domain(app),
+            "path": self.get_cookie_path(app),
+            "secure": self.get_cookie_secure(app),
+            "httponly": self.get_cookie_httponly(app),
+            "samesite": self.get_cookie_samesite(app),
+            "partitioned": self.get_cookie_partitioned(app),
+        }
 
     def _delete_variants(
         self, app: Flask, name: str, response: Response, attributes: dict[str, Any]
@@ -240,5 +247,5 @@ def _ignore(data: bytes) -> None:
 
 
 def _answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    failure: BackendError = environ[FAILURE]
+    failure: HTTPException = environ[FAILURE]
     return failure.get_response(environ)(environ, start_response)

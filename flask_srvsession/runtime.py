@@ -7,9 +7,9 @@ import ipaddress
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
-from flask import Flask, Request
+from flask import Flask, Request, Response
 
 from . import audit
 from .backends.base import Backend
@@ -27,6 +27,22 @@ log = logging.getLogger("flask_srvsession")
 TakeOver = Callable[["SessionStore", Request, str], Sequence[Credential]]
 """Asks the sources of other sessions for a request that has no cookie of ours, whose
 name is given; returns the credential that its old cookie stands for, if one does."""
+
+
+class Devices(Protocol):
+    """The part that knows about device-bound sessions, where there are any."""
+
+    def admit(self, visit: Any, live: Live, /) -> None:
+        """Let a session be used, or raise DeviceNotProven."""
+
+    def prove(self, visit: Any, within: float, /) -> bool:
+        """Return whether its device was proven, or raise DeviceNotProven."""
+
+    def proved_at(self, visit: Any, /) -> int | None:
+        """Return when its device made the proof that a request shows."""
+
+    def finish(self, visit: Any, change: Any, response: Response, /) -> bool:
+        """Offer a registration; return whether the response is for this client."""
 
 
 class Runtime:
@@ -47,6 +63,7 @@ class Runtime:
         self.settings = settings
         self.backend = backend
         self.clock = clock
+        self.devices: Devices | None = None
         self.serializer: Serializer
         chosen = settings.serializer
         if isinstance(chosen, str):
@@ -103,6 +120,11 @@ class Runtime:
             session_revoked.send(self.app, info=info)
         except Exception:
             log.exception("a receiver of session_revoked failed")
+
+    def prove_device(self, visit: Any, within: float) -> bool:
+        """Return whether the device of a request was proven within so many seconds;
+        False where there is none. Raises DeviceNotProven to have it done."""
+        return self.devices is not None and self.devices.prove(visit, within)
 
     def metadata(self, request: Request) -> Mapping[str, Any] | None:
         """Return the facts that are kept about the client of `request`."""

@@ -195,6 +195,21 @@ class ServerSideSession(SessionMixin):
         return utc(self._visit.store.records.ends_at(live.id)) if live else None
 
     @property
+    def bound(self) -> bool:
+        """Whether this session is bound to a device: a copy of its cookie is worth
+        nothing elsewhere."""
+        live = self._live()
+        return live is not None and live.record.bound
+
+    @property
+    def device_proved_at(self) -> datetime | None:
+        """When the device made the proof that this request shows; aware, UTC. None
+        without one."""
+        live, devices = self._live(), self._visit.runtime.devices
+        at = devices.proved_at(self._visit) if live and devices else None
+        return None if at is None else utc(at)
+
+    @property
     def new(self) -> bool:  # type: ignore[override]  # a class attribute in Flask
         """Whether this request came without a live session."""
         live = self._live()
@@ -264,10 +279,24 @@ class ServerSideSession(SessionMixin):
         For changes of privilege that are not a login. Content and absolute lifetime
         are carried over; pending changes are saved with it. A session that is not
         stored yet is stored, an empty one destroyed. Raises StaleCredential if the
-        client's cookie has a successor already, else as :meth:`commit`.
+        client's cookie has a successor already, DeviceNotProven where the device has
+        to prove itself first, else as :meth:`commit`.
         """
         with self._acting() as visit:
+            visit.runtime.prove_device(visit, within=60)
             visit.rotate()
+
+    def prove_device(self, *, within: float = 60) -> bool:
+        """Make sure that this request comes from the device of the session.
+
+        Returns True if that was proven within so many seconds; ``device_proved_at``
+        says when. Otherwise raises :class:`DeviceNotProven`, which Flask turns into a
+        redirect to this very request: the browser proves itself, and the view runs
+        again. The changes of this request are discarded; call this first. Returns
+        False for a session that is bound to no device: the app decides.
+        """
+        with self._acting() as visit:
+            return visit.runtime.prove_device(visit, within)
 
     def bind(self, *, epoch: Epoch | None = None, **index: Any) -> None:
         """Log in now: ``session.bind(user_id=42, epoch=e)``.

@@ -29,11 +29,19 @@ session_revoked: NamedSignal = _signals.signal(
 session_replayed: NamedSignal = _signals.signal(
     "session-replayed", "An outdated cookie was used: somebody had copied it."
 )
+session_bound: NamedSignal = _signals.signal(
+    "session-bound", "A device was registered for a session."
+)
+binding_failed: NamedSignal = _signals.signal(
+    "binding-failed",
+    "A bound session was used, or a proof made, by somebody who is not its device; or "
+    "a login was not bound in time. ``reason``: cookie, proof or registration.",
+)
 session_changes_dropped: NamedSignal = _signals.signal(
     "session-changes-dropped",
     "A request changed a session that was ended meanwhile; its changes are lost.",
 )
-storage_called = _signals.signal(
+storage_called: NamedSignal = _signals.signal(
     "storage-called",
     "The storage was called: ``operation`` is that of a :class:`BackendError`, "
     "``seconds`` is how long it took. ``outcome`` is done, conflict (a save came too "

@@ -70,6 +70,29 @@ def boolean(key: str, value: Any) -> bool:
     return value
 
 
+def dbsc(key: str, value: Any) -> Any:
+    if not isinstance(value, bool) and value != "required":
+        raise _wrong(key, value, "True, False or 'required'")
+    return value
+
+
+def window(key: str, value: Any) -> int:
+    return seconds(key, value, least=180, most=3600)
+
+
+def path(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"(/[\w.~-]+)+", value, re.A):
+        raise _wrong(key, value, "a path without a slash at its end, as in '/dbsc'")
+    return value
+
+
+def paths(key: str, value: Any) -> tuple[str, ...]:
+    given = names(key, value)
+    if not all(each.startswith("/") for each in given):
+        raise _wrong(key, value, "a tuple of paths, as in ('/images/',)")
+    return given
+
+
 def metadata(key: str, value: Any) -> Any:
     if not isinstance(value, bool) and not callable(value):
         raise _wrong(key, value, "True, False or a callable")

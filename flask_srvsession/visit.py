@@ -22,7 +22,7 @@ from .arrival import arrive, presented
 from .backends.base import Epoch
 from .draft import NO_CHANGES, Changes, Draft, Undecodable
 from .ending import EMPTIED, LOGOUT, SEVERAL_COOKIES, End
-from .errors import BackendError, StaleCredential, StaleLogin
+from .errors import BackendError, DeviceNotProven, StaleCredential, StaleLogin
 from .ids import Credential
 from .login_keys import is_nobody
 from .logins import Login, change_of_login, ends_login, was_anonymous
@@ -81,7 +81,7 @@ class Visit:
     """Valid cookies that are too many to be tried."""
     rivals_ended = logged_out = saved = False
     ended: frozenset[str] = frozenset()
-    failure: BackendError | None = None
+    failure: BackendError | DeviceNotProven | None = None
     """The outage that this request has met, if any: it does not wait twice."""
     draft: Draft
 
@@ -105,15 +105,17 @@ class Visit:
             self.store = self.runtime.store
             request, name = self.request, self.cookie_name
             found = arrive(self.store, self.runtime, request, name, self.opened)
+            self.live, self.moved, self.rivals, self.untried = found
         except BackendError as error:
             self.latch(error)
             raise
-        live, moved, self.rivals, self.untried = found
-        self.live, self.moved = live, moved
+        live, moved = self.live, self.moved
         self.presented = bool(live or moved or self.rivals or self.untried)
         held = moved.values if moved and moved.readable else {}
         values = live.record.values if live else held
         self.draft = Draft(values, self.store.serializer)
+        if live and self.runtime.devices is not None:
+            self.runtime.devices.admit(self, live)
         self.loaded = True
         try:
             settings, stored = self.store.settings, self.draft.stored_keys()
@@ -121,16 +123,16 @@ class Visit:
             self.draft.decode([k for k in stored if logins[k] or k in feeding])
         except Undecodable as undecodable:
             self.give_up(undecodable)
-        if live and ANSWERED not in self.request.environ and self._is_event():
-            self._renew(live)  # nobody saves at the end of an event that only reads
+        if self.live and ANSWERED not in self.request.environ and self._is_event():
+            self._renew(self.live)  # nobody saves at the end of one that only reads
         return self.draft
 
     def _is_event(self) -> bool:
         """Return whether this is an event of Flask-SocketIO, which has no response."""
         return hasattr(self.request, "sid") and hasattr(self.request, "namespace")
 
-    def latch(self, failure: BackendError) -> None:
-        """Remember that the storage could not be reached."""
+    def latch(self, failure: BackendError | DeviceNotProven) -> None:
+        """Remember that there was an outage, or no proof of the device."""
         if self.failure is None:
             self.failure = self.request.environ[FAILURE] = failure
 
@@ -206,8 +208,8 @@ class Visit:
         if self.live and self.live.id == live.id:
             self.live = live
             self.draft.rebase(live.record.values)
-            can_move = live.verdict is not Verdict.GRACE and not self._is_event()
-            if can_move and not self.response_left:
+            stays = live.verdict is Verdict.GRACE or live.record.bound
+            if not (stays or self.response_left or self._is_event()):
                 self._regenerate(live, self.pending(), login=False)
 
     def drop_at_login(self) -> None:

@@ -40,6 +40,9 @@ class Browser:
     first :meth:`do` comes before other requests to the app: it adds a route.
     """
 
+    _path = "/"
+    """Where the app is mounted, and its cookies with it."""
+
     def __init__(self, app: Flask, cookie: str | None = None, **where: Any) -> None:
         self.app = app
         self.client = app.test_client()
@@ -80,7 +83,7 @@ class Browser:
     @property
     def cookie(self) -> str:
         """The value of the session cookie; it must be there."""
-        cookie = self.client.get_cookie("session")
+        cookie = self.client.get_cookie("session", path=self._path)
         assert cookie is not None, "there is no session cookie"
         return cookie.value
 
@@ -90,7 +93,7 @@ class Browser:
 
     @property
     def has_cookie(self) -> bool:
-        return self.client.get_cookie("session") is not None
+        return self.client.get_cookie("session", path=self._path) is not None
 
     @property
     def id(self) -> str:

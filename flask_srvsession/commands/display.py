@@ -35,9 +35,15 @@ def lines(facts: Mapping[str, object]) -> str:
 
 def sessions_table(infos: Iterable[SessionInfo]) -> str:
     """Return a table of sessions."""
-    rows = [_HEADER, *map(_row, infos)]
-    if len(rows) == 1:
+    infos = [*infos]
+    if not infos:
         return "No sessions."
+    rows = [_HEADER, *map(_row, infos)]
+    if any(info.bound for info in infos):
+        marks = ("DEVICE", *("bound" if info.bound else "" for info in infos))
+        rows = [
+            (*row[:-1], mark, row[-1]) for row, mark in zip(rows, marks, strict=True)
+        ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
@@ -50,6 +56,7 @@ def session_lines(info: SessionInfo) -> str:
             "created": info.created_at,
             "last seen": info.last_seen_at,
             "expires": info.expires_at,
+            **({"device": "bound"} if info.bound else {}),
             **{f"client {name}": value for name, value in info.meta.items()},
         }
     )

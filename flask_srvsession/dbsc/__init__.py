@@ -4,7 +4,8 @@ The W3C's Device Bound Session Credentials (DBSC), as Chromium 156 speaks them. 
 browser registers a key that does not leave the device, and proves with it, every few
 minutes, that it still has it; for each proof it gets a short-lived *bound cookie*.
 `proof` verifies what browsers sign, `seals` makes what the server hands out, `wire` the
-headers and the JSON, `gate` decides on a request, and `routes` answers the browser.
+headers and the JSON, `binding` changes the record; `gate` decides on a request, and
+`routes` answers the browser.
 
 Needs the extra ``dbsc``: ``cryptography``. Imported only where ``SRVSESSION_DBSC`` is
 on.

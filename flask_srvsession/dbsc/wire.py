@@ -28,6 +28,11 @@ def said(environ: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
+def quoted(part: str | bytes) -> str:
+    """Return a path as it is written in a header; or a query, which is quoted."""
+    return quote(part, safe="/:@!$&'()*+,;=~" + "?%" * isinstance(part, bytes))
+
+
 def registration(path: str, challenge: str) -> str:
     """Return the header that offers a registration."""
     return f'(ES256);path="{quote(path)}";challenge="{challenge}"'

@@ -25,7 +25,7 @@ that long."""
 TRACE_LENGTH = 12
 """Digits of its predecessor's id that a regenerated session remembers."""
 
-DUE, PERMANENT, PRESENTED, TOOK_OVER = 1, 2, 4, 8
+DUE, PERMANENT, PRESENTED, TOOK_OVER, BOUND = 1, 2, 4, 8, 16
 """The flags of a record."""
 
 Places: TypeAlias = Mapping[bytes, Sequence[str]]
@@ -58,6 +58,7 @@ class Record(NamedTuple):
     replaces: str | None
     meta: Mapping[str, Any] | None
     values: Mapping[str, bytes]
+    device: Sequence[Any] | None = None
 
     @property
     def due(self) -> bool:
@@ -73,6 +74,11 @@ class Record(NamedTuple):
     def presented(self) -> bool:
         """Whether a client has come back with the cookie."""
         return self.flags & PRESENTED != 0
+
+    @property
+    def bound(self) -> bool:
+        """Whether only its device may use it."""
+        return self.flags & BOUND != 0
 
     @property
     def took_over(self) -> bool:
@@ -114,6 +120,7 @@ class Tombstone(NamedTuple):
 _TYPES: tuple[type | tuple[type, ...], ...] = (
     *(int, bytes, bytes, int, int, (bytes, type(None)), int),
     *(dict, bytes, bytes, (str, type(None)), (dict, type(None)), dict),
+    (list, type(None)),
 )
 
 

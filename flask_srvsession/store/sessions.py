@@ -434,6 +434,7 @@ class SessionStore:
             is_current=is_current,
             meta=record.meta or {},
             end=end,
+            bound=record.bound,
         )
 
     def is_anonymous(self, record: Record) -> bool:

@@ -208,6 +208,17 @@ def after_a_value_that_did_not_decode(app: Flask, clock: FakeClock) -> Ended:
 
 Way = Callable[[Flask, "FakeClock"], Ended]
 
+
+def by_no_registration(app: Flask, clock: FakeClock) -> Ended:
+    """A login that no device was registered for, where each has to be."""
+    browser = Browser(app)
+    browser.set(user_id=42)
+    ended = browser.id
+    clock.advance(60)
+    browser.values()
+    return [ended], "server", "not bound to a device"
+
+
 WAYS: list[Way] = [
     *(by_destroy, by_destroy_that_says_why, by_clear, by_removal_of_everything),
     *(by_removal_of_the_login, by_another_login),
@@ -215,13 +226,15 @@ WAYS: list[Way] = [
     *(by_revoke, by_revoke_that_says_why, by_revoke_all, by_revoke_all_but_this),
     *(by_the_command_revoke, by_the_command_revoke_all),
     *(by_the_limit, by_a_replay, by_a_logout_with_two_cookies),
-    after_a_value_that_did_not_decode,
+    *(after_a_value_that_did_not_decode, by_no_registration),
 ]
 """All ways in which a session can end, but for its time, which the storage sees to,
 and for back-channel logout, which has tests of its own."""
 
 
 def _config_for(way: Way) -> dict[str, Any]:
+    if way is by_no_registration:
+        return {"SRVSESSION_DBSC": "required"}
     return {"SRVSESSION_MAX_PER_KEY": 2} if way is by_the_limit else {}
 
 

@@ -26,9 +26,9 @@ def app_with(**config: object) -> Flask:
 def test_the_public_names_of_a_session_are_those_of_the_documentation() -> None:
     mapping = {"get", "items", "keys", "pop", "popitem", "setdefault", "update"}
     mapping |= {"clear", "values"}
-    acting = {"bind", "commit", "compute", "destroy", "rotate"}
+    acting = {"bind", "commit", "compute", "destroy", "prove_device", "rotate"}
     telling = {"accessed", "created_at", "ends_at", "expires_at", "id", "last_seen_at"}
-    telling |= {"modified", "new", "permanent"}
+    telling |= {"modified", "new", "permanent", "bound", "device_proved_at"}
 
     public = {name for name in dir(ServerSideSession) if not name.startswith("_")}
 

@@ -21,7 +21,7 @@ MODULES = {
 
 EDGE = (
     *("__init__", "extension", "commands", "interface", "session", "visit", "runtime"),
-    *("arrival", "audit", "contrib", "take_over"),
+    *("arrival", "audit", "contrib", "dbsc", "take_over"),
 )
 """What may know Flask. Everything else works without any web framework."""
 

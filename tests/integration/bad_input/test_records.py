@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from flask_srvsession import session
-from flask_srvsession.store.record import _HEAD, VERSION, RecordCodec
+from flask_srvsession.store.record import _HEAD, VERSION, Record, RecordCodec
 from tests.web import Browser
 
 from ..apps import listed
@@ -251,7 +251,7 @@ class TestRecord:
         cell = backend.get(browser.key)
         assert cell is not None
         fields = msgpack.unpackb(cell.data[17:], strict_map_key=False)
-        fields[-1]["a"] = value
+        fields[Record._fields.index("values")]["a"] = value
         prefix = browser.app.config["SRVSESSION_KEY_PREFIX"]
         body = msgpack.packb(fields)
 

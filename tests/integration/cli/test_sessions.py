@@ -86,6 +86,7 @@ class TestList:
             "last_seen_at": info.last_seen_at.isoformat(),
             "expires_at": info.expires_at.isoformat(),
             "meta": {"ip": "127.0.0.0", "agent": info.meta["agent"]},
+            "bound": False,
         }
 
     def test_of_nobody_is_empty_and_no_failure(self, app: Flask) -> None:

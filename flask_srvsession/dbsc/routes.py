@@ -1,0 +1,186 @@
+"""The requests that a browser makes by itself: registrations and refreshes.
+
+Answered before everything that the app does for its own requests: a login wall, a check
+for CSRF, a rate limit or a redirect would end the binding. A session is found by the id
+that the browser names, never by a cookie: it sends none after a restart, or when a
+link from another site made it come. A refresh is answered by 200, by 403 with a
+challenge, or by 503.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Request, Response, request
+
+from .. import ids, signals
+from ..arrival import cookies
+from ..errors import BackendError
+from ..store.records import Live
+from . import binding, pages, wire
+from .gate import Gate
+from .proof import Refused, verify
+
+log = logging.getLogger("flask_srvsession")
+
+
+class Routes:
+    """The two addresses of DBSC, and a third for a browser that has lost its key."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._runtime = gate.runtime
+        self._path = path = gate.path
+        self._views: dict[str, Callable[[Request], Response]] = {
+            f"{path}/register": self._register,
+            f"{path}/refresh": self._refresh,
+            f"{path}/forget": self._forget,
+        }
+
+    def install(self, app: Flask) -> None:
+        """Answer before the app does; within whatever middleware it has."""
+        dispatch = app.full_dispatch_request
+
+        def answer(*args: Any, **kwargs: Any) -> Response:
+            view = self._views.get(request.environ.get("PATH_INFO", ""))
+            if view is None or request.method != "POST":
+                return dispatch(*args, **kwargs)
+            return self._answer(view, request)
+
+        app.full_dispatch_request = answer  # type: ignore[method-assign]
+
+    def _answer(
+        self, view: Callable[[Request], Response], request: Request
+    ) -> Response:
+        try:
+            response = view(request)
+        except BackendError as error:
+            log.warning("a device was not answered: %s", error)
+            response = Response(status=503, headers={"Retry-After": "1"})
+        return pages.without_caches(response)
+
+    # -- registration --------------------------------------------------------------
+
+    def _register(self, request: Request) -> Response:
+        token = wire.said(request.environ, wire.PROOF) or ""
+        store = self._runtime.store
+        try:
+            proof = verify(token, url=request.base_url)
+        except Refused as reason:
+            log.warning("a registration was refused: %s", reason)
+            return Response(status=403)
+        seals, now = self._gate.seals(store), store.clock()
+        session_id = seals.of_offer(proof.challenge, now)
+        live = store.peek(session_id) if session_id else None
+        if live is None or not self._comes_from(request, live.id):
+            log.warning("a registration was refused: it is for another session")
+            return Response(status=403)
+        found = binding.register(store, live, proof.key)
+        device = binding.device_of(found.record) if isinstance(found, Live) else None
+        if not isinstance(found, Live) or not device or device.key != proof.key:
+            return Response(status=403)
+        if found.record.bound:
+            return Response(status=403)
+        response = self._with_cookie(found, device.generation)
+        response.set_data(json.dumps(self._instructions(request, found.id)))
+        response.content_type = "application/json"
+        signals.session_bound.send(self._runtime.app, info=store.info(found))
+        return response
+
+    def _comes_from(self, request: Request, session_id: str) -> bool:
+        """Whether the client has this session, as far as it says: none of its cookies
+        is of another one."""
+        name = self._gate.interface.get_cookie_name(self._runtime.app)
+        loads = self._runtime.store.signer.loads
+        shown = {c.id for value in cookies(request, name) if (c := loads(value))}
+        return not shown or session_id in shown
+
+    def _instructions(self, request: Request, session_id: str) -> dict[str, Any]:
+        app, settings = self._runtime.app, self._runtime.settings
+        paths = [*settings.dbsc_exclude, f"{self._path}/"]
+        if app.has_static_folder and app.static_url_path:
+            paths.append(f"{app.static_url_path.rstrip('/')}/")
+        root = request.script_root
+        return wire.instructions(
+            session_id,
+            refresh=f"{root}{self._path}/refresh",
+            cookie=self._gate.bound_cookie(app),
+            excluded=[root + path for path in paths],
+            initiators=settings.dbsc_initiators,
+        )
+
+    # -- refresh -------------------------------------------------------------------
+
+    def _refresh(self, request: Request) -> Response:
+        environ, store = request.environ, self._runtime.store
+        session_id = wire.said(environ, wire.SESSION) or ""
+        live = store.peek(session_id) if ids.is_id(session_id) else None
+        device = binding.device_of(live.record) if live else None
+        if live is None or device is None:
+            return _forgotten(session_id)
+        token = wire.said(environ, wire.PROOF)
+        if token is None:
+            return self._challenged(live)
+        try:
+            proof = verify(token, url=request.base_url, key=device.key)
+        except Refused as reason:
+            log.warning("session %s: a proof was refused: %s", live.id, reason)
+            self._gate.tell_failed(store, live, "proof")
+            return self._challenged(live)
+        seals, now = self._gate.seals(store), store.clock()
+        stamp = seals.of_challenge(proof.challenge, live.id, now)
+        if stamp is None or stamp.generation != device.generation:
+            return self._challenged(live)
+        done, found = binding.refresh(store, live, device)
+        if not isinstance(found, Live):
+            return _forgotten(session_id)
+        if not done:
+            return self._challenged(found)
+        return self._with_cookie(found, device.generation + 1)
+
+    def _challenged(self, live: Live) -> Response:
+        device = binding.device_of(live.record)
+        response = Response(status=403)
+        self._challenge(response, live.id, device.generation if device else 0)
+        return response
+
+    def _with_cookie(self, live: Live, generation: int) -> Response:
+        """Return the answer to a proof: the cookie that it is worth, and the challenge
+        of the next."""
+        store = self._runtime.store
+        cookie = self._gate.bound_cookie(self._runtime.app)
+        value = self._gate.seals(store).cookie(live.id, generation, store.clock())
+        response = Response(status=200)
+        window = self._runtime.settings.dbsc_window
+        response.headers.add("Set-Cookie", cookie.header(value, window))
+        self._challenge(response, live.id, generation)
+        return response
+
+    def _challenge(self, response: Response, session_id: str, generation: int) -> None:
+        store = self._runtime.store
+        value = self._gate.seals(store).challenge(session_id, generation, store.clock())
+        response.headers[wire.CHALLENGE] = wire.challenge(value, session_id)
+
+    # -- a browser that has lost its key -------------------------------------------
+
+    def _forget(self, request: Request) -> Response:
+        """Remove the cookies of this browser; the session stays as it is."""
+        if request.headers.get("Sec-Fetch-Site") != "same-origin":
+            return Response(status=403)
+        app, interface = self._runtime.app, self._gate.interface
+        response = Response(status=303)
+        response.headers["Location"] = f"{request.script_root}/"
+        attributes = interface.cookie_attributes(app)
+        response.delete_cookie(interface.get_cookie_name(app), **attributes)
+        cookie = self._gate.bound_cookie(app)
+        response.headers.add("Set-Cookie", cookie.header("", 0))
+        return response
+
+
+def _forgotten(session_id: str) -> Response:
+    """Return the answer for a session that is bound no more, or never was."""
+    text = json.dumps(wire.the_end(session_id[:100]))
+    return Response(text, 200, content_type="application/json")
