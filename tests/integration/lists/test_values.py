@@ -302,3 +302,21 @@ def test_a_user_may_be_called_none() -> None:
 
     with app.app_context():
         assert len(sessions.find(user_id="None")) == 1
+
+
+def test_an_index_that_is_configured_later_lists_a_session_at_its_next_change(
+    make_app: MakeApp,
+) -> None:
+    indexes = {"user_id": ("user_id",), "team": ("team",)}
+    before = make_app(SRVSESSION_KEY_PREFIX="shop:")
+    later = make_app(SRVSESSION_KEY_PREFIX="shop:", SRVSESSION_INDEXES=indexes)
+    old = Browser(before)
+    old.set(user_id=42, team="blue")
+    browser = Browser(later, old.cookie)
+    assert found(later, team="blue") == []
+
+    browser.set(theme="dark")
+
+    assert [info.id for info in found(later, team="blue")] == [browser.id]
+    assert revoke_all(later, team="blue") == 1
+    assert browser.values() == {}

@@ -158,4 +158,39 @@ MUTANTS = (
         found_by="integration/lists/test_values.py::test_a_session_whose_key_is_no"
         "ne_belongs_to_nobody",
     ),
+    Mutant(
+        name="an-index-that-is-configured-later-is-ignored",
+        file="store/sessions.py",
+        old="stale = record.indexing != indexing",
+        new="stale = False",
+        breaks="an index that is configured later lists sessions at their next change",
+        found_by="integration/lists/test_values.py::"
+        "test_an_index_that_is_configured_later_lists_a_session_at_its_next_change",
+    ),
+    Mutant(
+        name="a-place-is-made-for-a-session-that-has-ended",
+        file="store/places.py",
+        old="if not seen or len(places) < limit:",
+        new="if len(places) < limit:",
+        breaks="a login that a later one has ended ends nobody",
+        found_by="unit/test_places.py::"
+        "test_nobody_leaves_for_a_session_that_a_later_login_has_ended",
+    ),
+    Mutant(
+        name="the-order-of-a-second-is-left-to-chance",
+        file="store/places.py",
+        old="key=lambda mark: (_born(places[mark]), mark)",
+        new="key=lambda mark: _born(places[mark])",
+        breaks="of one second, all logins at once agree who is the oldest",
+        found_by="unit/test_places.py::test_of_one_second_the_mark_tells_who_leaves",
+    ),
+    Mutant(
+        name="an-admin-app-sees-a-session-of-ours",
+        file="extension.py",
+        old="return has_request_context() and isinstance(",
+        new="return has_request_context() or isinstance(",
+        breaks="an app with Flask's own session ends sessions of another in its context",
+        found_by="integration/contexts/test_apps.py::"
+        "test_an_app_with_flasks_own_session_ends_sessions_of_another_in_its_context",
+    ),
 )
