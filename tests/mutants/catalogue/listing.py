@@ -189,7 +189,7 @@ MUTANTS = (
         file="extension.py",
         old="return has_request_context() and isinstance(",
         new="return has_request_context() or isinstance(",
-        breaks="an app with Flask's own session ends sessions of another in its context",
+        breaks="an app with Flask's own session ends sessions of another",
         found_by="integration/contexts/test_apps.py::"
         "test_an_app_with_flasks_own_session_ends_sessions_of_another_in_its_context",
     ),
