@@ -17,7 +17,7 @@ LONG = {
     "login_keys": "../howto/other-logins.md#what-is-known",
 }
 """Keys whose default is told elsewhere."""
-DURATIONS = ("lifetime", "every", "grace", "window")
+DURATIONS = ("lifetime", "every", "grace", "window", "anonymous_timeout")
 
 
 def configuration_table() -> str:

@@ -62,6 +62,12 @@ class Settings:
         "TOUCH_INTERVAL, a read starts it anew. None: PERMANENT_SESSION_LIFETIME.",
         values.or_none(values.seconds),
     )
+    anonymous_timeout: int = _key(
+        86400,
+        "How long an unused session lives in which nobody is logged in; at most "
+        "IDLE_TIMEOUT.",
+        values.seconds,
+    )
     absolute_lifetime: int = _key(
         90 * 86400,
         "How long a session lives at most, counted from the login.",
@@ -118,10 +124,11 @@ class Settings:
         "used it is refused in any case.",
         values.one_of("revoke", "reject", or_callable=True),
     )
-    max_per_key: int | None = _key(
+    max_per_key: Mapping[str, int] | None = _key(
         None,
-        "How many sessions an index value may have at once. None: any number.",
-        values.or_none(values.positive),
+        'Index name -> how many sessions a value of it may have at once: {"user_id": '
+        "5}. None: any number.",
+        values.or_none(values.limits),
     )
     max_per_key_policy: Literal["evict-oldest", "reject"] = _key(
         "evict-oldest",
@@ -226,14 +233,21 @@ class Settings:
             given["indexes"] = {"user_id": _default_index(given)}
         settings = cls(**given)
         _check_rotation(settings)
+        _check_limits(settings)
         return settings
 
     def resolved(self, permanent_lifetime: timedelta) -> Settings:
         """Return the settings, with those that depend on Flask's own keys filled in."""
         idle = self.idle_timeout or max(1, int(permanent_lifetime.total_seconds()))
         default = min(max(1, idle // 10), 300)
-        touch = min(self.touch_interval or default, max(1, idle // 2))
-        return dataclasses.replace(self, idle_timeout=idle, touch_interval=touch)
+        anonymous = min(self.anonymous_timeout, idle)
+        touch = min(self.touch_interval or default, max(1, anonymous // 2))
+        return dataclasses.replace(
+            self,
+            idle_timeout=idle,
+            anonymous_timeout=anonymous,
+            touch_interval=touch,
+        )
 
 
 def _default_index(given: Mapping[str, Any]) -> Mapping[str, Feed | None]:
@@ -296,6 +310,15 @@ def _check_rotation(settings: Settings) -> None:
             f"SRVSESSION_ROTATE_EVERY is {every} s, but must be at least twice "
             f"SRVSESSION_ROTATE_GRACE ({grace} s): raise the one or lower the other."
         )
+
+
+def _check_limits(settings: Settings) -> None:
+    for index in settings.max_per_key or ():
+        if index not in settings.indexes:
+            raise ConfigurationError(
+                f"SRVSESSION_MAX_PER_KEY is {settings.max_per_key!r}, but must name"
+                f" indexes: SRVSESSION_INDEXES has {sorted(settings.indexes)}."
+            )
 
 
 _FLASK_KEYS: Mapping[str, values.Check] = {

@@ -19,6 +19,7 @@ class Login(enum.Enum):
 
     SAME = enum.auto()
     IN = enum.auto()
+    MORE = enum.auto()  # a further key says so, and the user stays the same
     OUT = enum.auto()
 
 
@@ -28,10 +29,21 @@ def change_of_login(draft: Draft, logins: LoginKeys) -> Login:
     for key in logins.among(draft.touched()):
         before, after = draft.before(key), draft.get(key)
         if is_login(before, after):
-            return Login.IN
+            return Login.MORE if _stays(draft, logins) else Login.IN
         if not is_nobody(before) and is_nobody(after):
             login = Login.OUT
     return login
+
+
+def _stays(draft: Draft, logins: LoginKeys) -> bool:
+    """Whether somebody was logged in by name, and each key still names them."""
+    before = {
+        k: logins.name(k, draft.before(k)) for k in logins.among(draft.stored_keys())
+    }
+    names = {key: name for key, name in before.items() if name is not None}
+    return bool(names) and all(
+        logins.name(key, draft.get(key)) == name for key, name in names.items()
+    )
 
 
 def is_login(before: Any, after: Any) -> bool:
@@ -73,4 +85,4 @@ def ends_login(draft: Draft, logins: LoginKeys) -> bool:
     """Return whether somebody was logged in and is not any more: nobody is, or else
     somebody else."""
     was_in = not was_anonymous(draft, logins)
-    return was_in and change_of_login(draft, logins) is not Login.SAME
+    return was_in and change_of_login(draft, logins) in (Login.IN, Login.OUT)

@@ -55,6 +55,12 @@ def positive(key: str, value: Any) -> int:
     return value
 
 
+def limits(key: str, value: Any) -> Mapping[str, int]:
+    if not isinstance(value, Mapping):
+        raise _wrong(key, value, "a dict of indexes, as in {'user_id': 5}")
+    return {index: positive(f"{key}[{index!r}]", most) for index, most in value.items()}
+
+
 def one_of(*choices: str, or_callable: bool = False) -> Check:
     def check(key: str, value: Any) -> Any:
         if value in choices or (or_callable and callable(value)):

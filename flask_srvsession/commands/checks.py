@@ -14,6 +14,7 @@ from .. import values
 from ..backends.health import Finding
 from ..config import PREFIX, Settings, nearest_key, wrong_flask_keys
 from ..interface import ServerSessionInterface
+from ..login_keys import LOGIN_KEYS, looks_like_identity
 
 MIN_SECRET = 16
 """Bytes; a shorter key can be guessed by trying."""
@@ -78,6 +79,7 @@ def _of_sound_configuration(
     yield from _lifetimes(permanent, settings)
     yield from _rotation(settings)
     yield from _indexes(settings)
+    yield from _login_keys(settings)
 
 
 def _remember_cookie(config: Mapping[str, Any]) -> Finding:
@@ -270,13 +272,35 @@ def _rotation(settings: Settings) -> Iterator[Finding]:
 
 
 def _indexes(settings: Settings) -> Iterator[Finding]:
-    if settings.max_per_key is not None and not settings.indexes:
+    if settings.max_per_key == {}:
         yield Finding(
             "warning",
             "SRVSESSION_MAX_PER_KEY",
-            "There is no index (SRVSESSION_INDEXES), so nothing is limited.",
-            "Say which session key names the user.",
+            "It is empty, so nothing is limited.",
+            "Say how many, as in {'user_id': 5}.",
         )
+
+
+def _login_keys(settings: Settings) -> Iterator[Finding]:
+    key, remedy = "SRVSESSION_LOGIN_KEYS", "Leave it out, or add to LOGIN_KEYS."
+    if not settings.login_keys:
+        problem = "It is empty: a login by any key that feeds no index keeps the id."
+        yield Finding("warning", key, problem, remedy)
+    for name in settings.login_keys:
+        close = difflib.get_close_matches(name, LOGIN_KEYS, n=1, cutoff=_SIMILAR)
+        if close and name not in LOGIN_KEYS and close[0] not in settings.login_keys:
+            problem = f"It has {name!r}, which looks like a misspelt {close[0]!r}."
+            yield Finding("warning", key, problem, "Correct it, or have both.")
+    for index, keys in settings.indexes.items():
+        unsafe = [k for k in keys if k in settings.not_login_keys]
+        if len(unsafe) == len(keys) and any(map(looks_like_identity, unsafe)):
+            yield Finding(
+                "warning",
+                "SRVSESSION_NOT_LOGIN_KEYS",
+                f"No key of the index {index!r} is a login key: a planted cookie stays"
+                " valid when somebody logs in by it.",
+                "Take one of them out of it.",
+            )
 
 
 def _says(seconds: int) -> str:

@@ -73,7 +73,8 @@ def may_be_used(record: Record, now: float, *, later: bool) -> bool:
     it was listed `later`, its own login is under way, and counts the newcomer; but not
     if it took over a place that was there before."""
     counts = record.took_over or not later
-    return record.presented or (counts and now - record.last_seen < DELIVERY)
+    known = record.presented or record.unlimited
+    return known or (counts and now - record.last_seen < DELIVERY)
 
 
 def is_elsewhere(binding: Binding, was: list[Live], live: Live | None) -> bool:

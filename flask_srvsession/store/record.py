@@ -25,7 +25,7 @@ that long."""
 TRACE_LENGTH = 12
 """Digits of its predecessor's id that a regenerated session remembers."""
 
-DUE, PERMANENT, PRESENTED, TOOK_OVER, BOUND = 1, 2, 4, 8, 16
+DUE, PERMANENT, PRESENTED, TOOK_OVER, BOUND, UNLIMITED = 1, 2, 4, 8, 16, 32
 """The flags of a record."""
 
 Places: TypeAlias = Mapping[bytes, Sequence[str]]
@@ -79,6 +79,12 @@ class Record(NamedTuple):
     def bound(self) -> bool:
         """Whether only its device may use it."""
         return self.flags & BOUND != 0
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether it was listed while nothing was limited, so that its first use may
+        not have been noted."""
+        return self.flags & UNLIMITED != 0
 
     @property
     def took_over(self) -> bool:

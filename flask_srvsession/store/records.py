@@ -188,8 +188,11 @@ class Records:
     def expires_at(self, session_id: str, record: Record) -> int:
         """Return when the session ends if nobody comes, as unix time."""
         idle = self._settings.idle_timeout
-        if not record.places and not record.flags & PRESENTED:
-            idle = min(idle, UNPRESENTED_TTL)
+        if not record.places:
+            if not record.flags & PRESENTED:
+                idle = min(idle, UNPRESENTED_TTL)
+            elif not self._settings.logins.among(record.values):
+                idle = self._settings.anonymous_timeout
         end = int(session_id[33:], 16) + self._settings.absolute_lifetime
         return min(record.last_seen + idle, end)
 

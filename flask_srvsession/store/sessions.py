@@ -35,6 +35,7 @@ from .record import (
     PERMANENT,
     PRESENTED,
     TRACE_LENGTH,
+    UNLIMITED,
     Places,
     Record,
     RecordCodec,
@@ -190,7 +191,9 @@ class SessionStore:
             since=now,
             last_seen=now,
             pending=None,
-            flags=(PERMANENT if permanent else 0) | took_over(listed, carried),
+            flags=(PERMANENT if permanent else 0)
+            | took_over(listed, carried)
+            | (UNLIMITED if listed and not self.settings.max_per_key else 0),
             places=listed,
             indexing=indexing,
             operations=secrets.token_bytes(OPERATION_LENGTH),
@@ -261,10 +264,13 @@ class SessionStore:
         for name in wanted:
             if not self.lists.add(name, entry(session_id, name, wanted), ttl):
                 raise StaleLogin
-        if not wanted or (limit := self.settings.max_per_key) is None:
+        limits = self.settings.max_per_key
+        if not wanted or not limits:
             return
         try:
             for binding in self.lists.fed(values):
+                if (limit := limits.get(binding.index)) is None:
+                    continue
                 for name in wanted.keys() & set(binding.names):
                     own = entry(session_id, name, wanted)
                     if replaced and binding.lists(replaced.record):
@@ -363,7 +369,7 @@ class SessionStore:
         # Bound sessions live as long unseen; but only a seen one keeps its place.
         must_be_seen = (
             not record.places
-            or self.settings.max_per_key is not None
+            or bool(self.settings.max_per_key)
             or (record.replaces and self.clock() < record.since + TOMBSTONE_TTL)
         )
         unseen = not (live.created or record.flags & PRESENTED)

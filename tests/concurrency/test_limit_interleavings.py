@@ -26,7 +26,7 @@ def at_the_limit(
     *requests: str, policy: str, start: str, slow: bool = False
 ) -> Callable[[SteppedBackend], Scenario]:
     """Return what makes a scenario where a user has at most two sessions."""
-    chosen = settings(max_per_key=2, max_per_key_policy=policy)
+    chosen = settings(max_per_key={"user_id": 2}, max_per_key_policy=policy)
 
     def make(backend: SteppedBackend) -> Scenario:
         world = World(backend, start, chosen=chosen, slow=slow)
@@ -87,7 +87,7 @@ def test_a_request_keeps_the_limit_with_a_fault(
 
 
 def test_who_is_listed_but_not_yet_saved_is_not_taken_for_dead() -> None:
-    chosen = settings(max_per_key=2, max_per_key_policy="reject")
+    chosen = settings(max_per_key={"user_id": 2}, max_per_key_policy="reject")
 
     def make(backend: SteppedBackend) -> Scenario:
         world = World(backend, chosen=chosen)

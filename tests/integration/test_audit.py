@@ -235,7 +235,7 @@ and for back-channel logout, which has tests of its own."""
 def _config_for(way: Way) -> dict[str, Any]:
     if way is by_no_registration:
         return {"SRVSESSION_DBSC": "required"}
-    return {"SRVSESSION_MAX_PER_KEY": 2} if way is by_the_limit else {}
+    return {"SRVSESSION_MAX_PER_KEY": {"user_id": 2}} if way is by_the_limit else {}
 
 
 @pytest.mark.every_storage

@@ -87,6 +87,39 @@ def live_session(browser: Browser) -> Browser:
     return browser
 
 
+class TestAnonymousTimeout:
+    def test_ends_a_session_in_which_nobody_is_logged_in(
+        self, make_app: MakeApp, clock: FakeClock
+    ) -> None:
+        app = make_app(SRVSESSION_ANONYMOUS_TIMEOUT=600)
+        anonymous, user = live_session(Browser(app)), Browser(app)
+        user.set(user_id=42)
+        user.does(read)
+
+        clock.advance(600)
+
+        assert not lives(anonymous)
+        assert user.does(lambda: session["user_id"]) == "42"
+
+    def test_is_never_longer_than_the_idle_timeout(
+        self, make_app: MakeApp, time_to_live: TimeToLive
+    ) -> None:
+        limits = {"SRVSESSION_IDLE_TIMEOUT": 600, "SRVSESSION_ANONYMOUS_TIMEOUT": 900}
+        browser = live_session(Browser(make_app(**limits)))
+
+        assert time_to_live(browser.key) == pytest.approx(600, abs=2)
+
+    def test_begins_with_the_logout_that_keeps_the_session(
+        self, make_app: MakeApp, time_to_live: TimeToLive
+    ) -> None:
+        browser = Browser(make_app())
+        browser.set(user_id=42, theme="dark")
+        browser.does(lambda: session.pop("user_id"))
+        browser.does(read)
+
+        assert time_to_live(browser.key) == pytest.approx(DAY, abs=2)
+
+
 class TestIdleTimeout:
     def test_is_the_permanent_session_lifetime(
         self, make_app: MakeApp, clock: FakeClock, time_to_live: TimeToLive
@@ -113,11 +146,15 @@ class TestIdleTimeout:
         clock.advance(1800)
         assert not lives(browser)
 
-    def test_is_31_days_by_default(
+    def test_is_31_days_by_default_and_one_where_nobody_is_logged_in(
         self, make_app: MakeApp, time_to_live: TimeToLive
     ) -> None:
         browser = live_session(Browser(make_app()))
+        assert time_to_live(browser.key) == pytest.approx(DAY, abs=2)
 
+        browser.set(logged_in=True)
+
+        browser.does(read)
         assert time_to_live(browser.key) == pytest.approx(31 * DAY, abs=2)
 
     def test_ends_a_session_that_nobody_uses(
@@ -265,7 +302,10 @@ class TestAbsoluteLifetime:
         assert time_to_live(browser.key) == pytest.approx(100, abs=2)
 
     def test_is_90_days_by_default(self, make_app: MakeApp, clock: FakeClock) -> None:
-        browser = live_session(Browser(make_app(SRVSESSION_ROTATE_EVERY=None)))
+        app = make_app(
+            SRVSESSION_ROTATE_EVERY=None, SRVSESSION_ANONYMOUS_TIMEOUT=90 * DAY
+        )
+        browser = live_session(Browser(app))
 
         for _ in range(3):
             clock.advance(30 * DAY - 1)
@@ -450,7 +490,7 @@ class TestUnpresentedSession:
         time_to_live: TimeToLive,
         do: Callable[[], Any],
     ) -> None:
-        browser = Browser(make_app())
+        browser = Browser(make_app(SRVSESSION_ANONYMOUS_TIMEOUT=90 * DAY))
         browser.does(store(a=1))
         clock.advance(HOUR - 1)
 
@@ -492,7 +532,10 @@ class TestLongLife:
     def test_beyond_30_days_is_a_duration(
         self, make_app: MakeApp, clock: FakeClock, time_to_live: TimeToLive
     ) -> None:
-        app = make_app(PERMANENT_SESSION_LIFETIME=timedelta(days=60))
+        app = make_app(
+            PERMANENT_SESSION_LIFETIME=timedelta(days=60),
+            SRVSESSION_ANONYMOUS_TIMEOUT=90 * DAY,
+        )
         browser = live_session(Browser(app))
 
         assert time_to_live(browser.key) == pytest.approx(60 * DAY, abs=2)

@@ -206,7 +206,7 @@ def test_the_session_of_the_request_that_revokes_is_marked(
 def test_a_limit_that_ends_the_oldest_says_so(
     make_app: MakeApp, clock: FakeClock, listener: Listener
 ) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=1)
+    app = make_app(SRVSESSION_MAX_PER_KEY={"user_id": 1})
     [first] = signed_in(app)
     clock.advance(1)
     listener.taken()
@@ -342,7 +342,7 @@ class TestRaisingReceiver:
         assert browser.values()["user_id"] == 42
 
     def test_a_login_at_the_limit_goes_through(self, make_app: MakeApp) -> None:
-        app = make_app(SRVSESSION_MAX_PER_KEY=1)
+        app = make_app(SRVSESSION_MAX_PER_KEY={"user_id": 1})
         [oldest] = signed_in(app)
         browser = Browser(app)
 

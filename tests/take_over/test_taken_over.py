@@ -248,7 +248,7 @@ def test_sessions_under_a_limit_are_not_ended_by_the_requests_of_their_own_page(
     former: FormerApp, taking_app: TakingApp
 ) -> None:
     """A request that loses the race has listed nothing, and so ends nobody."""
-    app = taking_app(former.make_source(), SRVSESSION_MAX_PER_KEY=1)
+    app = taking_app(former.make_source(), SRVSESSION_MAX_PER_KEY={"user_id": 1})
     Browser(app).do()
 
     for user in range(5):

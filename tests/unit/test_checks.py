@@ -101,8 +101,18 @@ def test_a_sound_cookie_may_have_any_name(name: str) -> None:
         ),
         ({"SRVSESSION_ROTATE_EVERY": None}, "SRVSESSION_ROTATE_EVERY", "info"),
         (
-            {"SRVSESSION_MAX_PER_KEY": 3, "SRVSESSION_INDEXES": {}},
+            {"SRVSESSION_MAX_PER_KEY": {}},
             "SRVSESSION_MAX_PER_KEY",
+            "warning",
+        ),
+        ({"SRVSESSION_LOGIN_KEYS": ()}, "SRVSESSION_LOGIN_KEYS", "warning"),
+        ({"SRVSESSION_LOGIN_KEYS": ("usernme",)}, "SRVSESSION_LOGIN_KEYS", "warning"),
+        (
+            {
+                "SRVSESSION_INDEXES": {"who": ("member",)},
+                "SRVSESSION_NOT_LOGIN_KEYS": ("member",),
+            },
+            "SRVSESSION_NOT_LOGIN_KEYS",
             "warning",
         ),
     ],

@@ -76,7 +76,10 @@ def test_apps_that_share_a_store_do_not_share_their_users(make_app: MakeApp) -> 
 
 
 def test_a_limit_counts_the_sessions_of_one_app_only(make_app: MakeApp) -> None:
-    limits = {"SRVSESSION_MAX_PER_KEY": 1, "SRVSESSION_MAX_PER_KEY_POLICY": "reject"}
+    limits = {
+        "SRVSESSION_MAX_PER_KEY": {"user_id": 1},
+        "SRVSESSION_MAX_PER_KEY_POLICY": "reject",
+    }
     in_one, in_two = Browser(make_app(**limits)), Browser(make_app(**limits))
 
     answers = [in_one.set(user_id=42), in_two.set(user_id=42)]

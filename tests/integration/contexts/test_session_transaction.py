@@ -103,7 +103,9 @@ def test_an_event_of_flask_socketio_raises_an_outage(make_app: MakeApp) -> None:
 
 
 def test_session_transaction_raises_what_refuses_a_login(make_app: MakeApp) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject")
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
     Browser(app).set(user_id=42)
     browser = Browser(app)
 

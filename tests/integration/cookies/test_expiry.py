@@ -107,6 +107,7 @@ class TestExpiry:
         app = make_app(
             PERMANENT_SESSION_LIFETIME=timedelta(days=60),
             SRVSESSION_ABSOLUTE_LIFETIME=timedelta(days=10),
+            SRVSESSION_ANONYMOUS_TIMEOUT=timedelta(days=10),
         )
         browser = Browser(app)
         browser.does(_permanent)

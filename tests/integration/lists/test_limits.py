@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
     from werkzeug.test import TestResponse
 
+    from flask_srvsession.backends import Backend
     from flask_srvsession.testing import FakeClock
     from tests.conftest import MakeApp
 
@@ -44,13 +45,14 @@ POLICIES = ["evict-oldest", "reject"]
 
 @pytest.fixture
 def evicting(make_app: MakeApp) -> Flask:
-    return make_app(SRVSESSION_MAX_PER_KEY=LIMIT)
+    return make_app(SRVSESSION_MAX_PER_KEY={"user_id": LIMIT})
 
 
 @pytest.fixture
 def rejecting(make_app: MakeApp) -> Flask:
     return make_app(
-        SRVSESSION_MAX_PER_KEY=LIMIT, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+        SRVSESSION_MAX_PER_KEY={"user_id": LIMIT},
+        SRVSESSION_MAX_PER_KEY_POLICY="reject",
     )
 
 
@@ -58,7 +60,9 @@ def rejecting(make_app: MakeApp) -> Flask:
 def app(request: pytest.FixtureRequest, make_app: MakeApp) -> Flask:
     """An app with either policy."""
     policy = request.param
-    return make_app(SRVSESSION_MAX_PER_KEY=LIMIT, SRVSESSION_MAX_PER_KEY_POLICY=policy)
+    return make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": LIMIT}, SRVSESSION_MAX_PER_KEY_POLICY=policy
+    )
 
 
 def in_turn(
@@ -115,7 +119,9 @@ def test_a_login_at_the_limit_is_refused_and_leaves_nothing(
 def test_a_refused_login_leaves_no_record(make_app: MakeApp) -> None:
     backend = MemoryBackend()
     app = make_app(
-        backend, SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+        backend,
+        SRVSESSION_MAX_PER_KEY={"user_id": 1},
+        SRVSESSION_MAX_PER_KEY_POLICY="reject",
     )
     signed_in(app)
     before = len(backend)
@@ -229,19 +235,19 @@ def test_evicting_prefers_what_has_expired_to_the_oldest(
 
 def test_the_limit_is_per_value_and_index(make_app: MakeApp, clock: FakeClock) -> None:
     app = make_app(
-        SRVSESSION_MAX_PER_KEY=2,
+        SRVSESSION_MAX_PER_KEY={"user_id": 2},
         SRVSESSION_INDEXES={"user_id": ("user_id",), "tenant": ("tenant",)},
     )
     browsers = []
-    for user_id, tenant in [(1, "a"), (2, "a"), (1, "b"), (3, "a")]:
+    for user_id, tenant in [(1, "a"), (2, "a"), (1, "b"), (3, "a"), (1, "a")]:
         browser = Browser(app)
         browser.set(user_id=user_id, tenant=tenant)
         browsers.append(browser)
         clock.advance(1)
 
-    assert alive(browsers) == [False, True, True, True]
-    assert len(found(app, tenant="a")) == 2
-    assert [info.id for info in found(app, user_id=1)] == [browsers[2].id]
+    assert alive(browsers) == [False, True, True, True, True]
+    assert len(found(app, tenant="a")) == 3
+    assert [i.id for i in found(app, user_id=1)] == [browsers[2].id, browsers[4].id]
 
 
 def test_of_8_logins_at_once_exactly_the_limit_lives(app: Flask) -> None:
@@ -320,7 +326,7 @@ class TestIndexKeyAtTheLimit:
             watched,
             SRVSESSION_INDEXES=DEVICES,
             SRVSESSION_NOT_LOGIN_KEYS=("device",),
-            SRVSESSION_MAX_PER_KEY=1,
+            SRVSESSION_MAX_PER_KEY={"device": 1},
         )
 
     def test_two_requests_that_set_it_do_not_end_their_own_session(
@@ -362,7 +368,9 @@ def test_a_user_who_signed_out_softly_has_no_place_and_keeps_the_cart(
     make_app: MakeApp, policy: str
 ) -> None:
     """Also within the seconds in which the former id still leads to the session."""
-    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY=policy)
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY=policy
+    )
     shopper, other = Browser(app), Browser(app)
     shopper.set(user_id=42, cart=["book"])
     shopper.do(lambda: session.pop("user_id") and "")
@@ -372,3 +380,67 @@ def test_a_user_who_signed_out_softly_has_no_place_and_keeps_the_cart(
     assert shopper.values() == {"cart": ["book"]}
     assert user_of(other) == 42
     assert log_in(shopper).status_code == (200 if policy == "evict-oldest" else 409)
+
+
+class TestIntroduced:
+    """A limit that is set, or lowered, while users are logged in."""
+
+    @pytest.mark.parametrize("policy", ["evict-oldest", "reject"])
+    def test_ends_only_the_oldest_of_the_devices_that_were_in_use(
+        self, make_app: MakeApp, backend: Backend, clock: FakeClock, policy: str
+    ) -> None:
+        before = make_app(backend, SRVSESSION_KEY_PREFIX="limits:")
+        browsers = []
+        for _ in range(5):
+            browsers += signed_in(before)
+            clock.advance(1)
+        assert all(alive(browsers))
+        clock.advance(3600)
+
+        limits: Any = {"SRVSESSION_MAX_PER_KEY": {"user_id": 5}}
+        app = make_app(
+            backend,
+            SRVSESSION_KEY_PREFIX="limits:",
+            SRVSESSION_MAX_PER_KEY_POLICY=policy,
+            **limits,
+        )
+        newest = Browser(app)
+        response = newest.set(user_id=42)
+
+        if policy == "reject":
+            assert response.status_code == 409
+            assert alive(browsers) == [True] * 5
+        else:
+            assert response.status_code == 200
+            assert alive(browsers) == [False] + [True] * 4
+
+    def test_ends_more_than_a_hundred_if_it_has_to(
+        self, make_app: MakeApp, backend: Backend, clock: FakeClock
+    ) -> None:
+        before = make_app(backend, SRVSESSION_KEY_PREFIX="limits:")
+        signed_in(before, count=130)
+        assert len(found(before, user_id=42)) == 130
+        clock.advance(3600)
+
+        app = make_app(
+            backend,
+            SRVSESSION_KEY_PREFIX="limits:",
+            SRVSESSION_MAX_PER_KEY={"user_id": 2},
+        )
+        assert Browser(app).set(user_id=42).status_code == 200
+
+        assert len(found(app, user_id=42)) == 2
+
+
+def test_a_limit_of_users_leaves_other_indexes_alone(make_app: MakeApp) -> None:
+    app = make_app(
+        SRVSESSION_INDEXES={"user_id": ("user_id",), "tenant": ("tenant",)},
+        SRVSESSION_MAX_PER_KEY={"user_id": 1},
+    )
+    browsers = [Browser(app) for _ in range(3)]
+    for number, browser in enumerate(browsers):
+        browser.set(user_id=number, tenant="acme")
+
+    assert len(found(app, tenant="acme")) == 3
+    browsers[0].copy().set(user_id=1)
+    assert len(found(app, user_id=1)) == 1

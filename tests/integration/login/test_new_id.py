@@ -37,6 +37,7 @@ from .ways import (
 )
 
 if TYPE_CHECKING:
+    from flask_srvsession.testing import FakeClock
     from tests.conftest import MakeApp
 
 
@@ -421,3 +422,19 @@ def test_a_logout_and_a_login_in_one_request_begin_empty(app: Flask) -> None:
     assert stored(app, old_id) is None
     assert before.values() == {}
     assert browser.values() == {"user_id": 2}
+
+
+def test_a_further_login_key_of_the_same_user_is_no_new_login(
+    make_app: MakeApp, clock: FakeClock
+) -> None:
+    browser = Browser(make_app())
+    browser.set(user_id=42)
+    first, since = browser.id, browser.does(lambda: session.created_at)
+    clock.advance(60)
+
+    browser.set(github_oauth_token={"access_token": "a"})
+
+    assert browser.id != first
+    assert browser.does(lambda: session.created_at) == since
+    browser.set(github_oauth_token={"access_token": "b"}, user_id=43)
+    assert browser.does(lambda: session.created_at) != since

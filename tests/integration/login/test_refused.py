@@ -126,7 +126,9 @@ def test_a_login_with_the_store_down_is_a_503(
 def test_a_login_over_the_limit_leaves_the_old_session_as_it_was(
     make_app: MakeApp, log_in: View
 ) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject")
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
     use_flask_login(app)
     first = Browser(app)
     first.do(log_in)
@@ -147,7 +149,9 @@ def test_a_login_over_the_limit_leaves_the_old_session_as_it_was(
 def test_who_is_in_already_may_log_in_again_at_the_limit(
     make_app: MakeApp, log_in: View
 ) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject")
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
     use_flask_login(app)
     browser = Browser(app)
     browser.do(log_in)
@@ -163,7 +167,7 @@ def test_who_is_in_already_may_log_in_again_at_the_limit(
 def test_the_oldest_session_makes_room_where_the_policy_says_so(
     make_app: MakeApp, clock: Any, log_in: View
 ) -> None:
-    use_flask_login(app := make_app(SRVSESSION_MAX_PER_KEY=2))
+    use_flask_login(app := make_app(SRVSESSION_MAX_PER_KEY={"user_id": 2}))
     browsers = [Browser(app) for _ in range(3)]
 
     for browser in browsers:
@@ -178,7 +182,9 @@ def test_the_oldest_session_makes_room_where_the_policy_says_so(
 def test_a_refused_login_of_flask_login_sets_no_remember_cookie(
     make_app: MakeApp,
 ) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject")
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
     use_flask_login(app)
     Browser(app).do(log_in_with_flask_login)
 
@@ -192,7 +198,9 @@ def test_a_refused_login_of_flask_login_sets_no_remember_cookie(
 def test_a_refused_login_of_flask_login_is_not_made_at_the_end(
     make_app: MakeApp,
 ) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject")
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
     use_flask_login(app)
     Browser(app).do(log_in_with_flask_login)
     browser = shopper(app)
@@ -213,7 +221,9 @@ def test_a_refused_login_of_flask_login_is_not_made_at_the_end(
 def test_a_refused_bind_that_the_view_catches_does_not_log_in_at_the_end(
     make_app: MakeApp,
 ) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject")
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
     Browser(app).do(bind)
     browser = shopper(app)
     cookie = browser.cookie
@@ -236,7 +246,9 @@ def test_a_refused_bind_that_the_view_catches_does_not_log_in_at_the_end(
 
 
 def test_a_refused_bind_without_a_session_begins_none(make_app: MakeApp) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject")
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
     Browser(app).do(bind)
     browser = Browser(app)
 
@@ -256,7 +268,9 @@ def test_a_refused_bind_without_a_session_begins_none(make_app: MakeApp) -> None
 def test_a_refused_assignment_and_bind_does_not_log_in_at_the_end(
     make_app: MakeApp,
 ) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject")
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
     Browser(app).do(bind)
     browser = shopper(app)
 
@@ -272,7 +286,9 @@ def test_a_refused_assignment_and_bind_does_not_log_in_at_the_end(
 
 
 def test_a_logout_before_a_refused_bind_stays_done(make_app: MakeApp) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=1, SRVSESSION_MAX_PER_KEY_POLICY="reject")
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
     Browser(app).do(bind)
     browser = shopper(app, user_id=7)
     old_id = browser.id
@@ -295,7 +311,9 @@ def test_a_logout_before_a_refused_bind_stays_done(make_app: MakeApp) -> None:
 def test_of_many_logins_at_once_as_many_succeed_as_the_limit_allows(
     make_app: MakeApp,
 ) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=3, SRVSESSION_MAX_PER_KEY_POLICY="reject")
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 3}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
     browsers = [shopper(app) for _ in range(8)]
 
     responses = together(*(lambda b=b: b.do(log_in_with_user_id) for b in browsers))
@@ -311,7 +329,7 @@ def test_of_many_logins_at_once_as_many_succeed_as_the_limit_allows(
 def test_of_many_logins_at_once_the_limit_is_kept_where_the_oldest_makes_room(
     make_app: MakeApp,
 ) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=3)
+    app = make_app(SRVSESSION_MAX_PER_KEY={"user_id": 3})
     browsers = [shopper(app) for _ in range(8)]
 
     responses = together(*(lambda b=b: b.do(log_in_with_user_id) for b in browsers))
