@@ -316,8 +316,8 @@ def _check_limits(settings: Settings) -> None:
     for index in settings.max_per_key or ():
         if index not in settings.indexes:
             raise ConfigurationError(
-                f"SRVSESSION_MAX_PER_KEY is {settings.max_per_key!r}, but must name"
-                f" indexes: SRVSESSION_INDEXES has {sorted(settings.indexes)}."
+                f"SRVSESSION_MAX_PER_KEY is {settings.max_per_key!r}, but must be a"
+                f" dict of indexes: SRVSESSION_INDEXES has {sorted(settings.indexes)}."
             )
 
 
