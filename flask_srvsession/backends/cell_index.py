@@ -125,15 +125,24 @@ class CellIndex:
     """The :class:`~.base.Index` of a backend that has none of its own.
 
     `clock` returns the time in seconds, alike in all processes that share the cells.
+    `read_in_order` reads several cells, none before those that stand in front of it, in
+    less time than one after the other.
     """
 
-    def __init__(self, cells: Cells, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        cells: Cells,
+        clock: Callable[[], float] = time.time,
+        read_in_order: Callable[[Sequence[str]], Mapping[str, Cell]] | None = None,
+    ) -> None:
         self._cells = cells
         self._clock = clock
+        self._read_in_order = read_in_order
 
     def epoch(self, name: str) -> Epoch:
         """Return the current epoch of the list; begin one where there is none."""
-        return self._aligned(name).head.epoch
+        seen = self._seen(name)
+        return seen.epoch if isinstance(seen, _Head) else seen.head.epoch
 
     def add(self, name: str, member: str, expect: Epoch, ttl: int) -> bool:
         """List `member` for `ttl` seconds, if `expect` is still the current epoch;
@@ -187,17 +196,24 @@ class CellIndex:
         return list(_living(roll.members, self._clock())) if roll else []
 
     def _aligned(self, name: str) -> _Aligned:
-        """Return a head and a roll of the same epoch; make them so where they are not.
+        """Return a head and a roll of one epoch; make them so where they are not."""
+        for _ in _rounds():
+            if isinstance(seen := self._seen(name), _Aligned):
+                return seen
+        raise _contention()
+
+    def _seen(self, name: str) -> _Aligned | _Head:
+        """Return the same, or just the head if it was begun for that.
 
         All that this writes is safe to leave at any point, and for others to finish.
         """
         for _ in _rounds():
             # The roll comes first. The other way round, two readers that know a head
             # which a fence has ended since could restamp the roll for it, and add.
-            roll_cell, roll = self._read_roll(name)
-            head_cell, head = self._read_head(name)
+            roll_cell, roll, head_cell, head = self._read_both(name)
             if head is None:
-                self._begin(name, roll_cell, roll, head_cell)
+                if begun := self._begin(name, roll_cell, roll, head_cell):
+                    return begun
             elif roll is None:
                 self._end_epoch_of_lost_roll(name, head_cell, head)
             elif roll.stamp != head.epoch:
@@ -212,12 +228,12 @@ class CellIndex:
         roll_cell: Cell | None,
         roll: _Roll | None,
         head_cell: Cell | None,
-    ) -> None:
+    ) -> _Head | None:
         """Write the roll, then the head: a head without a roll means a loss."""
         head = _Head(new_epoch(), self._clock() + EPOCH_ALONE)
         roll = roll or _Roll(head.epoch, head.until, {})
-        if self._stamp(name, roll_cell, roll, head):
-            self._write_head(name, head_cell, head)
+        begun = self._stamp(name, roll_cell, roll, head)
+        return head if begun and self._write_head(name, head_cell, head) else None
 
     def _end_epoch_of_lost_roll(
         self, name: str, head_cell: Cell | None, head: _Head
@@ -260,6 +276,15 @@ class CellIndex:
         head = replace(seen.head, until=now + 2 * (until - now))
         written = self._write_head(name, seen.head_cell, head)
         return head.until if written else None
+
+    def _read_both(
+        self, name: str
+    ) -> tuple[Cell | None, _Roll | None, Cell | None, _Head | None]:
+        if self._read_in_order is None:
+            return *self._read_roll(name), *self._read_head(name)
+        cells = self._read_in_order([_roll_key(name), _head_key(name)])
+        roll, head = cells.get(_roll_key(name)), cells.get(_head_key(name))
+        return roll, _Roll.load(roll.data) if roll else None, head, _Head.of(head)
 
     def _read_head(self, name: str) -> tuple[Cell | None, _Head | None]:
         cell = self._cells.get(_head_key(name))

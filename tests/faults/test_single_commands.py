@@ -69,9 +69,9 @@ def test_a_session_does_not_come_back_when_its_creation_arrives_late(
     assert values(stage.app, cookie) == GONE
 
 
-@pytest.mark.parametrize(
-    "flow", [FIRST_READ, CHANGE, LOGIN, DESTROY, REVOKE_ALL], ids=str
-)
+COMMON = [FIRST_READ, CHANGE, LOGIN, DESTROY, REVOKE_ALL]
+
+
 class TestDatabases:
     """A transaction has many commands, and its last one decides."""
 
@@ -81,12 +81,20 @@ class TestDatabases:
     ) -> Stages:
         return stages_of(request.param)
 
+    @pytest.mark.parametrize("flow", COMMON, ids=str)
     @once
     def test_one_command_may_fail(
         self, stages: Stages, flow: Flow, fault: Fault
     ) -> None:
         assert _play_each(stages, flow, fault, only) == []
 
+    @pytest.mark.parametrize("flow", [f for f in FLOWS if f not in COMMON], ids=str)
+    def test_of_each_other_flow_one_reply_may_be_lost(
+        self, stages: Stages, flow: Flow
+    ) -> None:
+        assert _play_each(stages, flow, Fault.REPLY_LOST, only) == []
+
+    @pytest.mark.parametrize("flow", COMMON, ids=str)
     @lasting
     def test_all_commands_may_fail_from_one_on(
         self, stages: Stages, flow: Flow, fault: Fault

@@ -127,7 +127,7 @@ class MemcachedBackend:
         self._servers = tuple(servers)
         self.has_several_servers = len(self._servers) > 1
         self._clients = [_Server(server, timeout) for server in servers]
-        self.index: CellIndex = CellIndex(self)
+        self.index = CellIndex(self, read_in_order=self.get_many)
 
     @classmethod
     def from_url(cls, url: str) -> MemcachedBackend:
