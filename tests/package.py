@@ -40,8 +40,6 @@ NEEDED = re.compile(r'"([a-z-]+)(?:\[\w+\])?>=([\d.]+)"')
 PUBLIC = (
     *("errors.", "info.", "signals.", "session_", "testing.", "backends.base."),
     *("extension.ServerSession.", "session.ServerSideSession."),
-    *("backends.memory.MemoryBackend.", "backends.memcached.backend.MemcachedBackend."),
-    "backends.redis.backend.RedisBackend.",
     "contrib.backchannel.Provider.",
 )
 """How the names begin that users write, as pyright calls them within the package."""
