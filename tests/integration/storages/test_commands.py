@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask_login import LoginManager
 
@@ -30,7 +31,10 @@ class _AtServer:
     """Apps on a server of their own, and what their requests cost there."""
 
     def __init__(
-        self, server: Server, make_app: MakeApp, meter: RedisMonitor | MemcachedStats
+        self,
+        server: Server,
+        make_app: MakeApp,
+        meter: RedisMonitor | MemcachedStats | _Statements,
     ) -> None:
         self._proxy = Proxy(server)
         self._backend: Any = backend_from_url(self._proxy.url)
@@ -88,6 +92,38 @@ def on_redis(own_redis: Server, make_app: MakeApp) -> Iterator[_AtServer]:
 @pytest.fixture
 def on_memcached(own_memcached: Server, make_app: MakeApp) -> Iterator[_AtServer]:
     at_server = _AtServer(own_memcached, make_app, MemcachedStats(own_memcached))
+    yield at_server
+    at_server.close()
+
+
+class _Statements:
+    """Notes the kinds of the statements that go to a database."""
+
+    def __init__(self) -> None:
+        self._kinds: list[str] = []
+
+    def watch(self, engine: sa.Engine) -> None:
+        sa.event.listen(engine, "before_cursor_execute", self._note)
+
+    def taken(self) -> list[str]:
+        kinds, self._kinds = self._kinds, []
+        return kinds
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _note(self, _: Any, __: Any, statement: str, *___: Any) -> None:
+        self._kinds.append(statement.split()[0].lower())
+
+
+@pytest.fixture
+def on_postgres(postgres_server: Any, make_app: MakeApp) -> Iterator[_AtServer]:
+    """One that has prepared all statements: the fifth time, that is one send more."""
+    meter = _Statements()
+    at_server = _AtServer(postgres_server, make_app, meter)
+    meter.watch(at_server._backend._database.engine)
+    for _ in range(3):
+        at_server.browser()
     yield at_server
     at_server.close()
 
@@ -441,6 +477,41 @@ class TestMemcached:
         cost = on_memcached.cost(visitor, _find, sends=3)
 
         assert cost == {"get": 1 + count + 1}
+
+
+@only_once
+class TestPostgreSQL:
+    """Each statement is a transaction of its own: one round trip, and no more."""
+
+    @pytest.mark.parametrize(
+        ("prepared", "do", "statements"),
+        [
+            (True, nothing, ""),
+            (True, _read, "select"),
+            (True, _change, "select update"),
+            (False, _store, "insert"),
+            (True, _logout, "select delete"),
+            (False, login, "select insert insert"),
+            (True, login, "select select insert insert update"),
+            (True, lambda: login(43), "select select insert insert insert update"),
+        ],
+        ids=[
+            *("untouched", "read", "change", "new", "logout", "login"),
+            *("login in an old session", "first login of a user in an old session"),
+        ],
+    )
+    def test_a_request_costs(
+        self,
+        on_postgres: _AtServer,
+        prepared: bool,
+        do: Callable[[], Any],
+        statements: str,
+    ) -> None:
+        browser = on_postgres.browser()
+        if prepared:
+            browser = _present(browser)
+
+        assert on_postgres.cost(browser, do) == statements.split()
 
 
 @only_once
