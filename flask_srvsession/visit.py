@@ -376,6 +376,8 @@ class Visit:
         if self.moved:
             changes = moves.begin_again(self.store, self.moved, changes)
         created = self.store.create(changes, epochs=epochs, meta=self._metadata())
+        if login:
+            self.store.marker.note()
         self._end_rivals()
         self._accept(created, changes)
         self._send(signals.session_created, created)
@@ -406,6 +408,8 @@ class Visit:
             meta=self._metadata(),
         )
         if self._accept(found, changes):
+            if login:
+                self.store.marker.note()
             if is_logout:
                 self.store.ended(live, LOGOUT)
             self._send(signals.session_rotated, self.live)

@@ -12,8 +12,9 @@ Version: TypeAlias = Any
 Epoch: TypeAlias = str
 """Opaque name of an index's present; a value that was left never comes back."""
 
-EPOCH_ALONE = 24 * 60 * 60
-"""Seconds for which an epoch is kept at least, also without members."""
+EPOCH_ALONE = 15 * 60
+"""Seconds for which an epoch that nobody binds to is kept; half as long at least after
+it was asked for. A stranger may ask for one with each login that fails."""
 
 MOST_AT_ONCE = 100
 """Keys that a backend is asked for in one call."""

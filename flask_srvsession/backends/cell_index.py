@@ -140,9 +140,22 @@ class CellIndex:
         self._read_in_order = read_in_order
 
     def epoch(self, name: str) -> Epoch:
-        """Return the current epoch of the list; begin one where there is none."""
-        seen = self._seen(name)
-        return seen.epoch if isinstance(seen, _Head) else seen.head.epoch
+        """Return the current epoch of the list; begin one where there is none. It lives
+        for half of :data:`EPOCH_ALONE` at least."""
+        for _ in _rounds():
+            seen = self._seen(name)
+            if isinstance(seen, _Head):
+                return seen.epoch
+            soon = self._clock() + EPOCH_ALONE / 2
+            if seen.head.until >= soon:
+                return seen.head.epoch
+            until = self._outlast(name, seen, soon)
+            if until is None:
+                continue
+            roll = replace(seen.roll, until=max(until, seen.roll.until))
+            if self._write_roll(name, seen.roll_cell, roll):
+                return seen.head.epoch
+        raise _contention()
 
     def add(self, name: str, member: str, expect: Epoch, ttl: int) -> bool:
         """List `member` for `ttl` seconds, if `expect` is still the current epoch;

@@ -23,6 +23,8 @@ from ..config import Settings, check_flask_keys
 from ..ending import ALL_REVOKED, End
 from ..errors import BackendError, ConfigurationError
 from ..info import SessionInfo
+from ..store import SessionStore
+from ..store.marker import Keeper
 from .display import as_json, escaped
 
 T = TypeVar("T")
@@ -51,6 +53,12 @@ class Sessions(Protocol):
 
 class StorageUnreachable(click.ClickException):
     """Ends the command with the exit code for that."""
+
+    exit_code = UNREACHABLE
+
+
+class AnotherKey(click.ClickException):
+    """Ends a command that would see no session, though there are some."""
 
     exit_code = UNREACHABLE
 
@@ -90,7 +98,26 @@ class Desk:
         if not self.backend.shared:
             note("Sessions are in the memory of each process; this one has its own.")
         with self.with_storage():
+            self._need_our_key()
             yield
+
+    def keeper(self) -> Keeper:
+        """Return with whose secret key sessions are kept under the prefix."""
+        store: SessionStore = self.app.extensions["srvsession"].store
+        return store.marker.keeper()
+
+    def _need_our_key(self) -> None:
+        prefix = escaped(repr(self.settings.key_prefix))
+        keeper = self.keeper()
+        if keeper is Keeper.ANOTHER:
+            raise AnotherKey(
+                "This SECRET_KEY is not the one that sessions under"
+                f" {prefix} are kept with. Nothing was done."
+            )
+        if keeper is Keeper.BOTH:
+            note(f"Another SECRET_KEY keeps sessions under {prefix}, too.")
+        elif keeper is Keeper.NOBODY and self.backend.shared:
+            note(f"Nobody has logged in under {prefix} yet.")
 
 
 pass_desk = click.make_pass_decorator(Desk)

@@ -1,8 +1,8 @@
 """``flask sessions``: look at sessions, end them, and check their storage.
 
 Exit codes: 0 done; 1 not found, problems found, or not confirmed; 2 wrong usage; 3 the
-storage could not be reached. Data goes to stdout, everything else to stderr. Neither
-tokens nor the values of a session are ever shown.
+storage could not be reached, or has the sessions of another SECRET_KEY. Data goes to
+stdout, everything else to stderr. Neither tokens nor the values of a session are shown.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import click
 from ..backends import health
 from ..backends.base import KeepsTables
 from ..backends.health import Finding
+from ..config import wrong_flask_keys
+from ..store.marker import Keeper
 from . import display, take_over
 from .checks import check_configuration
 from .desk import (
@@ -194,6 +196,7 @@ def _storage_findings(desk: Desk) -> Iterator[Finding]:
         return  # a round would fail of that, or hide it
     yield from rehearse(backend, settings.key_prefix, settings.max_payload)
     yield from take_over.storage_findings(desk)
+    yield from _secret_key_findings(desk)
     if settings.fenced_load is False and backend.evicts:
         yield Finding(
             "error",
@@ -201,6 +204,28 @@ def _storage_findings(desk: Desk) -> Iterator[Finding]:
             "The storage may throw out an index: its sessions would live on, and"
             " revoke_all() would not find them.",
             "Leave it out.",
+        )
+
+
+def _secret_key_findings(desk: Desk) -> Iterator[Finding]:
+    if not desk.app.secret_key or any(wrong_flask_keys(desk.app.config)):
+        return
+    keeper, prefix = desk.keeper(), desk.settings.key_prefix
+    if keeper is Keeper.ANOTHER:
+        yield Finding(
+            "error",
+            "SECRET_KEY",
+            "It is not the one that sessions under the SRVSESSION_KEY_PREFIX"
+            f" {prefix!r} are kept with: this app sees none of them.",
+            "Set that key, here or in SECRET_KEY_FALLBACKS, or another prefix.",
+        )
+    elif keeper is Keeper.BOTH:
+        yield Finding(
+            "warning",
+            "SRVSESSION_KEY_PREFIX",
+            f"Another SECRET_KEY keeps sessions under {prefix!r}, too.",
+            "Give each app a prefix of its own. A key that you have replaced is"
+            " forgotten after a week.",
         )
 
 

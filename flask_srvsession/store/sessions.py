@@ -28,6 +28,7 @@ from ..serializers import Serializer
 from . import places, rotation
 from .encryption import EncryptionKeys
 from .lists import Binding, Entry, Lists, entry, gained, new_mark
+from .marker import Marker
 from .places import DELIVERY, PlaceLost, is_elsewhere, may_be_used
 from .record import (
     DUE,
@@ -81,6 +82,7 @@ class SessionStore:
         names = encryption.for_names(secret_keys) if encryption else secret_keys
         self.records = Records(self.backend, codec, settings, clock)
         self.lists = Lists(self.backend, serializer, settings, names)
+        self.marker = Marker(self.backend, secret_keys, settings, clock)
 
     # -- loading ----------------------------------------------------------------
 

@@ -46,6 +46,22 @@ class TestMemory(BackendContract):
         assert len(backend._items) <= 2000
         assert backend.sweep() == 0
 
+    def test_an_epoch_that_nobody_binds_to_lives_for_minutes(
+        self, backend: MemoryBackend
+    ) -> None:
+        epoch = backend.index.epoch("user")
+        self.clock.advance(14 * 60)
+        assert backend.index.epoch("user") == epoch
+        self.clock.advance(14 * 60)  # from when it was asked for
+        assert backend.index.add("user", "one", epoch, 60)
+
+        backend.index.epoch("stranger")
+        self.clock.advance(16 * 60)
+
+        assert backend.index.head("stranger") is None
+        backend.sweep()
+        assert not [key for key in backend._items if "stranger" in key]
+
     def test_what_was_deleted_takes_up_no_room(self, backend: MemoryBackend) -> None:
         for _ in range(1000):
             backend.add("key", b"x", 3600)

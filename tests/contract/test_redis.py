@@ -46,7 +46,7 @@ class TestRedis(BackendContract):
         assert after_add > sixty_days - MINUTE
         assert after_fence > sixty_days - MINUTE
 
-    def test_an_epoch_lives_for_a_day_also_without_members(
+    def test_an_epoch_that_nobody_binds_to_lives_for_minutes(
         self, backend: RedisBackend, name: str
     ) -> None:
         epoch = backend.index.epoch(name)
@@ -56,10 +56,14 @@ class TestRedis(BackendContract):
         added = backend._client.ttl(name)
         backend.index.fence(name)
         fenced = backend._client.ttl(name)
+        backend._client.expire(name, MINUTE)
+        assert backend.index.epoch(name) != epoch
+        asked = backend._client.ttl(name)
 
         assert MINUTE < added <= 2 * MINUTE
-        assert begun > EPOCH_ALONE - MINUTE
-        assert fenced > EPOCH_ALONE - MINUTE
+        assert EPOCH_ALONE == 15 * MINUTE
+        for ttl in (begun, fenced, asked):
+            assert EPOCH_ALONE - MINUTE < ttl <= EPOCH_ALONE
 
 
 @pytest.fixture(scope="module")

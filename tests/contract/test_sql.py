@@ -236,14 +236,24 @@ class Sweeping(SQLContract):
         self, backend: SQLBackend
     ) -> None:
         epoch = backend.index.epoch("user")
-        self.clock.advance(DAY - 1)
+        self.clock.advance(15 * MINUTE - 1)
 
         again = backend.index.epoch("user")
-        self.clock.advance(DAY / 3)
+        self.clock.advance(5 * MINUTE)
         backend.sweep()
 
         assert again == epoch
         assert backend.index.add("user", "one", epoch, MINUTE)
+
+    def test_an_epoch_that_nobody_binds_to_is_swept_after_minutes(
+        self, backend: SQLBackend
+    ) -> None:
+        backend.index.epoch("stranger")
+        self.clock.advance(16 * MINUTE + SWEEP_MARGIN)
+
+        backend.sweep()
+
+        assert backend.index.head("stranger") is None
 
     def test_saves_and_logins_go_on_during_a_sweep(self, backend: SQLBackend) -> None:
         self._fill(backend, 8 * LARGEST_BATCH)

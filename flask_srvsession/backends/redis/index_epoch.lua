@@ -1,7 +1,11 @@
 -- KEYS: the index. ARGV: a fresh epoch, how long one lives alone in ms. Returns the
--- current epoch, which is the fresh one where there was none.
+-- current epoch, which is the fresh one where there was none. It lives for half of that
+-- at least.
 local head = redis.call('ZRANGEBYSCORE', KEYS[1], 0, 0)[1]
 if head then
+  if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) / 2 then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  end
   return string.match(head, '^[^ ]+')
 end
 redis.call('ZADD', KEYS[1], 0, ARGV[1] .. ' ')

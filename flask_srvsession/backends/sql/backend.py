@@ -13,14 +13,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ...errors import ConfigurationError
-from ..base import EPOCH_ALONE, Cell, Head, Version
+from ..base import Cell, Head, Version
 from ..health import Finding
 from . import health as sql_health
 from .drivers import parse_url
 from .engine import DURABLE, Database
 from .index import SQLIndex, sound_head
 from .schema import Tables
-from .sweep import SWEEP_MARGIN, sweep
+from .sweep import LISTED_FOR, SWEEP_MARGIN, sweep
 
 _MIB = 1024 * 1024
 _MAX_BYTES = {"mysql": 8 * _MIB - 65536, "mariadb": 8 * _MIB - 65536}
@@ -166,7 +166,7 @@ class SQLBackend:
         Runs in small steps that leave others time between them.
         """
         now = self._now()
-        due, later = now - SWEEP_MARGIN * 1000, now + EPOCH_ALONE * 1000
+        due, later = now - SWEEP_MARGIN * 1000, now + LISTED_FOR * 1000
         return sweep(self._database, self._tables, due, later)
 
     def create_tables(self) -> bool:

@@ -41,7 +41,8 @@ class SQLIndex:
     def epoch(self, name: str) -> Epoch:
         """Return the current epoch; begin one, never used before, if there is none.
 
-        It lives for half a day at least. Reads only, unless it would end earlier.
+        It lives for half of :data:`EPOCH_ALONE` at least. Reads only, unless it would
+        end earlier.
         """
         for _ in range(_ATTEMPTS):
             until = self._in(EPOCH_ALONE)

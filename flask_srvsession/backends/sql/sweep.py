@@ -15,6 +15,9 @@ from .schema import Tables
 SWEEP_MARGIN = 60
 """Seconds; a process whose clock is ahead must not remove rows that live for others."""
 
+LISTED_FOR = 24 * 60 * 60
+"""Seconds after which an epoch is looked at again whose index has members."""
+
 SMALLEST_BATCH, LARGEST_BATCH = 20, 500
 """Rows that one statement removes."""
 
