@@ -12,6 +12,7 @@ from flask_srvsession.backends import Backend
 from flask_srvsession.testing import FakeClock
 from tests.web import Browser
 
+from ..probes import CountingBackend
 from .run import SAFE, flask, printed
 
 if TYPE_CHECKING:
@@ -107,16 +108,19 @@ def test_a_login_under_another_key_is_warned_about_once(
         assert "Another SECRET_KEY keeps sessions under 'shop:', too." in result.stderr
 
 
-def test_who_only_reads_or_writes_asks_nothing_of_the_marker(
-    make_app: MakeApp, counted: Any
+def test_one_login_of_a_process_looks_at_the_marker(
+    make_app: MakeApp, counted: CountingBackend, clock: FakeClock
 ) -> None:
-    browser = log_in(with_key(make_app, counted, OURS))
-    counted.calls.clear()
-    browser.set(cart=[1])
-    log_in(browser.app)
-    browser.values()
+    app = make_app(counted)
+    log_in(app)
+    first = counted.taken()
+    log_in(app)
+    second = counted.taken()
+    clock.advance(DAY)
+    log_in(app)
 
-    assert not [call for call in counted.calls if "secret-keys" in str(call)]
+    assert first == [*second, "get", "add"]
+    assert counted.taken() == [*second, "get", "swap"]
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
