@@ -51,8 +51,8 @@ def sign_in(browser: Browser, token: str) -> TestResponse:
 @pytest.mark.every_storage
 @pytest.mark.parametrize("limit", [None, 1])
 def test_the_form_can_be_sent_twice(make_app: MakeApp, limit: int | None) -> None:
-    settings = {"SRVSESSION_MAX_PER_KEY": limit} if limit else {}
-    app = with_form(make_app(SRVSESSION_MAX_PER_KEY_POLICY="reject", **settings))
+    limits = {"SRVSESSION_MAX_PER_KEY": {"user_id": limit}} if limit else {}
+    app = with_form(make_app(SRVSESSION_MAX_PER_KEY_POLICY="reject", **limits))
     browser = Browser(app)
     browser.set(**CART)
     token = browser.client.get("/login").text
