@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import msgpack
@@ -16,6 +21,7 @@ from flask.sessions import SecureCookieSessionInterface
 from itsdangerous.encoding import base64_decode, base64_encode
 from pymemcache import Client
 from pymemcache.serde import pickle_serde
+from sqlalchemy import create_engine, text
 
 from flask_srvsession import ConfigurationError, ServerSession, session
 from flask_srvsession.backends import Backend
@@ -32,6 +38,7 @@ from .conftest import TakingApp
 from .former import SECRET, FormerApp, bare
 
 SID = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
+PACKAGE = "flask_srvsession"
 RAN: list[str] = []
 
 
@@ -348,7 +355,6 @@ def test_created_stays_what_it_was(
 
 
 def test_what_flasks_session_can_hold_survives(taking_app: TakingApp) -> None:
-    from datetime import datetime, timezone
     from uuid import UUID
 
     from markupsafe import Markup
@@ -475,3 +481,68 @@ def test_the_cookies_of_the_real_interface_are_the_ones_that_are_read() -> None:
     assert former is not None
     assert former.values == {"user_id": 42}
     assert source.recognize(str(cookie), ["another"]) is None
+
+
+def test_a_table_that_ignores_case_and_time(
+    taking_app: TakingApp, tmp_path: Path
+) -> None:
+    """Some databases compare text so; and nobody has cleaned up."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'former.db'}")
+    hour = timedelta(hours=1)
+    now = datetime.now(timezone.utc).replace(tzinfo=None)
+    rows = {"A" * 32: now + hour, "b" * 32: now - hour, "c" * 32: None}
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE TABLE sessions (session_id TEXT COLLATE NOCASE, data BLOB,"
+                " expiry DATETIME)"
+            )
+        )
+        for session_id, expiry in rows.items():
+            connection.execute(
+                text("INSERT INTO sessions VALUES (:id, :data, :expiry)"),
+                {
+                    "id": f"session:{session_id}",
+                    "data": b'{"user_id": 42}',
+                    "expiry": f"{expiry}" if expiry else None,
+                },
+            )
+    app = taking_app(FlaskSessionSource.sqlalchemy(engine))
+
+    assert Browser(app, "a" * 32).values() == {}
+    assert Browser(app, "b" * 32).values() == {}
+    assert Browser(app, "c" * 32).values() == {}
+    assert Browser(app, "A" * 32).values() == {"user_id": 42}
+    engine.dispose()
+
+
+def test_a_request_that_has_our_cookie_makes_no_more_calls(
+    taking_app: TakingApp,
+) -> None:
+    """Of functions of this package, for a read and for a change."""
+    made = []
+    for sources in ((), (CookieSource(), source_of({}))):
+        browser = Browser(taking_app(*sources))
+        browser.set(user_id=42)
+        browser.values()
+        made.append([calls(browser.values), calls(partial(browser.set, n=1))])
+
+    assert made[0] == made[1]
+    assert made[0][0] > 10
+
+
+def calls(action: Callable[[], Any]) -> int:
+    """Return how many functions of the package `action` calls."""
+    count = 0
+
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        nonlocal count
+        count += event == "call" and f"{PACKAGE}/" in frame.f_code.co_filename
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        action()
+    finally:
+        sys.setprofile(before)
+    return count

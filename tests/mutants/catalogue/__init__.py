@@ -14,6 +14,7 @@ from . import (
     secrecy,
     storages,
     surface,
+    take_over,
     trail,
     updates,
 )
@@ -31,4 +32,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *backchannel.MUTANTS,
     *trail.MUTANTS,
     *encryption.MUTANTS,
+    *take_over.MUTANTS,
 )

@@ -1,0 +1,125 @@
+"""Nobody is logged out by the switch, and an old credential ends with its session."""
+
+from __future__ import annotations
+
+from ..mutant import Mutant
+
+_ORDERS = "concurrency/test_take_over.py::"
+_REFUSED = "take_over/test_refused.py::"
+
+MUTANTS = (
+    Mutant(
+        name="take-over-reads-the-claim-first",
+        file="take_over/claim.py",
+        old="        former, refusal = self._former(source, old_id)\n"
+        "        key = self._key(source, old_id)\n"
+        "        claimed = self._store.backend.get(key)\n",
+        new="        key = self._key(source, old_id)\n"
+        "        claimed = self._store.backend.get(key)\n"
+        "        former, refusal = self._former(source, old_id)\n",
+        breaks="no request of a page is anonymous while another one takes over",
+        found_by=f"{_ORDERS}test_a_take_over_beside_another_request[take-True]",
+    ),
+    Mutant(
+        name="take-over-deletes-before-it-claims",
+        file="take_over/claim.py",
+        old="            is_new, claimed = self._claim(key, old_id, former, ttl)",
+        new="            self._delete(source, old_id)\n"
+        "            is_new, claimed = self._claim(key, old_id, former, ttl)",
+        breaks="a crash leaves the old record or the claim",
+        found_by=f"{_ORDERS}test_a_fault_anywhere_leaves_the_user_logged_in"
+        "[Fault.CRASH-True]",
+    ),
+    Mutant(
+        name="take-over-serves-what-is-not-listed",
+        file="take_over/claim.py",
+        old="            self._complete(credential.id)",
+        new="            is_new and self._complete(credential.id)",
+        breaks="a session is listed before it is served, whoever claimed it",
+        found_by=f"{_ORDERS}test_a_take_over_beside_another_request[take-False]",
+    ),
+    Mutant(
+        name="take-over-outlives-a-revocation-on-its-way",
+        file="take_over/claim.py",
+        old="                store.destroy(session_id, live)",
+        new="                pass",
+        breaks="a revoke_all in the middle of a take-over ends the old credential",
+        found_by=f"{_ORDERS}test_a_take_over_beside_another_request[revoke_all-True]",
+    ),
+    Mutant(
+        name="take-over-knows-a-cookie-by-its-spelling",
+        file="take_over/cookie.py",
+        old='Presented(cookie.rpartition(".")[0], issued',
+        new="Presented(cookie, issued",
+        breaks="a signature in another spelling is the same credential",
+        found_by=f"{_REFUSED}test_a_signature_in_another_spelling_is_the_same_cred"
+        "ential[cookie]",
+    ),
+    Mutant(
+        name="take-over-asks-for-everybody",
+        file="arrival.py",
+        old="take_over is not None and not credentials and early is None",
+        new="take_over is not None",
+        breaks="a request with our cookie costs nothing more",
+        found_by=f"{_REFUSED}test_a_request_that_has_our_cookie_costs_nothing_more",
+    ),
+    Mutant(
+        name="take-over-asks-twice",
+        file="take_over/asking.py",
+        old="        if ASKED not in environ:\n",
+        new="        if True:\n",
+        breaks="a source is asked once in a request",
+        found_by=f"{_REFUSED}test_a_strangers_cookie_costs_one_question_and_one_co"
+        "mmand",
+    ),
+    Mutant(
+        name="take-over-forgets-the-end-too-soon",
+        file="take_over/asking.py",
+        old="presented.id, ttl + SLACK)",
+        new="presented.id, 60)",
+        breaks="an old credential stays dead for as long as it would have lived",
+        found_by="take_over/test_taken_over.py::test_the_old_credential_stays_dead"
+        "_for_as_long_as_it_would_have_lived[cookie]",
+    ),
+    Mutant(
+        name="take-over-of-expired-cookies",
+        file="take_over/asking.py",
+        old="        if ttl <= 0:",
+        new="        if ttl <= -(10**9):",
+        breaks="a cookie that is older than Flask would take is none",
+        found_by=f"{_REFUSED}test_a_cookie_that_is_older_than_flask_would_take_is_"
+        "none[cookie]",
+    ),
+    Mutant(
+        name="take-over-depends-on-the-newest-key",
+        file="take_over/claim.py",
+        old="        for mac in self._macs:",
+        new="        for mac in self._macs[:1]:",
+        breaks="a key that comes in later logs nobody out",
+        found_by=f"{_REFUSED}test_a_key_that_comes_in_later_changes_nothing[cookie]",
+    ),
+    Mutant(
+        name="take-over-finds-a-record-in-another-case",
+        file="take_over/former_stores.py",
+        old="if row.session_id == key and row.expiry",
+        new="if row.expiry",
+        breaks="an id in another case is another credential",
+        found_by=f"{_REFUSED}test_a_table_that_ignores_case_and_time",
+    ),
+    Mutant(
+        name="take-over-of-expired-records",
+        file="take_over/former_stores.py",
+        old=" and row.expiry is not None and row.expiry > now",
+        new="",
+        breaks="a record that has expired is nothing",
+        found_by=f"{_REFUSED}test_a_table_that_ignores_case_and_time",
+    ),
+    Mutant(
+        name="take-over-lets-clients-unpickle",
+        file="take_over/former_stores.py",
+        old="if serde is None or not _leaves_bytes(serde):",
+        new="if serde is None:",
+        breaks="no record is unpickled, by the client neither",
+        found_by=f"{_REFUSED}test_clients_that_unpickle_are_not_taken",
+    ),
+)
