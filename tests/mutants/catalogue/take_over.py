@@ -47,15 +47,6 @@ MUTANTS = (
         found_by=f"{_ORDERS}test_a_take_over_beside_another_request[revoke_all-True]",
     ),
     Mutant(
-        name="take-over-knows-a-cookie-by-its-spelling",
-        file="take_over/cookie.py",
-        old='Presented(cookie.rpartition(".")[0], issued',
-        new="Presented(cookie, issued",
-        breaks="a signature in another spelling is the same credential",
-        found_by=f"{_REFUSED}test_a_signature_in_another_spelling_is_the_same_cred"
-        "ential[cookie]",
-    ),
-    Mutant(
         name="take-over-asks-for-everybody",
         file="arrival.py",
         old="take_over is not None and not credentials and early is None",
