@@ -133,17 +133,32 @@ class ServerSession:
         _follow_flask_login(app)
 
     @_latching
-    def find(self, **index: Any) -> list[SessionInfo]:
+    def find(
+        self,
+        *,
+        limit: int | None = None,
+        after: str | SessionInfo | None = None,
+        **index: Any,
+    ) -> list[SessionInfo]:
         """Return the live sessions of an index value, oldest first:
         ``sessions.find(user_id=42)``.
+
+        At most `limit` of them, those that follow the one called `after`: a long list
+        is read in parts. If that one has ended, those that began in the same second
+        come again. ValueError for a `limit` below 1, and for an `after` that is no id.
 
         Raises TypeError for an unknown index, as all methods that take one.
         """
         store, binding = _store_and_binding(index)
+        last = _id_of(after)
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit is {limit}, but must be positive.")
+        if last is not None and not ids.is_id(last):
+            raise ValueError("after must be the id of a session.")
         current = _current_id()
         return [
             store.info(live, is_current=live.id == current)
-            for live in revocation.find(store, binding)
+            for live in revocation.find(store, binding, limit=limit, after=last)
         ]
 
     @_latching

@@ -22,6 +22,7 @@ Check = Callable[[str, Any], Any]
 
 RESERVED_INDEX_NAMES = frozenset(
     {"self", "session_id", "keep_current", "epoch", "durable", "actor", "reason"}
+    | {"limit", "after"}
 )
 """The other arguments of the methods that take an index as a keyword."""
 MAX_LIFETIME = 400 * 86400

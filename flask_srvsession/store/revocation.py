@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from .. import ids
-from ..backends.base import Epoch
+from ..backends.base import MOST_AT_ONCE, Epoch, Version
 from ..backends.guarded import changing
 from ..draft import Changes
 from ..ending import ALL_REVOKED, End
 from ..errors import BackendError
 from .lists import Binding, Entry, Watch, entry
-from .record import TRACE_LENGTH, Record
+from .record import TRACE_LENGTH, Record, Tombstone
 from .records import MAX_ATTEMPTS, Live, Moved
 from .sessions import SessionStore
 
@@ -29,23 +29,49 @@ class Revocation(NamedTuple):
     """The session that goes on, with that epoch."""
 
 
-def find(store: SessionStore, binding: Binding) -> list[Live]:
-    """Return the live sessions of `binding`, those that began first in front."""
+def find(
+    store: SessionStore,
+    binding: Binding,
+    *,
+    limit: int | None = None,
+    after: str | None = None,
+) -> list[Live]:
+    """Return the live sessions of `binding`, those that began first in front: at most
+    `limit` of those that follow the id `after`. Without their values, so that a long
+    list takes little memory."""
     entries = store.lists.entries(binding)
-    found = store.records.read_many(dict.fromkeys(e.session_id for e in entries))
-    absent = (None, None)  # a record that cannot be read stays listed
-    store.lists.remove(
-        {e: name for e, name in entries.items() if found[e.session_id] == absent}
-    )
+    listed = sorted(dict.fromkeys(e.session_id for e in entries), key=ids.born)
+    if after in listed:
+        listed = listed[listed.index(after) + 1 :]
+    elif after is not None:  # it has ended: of its own second, none is left out
+        listed = [each for each in listed if ids.born(each) >= ids.born(after)]
+    found = list[Live]()
+    for start in range(0, len(listed), MOST_AT_ONCE):
+        found += _living(store, binding, listed[start : start + MOST_AT_ONCE], entries)
+        if limit is not None and len(found) >= limit:
+            return found[:limit]
+    return found
+
+
+def _living(
+    store: SessionStore,
+    binding: Binding,
+    listed: Sequence[str],
+    entries: Mapping[Entry, bytes],
+) -> list[Live]:
+    """Return those that live, in this order; unlist those that are gone."""
+    read = store.records.read_many(listed)
+    gone = {i for i, found in read.items() if found == (None, None)}
+    # A record that is there but cannot be read stays listed.
+    store.lists.remove({e: n for e, n in entries.items() if e.session_id in gone})
     now = store.clock()
     live = [
-        Live(session_id, record, version, now)
-        for session_id, (record, version) in found.items()
+        Live(i, record._replace(values={}), version, now)
+        for i, (record, version) in read.items()
         if isinstance(record, Record) and binding.lists(record)
     ]
     admitted = store.lists.admitted({each.id: each.record.places for each in live})
-    live = [each for each in live if each.id in admitted]
-    return sorted(live, key=lambda each: ids.born(each.id))
+    return [each for each in live if each.id in admitted]
 
 
 @changing("revoke")
@@ -66,8 +92,11 @@ def revoke_all(
     epochs, entries, kept = _fence(store, binding, keep)
     spared = {live.id for live in (keep, kept) if live}
     ended, gone = list[Live](), set[str]()
-    for session_id in watch(dict.fromkeys(e.session_id for e in entries)):
-        was, live = store.records.follow(session_id)
+    listed = [*dict.fromkeys(e.session_id for e in entries)]
+    for number, session_id in enumerate(watch(listed)):
+        if number % MOST_AT_ONCE == 0:
+            read = store.records.read_many(listed[number : number + MOST_AT_ONCE])
+        was, live = _line(store, session_id, *read[session_id])
         line = [*was, live] if live else was
         traces = {other[:TRACE_LENGTH] for other in spared}
         if any(h.id in spared or h.record.replaces in traces for h in line):
@@ -85,6 +114,21 @@ def revoke_all(
     }
     store.lists.forget(elsewhere)
     return Revocation(epochs, ended, gone, kept)
+
+
+def _line(
+    store: SessionStore,
+    session_id: str,
+    content: Record | Tombstone | None,
+    version: Version,
+) -> tuple[list[Live], Live | None]:
+    """Return what a session was and is, of what was read a moment ago: whoever ends
+    it finds out if it has changed since."""
+    if isinstance(content, Tombstone):
+        return store.records.follow(session_id)
+    if content is None:
+        return [], None
+    return [], Live(session_id, content, version, store.clock())
 
 
 def _fence(

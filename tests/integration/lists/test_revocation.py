@@ -44,6 +44,34 @@ def app(make_app: MakeApp) -> Flask:
 
 
 class TestFind:
+    def test_gives_a_long_list_in_parts(self, app: Flask, clock: FakeClock) -> None:
+        signed_in(app, 42, count=70)
+        clock.advance(1)
+        signed_in(app, 42, count=60)
+        whole = [info.id for info in found(app, user_id=42)]
+        with app.app_context():
+            sessions.revoke(whole[9])
+            sessions.revoke(whole[50])
+
+        parts, last = list[str](), None
+        while part := found(app, user_id=42, limit=10, after=last):
+            assert len(part) <= 10
+            last = part[-1]
+            parts += [info.id for info in part]
+
+        assert parts == [i for i in whole if i not in (whole[9], whole[50])]
+        later = found(app, user_id=42, after=whole[-1])
+        assert later == []
+        ended = found(app, user_id=42, after=whole[50])
+        assert {info.id for info in ended} >= {*whole[51:]} - {whole[50]}
+
+    @pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": -1}, {"after": "x"}])
+    def test_refuses_a_part_that_cannot_be(
+        self, app: Flask, wrong: dict[str, Any]
+    ) -> None:
+        with pytest.raises(ValueError, match="must be"):
+            found(app, user_id=42, **wrong)
+
     def test_shows_all_devices_oldest_first_with_the_current_one_marked(
         self, app: Flask, clock: FakeClock
     ) -> None:

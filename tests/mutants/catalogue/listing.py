@@ -6,6 +6,51 @@ from ..mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        name="a-part-of-a-list-begins-with-the-last",
+        file="store/revocation.py",
+        old="listed.index(after) + 1 :",
+        new="listed.index(after) :",
+        breaks="a list in parts has each session once",
+        found_by="integration/lists/test_revocation.py::TestFind::"
+        "test_gives_a_long_list_in_parts",
+    ),
+    Mutant(
+        name="a-limit-forgets-devices-from-before",
+        file="store/places.py",
+        old="record.presented or record.unlimited",
+        new="record.presented",
+        breaks="introducing a limit logs nobody out but the oldest",
+        found_by="integration/lists/test_limits.py::TestIntroduced::"
+        "test_ends_only_the_oldest_of_the_devices_that_were_in_use",
+    ),
+    Mutant(
+        name="no-patterns-of-login-keys",
+        file="login_keys.py",
+        old="found = any(fnmatchcase(key, pattern) for pattern in self._patterns)",
+        new="found = False",
+        breaks="the id changes with the login of every library",
+        found_by="integration/login/test_libraries.py::"
+        "test_a_planted_cookie_does_not_become_the_victims_session",
+    ),
+    Mutant(
+        name="a-further-key-is-a-login",
+        file="logins.py",
+        old="return Login.MORE if _stays(draft, logins) else Login.IN",
+        new="return Login.IN",
+        breaks="created_at is when the user logged in",
+        found_by="integration/login/test_new_id.py::"
+        "test_a_further_login_key_of_the_same_user_is_no_new_login",
+    ),
+    Mutant(
+        name="anonymous-sessions-live-as-long",
+        file="store/records.py",
+        old="idle = self._settings.anonymous_timeout",
+        new="pass",
+        breaks="a session in which nobody is logged in has a shorter life",
+        found_by="integration/test_lifetimes.py::TestAnonymousTimeout::"
+        "test_ends_a_session_in_which_nobody_is_logged_in",
+    ),
+    Mutant(
         name="find-reads-all-at-once",
         file="backends/guarded.py",
         old="batch = keys[start : start + MOST_AT_ONCE]",
