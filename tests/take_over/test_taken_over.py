@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,13 +16,6 @@ from tests.web import Browser
 
 from .conftest import TakingApp
 from .former import QUICK, FormerApp
-
-LIFETIME = timedelta(days=31)
-
-
-def revoke(app: Flask, session_id: str) -> None:
-    with app.app_context():
-        assert ServerSession().revoke(session_id)
 
 
 def sessions_of(app: Flask, user_id: object = 42) -> list[str]:
@@ -79,16 +72,26 @@ def test_the_requests_of_one_page_find_one_session_and_lose_no_change(
     former: FormerApp, taking_app: TakingApp
 ) -> None:
     """30 page loads of 6 requests at once, every second of which writes."""
-    app = taking_app(former.make_source())
-    Browser(app).do()
+    load_pages(former, taking_app(former.make_source()), 30)
 
-    for user in range(100, 130):
+
+@pytest.mark.every_storage
+@pytest.mark.parametrize("former", ["cookie"], indirect=True)
+def test_so_they_do_on_each_storage_of_ours(
+    former: FormerApp, taking_app: TakingApp
+) -> None:
+    load_pages(former, taking_app(former.make_source()), 30)
+
+
+def load_pages(former: FormerApp, app: Flask, count: int) -> None:
+    Browser(app).do()
+    for user in range(100, 100 + count):
         cookie = former.sign_in(user)
         page = [Browser(app, cookie) for _ in range(6)]
         views = [_view(number) for number in range(6)]
 
         answers = together(
-            *[lambda b=b, v=v: b.do(v) for b, v in zip(page, views, strict=True)]
+            *[partial(b.do, view) for b, view in zip(page, views, strict=True)]
         )
 
         assert [answer.text for answer in answers] == [str(user)] * 6
@@ -276,7 +279,7 @@ def test_the_cookie_of_another_name_is_deleted_with_the_take_over(
     assert browser.values() == {"user_id": 42}
 
 
-def test_signs_nothing_of_a_credential_into_the_log(
+def test_the_log_has_nothing_of_a_credential(
     former: FormerApp, taking_app: TakingApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
