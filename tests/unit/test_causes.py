@@ -19,6 +19,13 @@ from flask_srvsession.backends.causes import describe
 from flask_srvsession.errors import ConfigurationError
 
 
+def _refused_by_redis() -> Exception:
+    """Return an error with the code that redis-py 7 and later keep."""
+    error = redis.exceptions.NoPermissionError("this user hunter2")
+    vars(error)["status_code"] = "NOPERM"
+    return error
+
+
 def chain(*errors: BaseException) -> BaseException:
     for outer, inner in pairwise(errors):
         outer.__cause__ = inner
@@ -42,9 +49,7 @@ CAUSES = {
         ConnectionRefusedError(errno.ECONNREFUSED, "hunter2"),
     ),
     "gaierror EAI_NONAME": socket.gaierror(socket.EAI_NONAME, "hunter2"),
-    "NoPermissionError NOPERM": redis.exceptions.NoPermissionError(
-        "this user hunter2", status_code="NOPERM"
-    ),
+    "NoPermissionError NOPERM": _refused_by_redis(),
     "ResponseError MISCONF": redis.ResponseError("MISCONF hunter2"),
     "ResponseError": redis.ResponseError("hunter2 HUNTER2"),
     "OperationalError 08006": wrapped(
