@@ -39,11 +39,13 @@ _FLAGS = [
 
 
 @contextmanager
-def running_chromium(profile: Path, *, javascript: bool = True) -> Iterator[Chrome]:
-    """Run a Chromium with an empty profile."""
+def running_chromium(
+    profile: Path, *flags: str, javascript: bool = True
+) -> Iterator[Chrome]:
+    """Run a Chromium with this profile, and with these flags besides."""
     options = ChromeOptions()
     options.binary_location = binary("chromium")
-    for flag in [*_FLAGS, f"--user-data-dir={profile}"]:
+    for flag in [*_FLAGS, *flags, f"--user-data-dir={profile}"]:
         options.add_argument(flag)
     if not javascript:
         blocked = {"profile.managed_default_content_settings.javascript": 2}
