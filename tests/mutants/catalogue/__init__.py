@@ -6,6 +6,7 @@ from ..mutant import Mutant
 from . import (
     backchannel,
     cookies,
+    device,
     encryption,
     ending,
     listing,
@@ -33,4 +34,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *trail.MUTANTS,
     *encryption.MUTANTS,
     *take_over.MUTANTS,
+    *device.MUTANTS,
 )
