@@ -122,7 +122,7 @@ MUTANTS = (
     ),
     Mutant(
         name="an-index-value-and-its-text-differ",
-        file="store/lists.py",
+        file="login_keys.py",
         old="return str.__str__(value)",
         new="return repr(value)",
         breaks='42 and "42" are the same user',
@@ -131,7 +131,7 @@ MUTANTS = (
     ),
     Mutant(
         name="true-is-the-user-1",
-        file="store/lists.py",
+        file="login_keys.py",
         old="if isinstance(value, int) and not isinstance(value, bool):",
         new="if isinstance(value, int):",
         breaks="values that only look alike are different",

@@ -34,7 +34,7 @@ MUTANTS = (
     Mutant(
         name="a-reader-is-renewed-after-the-idle-timeout",
         file="config.py",
-        old="touch = min(self.touch_interval or default, max(1, idle // 2))",
+        old="touch = min(self.touch_interval or default, max(1, anonymous // 2))",
         new="touch = self.touch_interval or default",
         breaks="a session that is read is renewed before it is idle too long",
         found_by="unit/test_config.py::"
@@ -131,8 +131,8 @@ MUTANTS = (
     Mutant(
         name="commands-take-an-outage-for-not-found",
         file="commands/desk.py",
-        old="exit_code = UNREACHABLE",
-        new="exit_code = 1",
+        old='that."""\n\n    exit_code = UNREACHABLE',
+        new='that."""\n\n    exit_code = 1',
         breaks="a command that cannot reach the storage ends with 3",
         found_by="integration/cli/test_sessions.py::TestUnreachable::test_ends_with_3",
     ),
