@@ -17,6 +17,7 @@ import msgpack
 import pytest
 from cachelib import FileSystemCache, SimpleCache
 from cachelib.serializers import BaseSerializer
+from flask import request
 from flask.sessions import SecureCookieSessionInterface
 from itsdangerous.encoding import base64_decode, base64_encode
 from pymemcache import Client
@@ -437,13 +438,16 @@ def test_a_strangers_cookie_costs_one_question_and_one_command(
     counting: CountingBackend, taking_app: TakingApp
 ) -> None:
     source = Asked()
-    browser = Browser(taking_app(source, backend=counting), SID)
+    app = taking_app(source, backend=counting)
+    browser = Browser(app, SID)
 
     def view() -> None:
         for _ in range(3):
             session.get("user_id")
         session.destroy()
-        session.get("user_id")
+        again = app.session_interface.open_session(app, request)  # as in a socket
+        assert again is not None
+        assert dict(again) == {}
 
     browser.do(view)
 
