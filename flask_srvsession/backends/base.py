@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 Version: TypeAlias = Any
@@ -176,6 +176,26 @@ class Replicated(Protocol):
         `keys` may be those of cells and the names of indexes. Waits for `replicas` of
         them, but not longer than for a command.
         """
+
+
+@runtime_checkable
+class ListsKeys(Protocol):
+    """A backend that can list its keys."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys of cells that begin with `prefix`, and maybe those of indexes.
+
+        One that is added or deleted meanwhile may be missing, or be there twice.
+        """
+
+
+@runtime_checkable
+class Erases(Protocol):
+    """A backend that can leave nothing behind."""
+
+    def erase(self, names: Collection[str]) -> None:
+        """Remove the indexes `names`, their epochs too, but for those with members, and
+        all cells that have expired."""
 
 
 @runtime_checkable

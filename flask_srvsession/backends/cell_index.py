@@ -52,6 +52,7 @@ class Cells(Protocol):
     def swap(
         self, key: str, data: bytes, version: Version, ttl: int
     ) -> Version | Cell | None: ...
+    def delete(self, key: str, version: Version | None = None) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,21 @@ class CellIndex:
         """Return the members that have not expired, the soonest expiry first."""
         _, roll = self._read_roll(name)
         return list(_living(roll.members, self._clock())) if roll else []
+
+    def drop(self, name: str) -> None:
+        """Delete the index, its epoch too, unless it has members.
+
+        The head goes first: who adds a member meanwhile has changed the roll then,
+        which stays, and which the next one begins an epoch for.
+        """
+        head_cell, _ = self._read_head(name)
+        roll_cell, roll = self._read_roll(name)
+        if roll and _living(roll.members, self._clock()):
+            return
+        if head_cell and not self._cells.delete(_head_key(name), head_cell.version):
+            return
+        if roll_cell:
+            self._cells.delete(_roll_key(name), roll_cell.version)
 
     def _aligned(self, name: str) -> _Aligned:
         """Return a head and a roll of one epoch; make them so where they are not."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from .base import Cell, Head, Version
@@ -93,6 +93,18 @@ class MemoryBackend:
         """Remove the expired items; return how many that were."""
         with self._lock:
             return self._sweep()
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys of now that begin with `prefix`."""
+        with self._lock:
+            keys = [key for key in self._items if key.startswith(prefix)]
+        return iter(keys)
+
+    def erase(self, names: Collection[str]) -> None:
+        """Remove these indexes, but for those with members, and what has expired."""
+        for name in names:
+            self.index.drop(name)
+        self.sweep()
 
     def close(self) -> None:
         """Nothing is open; here for symmetry with the other backends."""

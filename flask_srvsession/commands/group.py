@@ -17,6 +17,7 @@ from ..backends.base import KeepsTables
 from ..backends.health import Finding
 from ..config import wrong_flask_keys
 from ..store.marker import Keeper
+from ..store import rewriting
 from . import display, take_over
 from .checks import check_configuration
 from .desk import (
@@ -33,6 +34,8 @@ from .desk import (
     operator,
     progress,
 )
+from .personal import erase as remove
+from .personal import kept
 from .rehearsal import rehearse
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -124,6 +127,62 @@ def revoke_all(
     return Answer({"revoked": ended}, _ended(ended), DONE if ended else NOT_FOUND)
 
 
+@command("export")
+@whose_argument
+@click.option("--values", is_flag=True, help="Print what the sessions hold, too.")
+def export(desk: Desk, whose: tuple[str, ...], values: bool) -> Answer:
+    """Print what is kept of the sessions of a person, as user_id=42."""
+    places = [index_value(desk, text) for text in whose or ("",)]
+    with desk.with_records():
+        found = [f for place in places for f in kept(desk, place, values=values)]
+    text = "\n\n".join(map(display.lines, found)) or "No sessions."
+    return Answer(found, text)
+
+
+@command("erase")
+@whose_argument
+@yes_option
+@actor_option
+@reason_option
+def erase(
+    desk: Desk,
+    whose: tuple[str, ...],
+    yes: bool,
+    actor: str | None,
+    reason: str | None,
+) -> Answer:
+    """End all sessions of a person, as user_id=42, and leave nothing of them."""
+    places = [index_value(desk, text) for text in whose or ("",)]
+    _confirm(yes, f"End all sessions of {', '.join(whose)}, and leave nothing?")
+    with desk.with_records():
+        end = all_ended(actor, reason or "erased")
+        ended = sum(remove(desk, place, end=end) for place in places)
+    return Answer({"erased": ended}, f"Erased {ended} session(s).")
+
+
+@command("encrypt")
+def encrypt(desk: Desk) -> Answer:
+    """Encrypt, with the newest key, the records that nobody has written since."""
+    if desk.settings.encryption_keys is None:
+        raise click.ClickException("The app has no SRVSESSION_ENCRYPTION_KEYS.")
+    with desk.with_records():
+        store = desk.app.extensions["srvsession"].store
+        found = rewriting.session_ids(store)
+        if found is None:
+            kind = type(desk.backend).__name__
+            raise click.UsageError(
+                f"Sessions are in a {kind}, which cannot list its keys: records are"
+                " encrypted when they are written."
+            )
+        plain = [*rewriting.outdated(store, found)]
+        watched = progress(plain, "Encrypting records")
+        done = sum(rewriting.rewrite(store, session_id) for session_id in watched)
+        left = len([*rewriting.outdated(store, found)])
+    text = f"Encrypted {done} of {len(found)} record(s); {left} are left."
+    facts = {"encrypted": done, "records": len(found), "left": left}
+    return Answer(facts, text, NOT_FOUND if left else DONE)
+
+
 @command("sweep")
 def sweep(desk: Desk) -> Answer:
     """Remove expired records where the storage does not do so by itself."""
@@ -197,6 +256,7 @@ def _storage_findings(desk: Desk) -> Iterator[Finding]:
     yield from rehearse(backend, settings.key_prefix, settings.max_payload)
     yield from take_over.storage_findings(desk)
     yield from _secret_key_findings(desk)
+    yield from _encryption_findings(desk)
     if settings.fenced_load is False and backend.evicts:
         yield Finding(
             "error",
@@ -229,6 +289,22 @@ def _secret_key_findings(desk: Desk) -> Iterator[Finding]:
         )
 
 
+def _encryption_findings(desk: Desk) -> Iterator[Finding]:
+    """Yield how many records are as they were before the newest key."""
+    if desk.settings.encryption_keys is None or not desk.app.secret_key:
+        return
+    store = desk.app.extensions["srvsession"].store
+    found = rewriting.session_ids(store)
+    plain = len([*rewriting.outdated(store, found)]) if found else 0
+    if found and plain:
+        yield Finding(
+            "info",
+            "SRVSESSION_ENCRYPTION_KEYS",
+            f"{plain} of {len(found)} records are plain, or have an older key.",
+            "Run: flask sessions encrypt",
+        )
+
+
 def _ended(count: int) -> str:
     return f"Ended {count} session(s)."
 
@@ -247,6 +323,9 @@ COMMANDS = (
     show,
     revoke,
     revoke_all,
+    export,
+    erase,
+    encrypt,
     create_tables,
     sweep,
     take_over.take_over,

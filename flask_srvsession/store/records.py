@@ -82,7 +82,7 @@ class Records:
         clock: Callable[[], float],
     ) -> None:
         self.backend = backend
-        self._codec = codec
+        self.codec = codec
         self._settings = settings
         self._clock = clock
         room = (backend.backend.max_bytes or 2**31) - HEADER_RESERVE
@@ -128,7 +128,7 @@ class Records:
     def add(self, session_id: str, record: Record) -> Version | None:
         """Store the first record under a fresh id; return its version."""
         key = self.key(session_id)
-        data = self._codec.seal(key, record)
+        data = self.codec.seal(key, record)
         return self.backend.add(key, data, self._ttl(session_id, record))
 
     def swap(self, live: Live, record: Record) -> Found:
@@ -211,7 +211,7 @@ class Records:
         if cell is None:
             return None, None
         try:
-            content = self._codec.open(key, cell.data)
+            content = self.codec.open(key, cell.data)
         except Unreadable as reason:
             log.warning("the record of session %s is ignored: %s", session_id, reason)
             return None, cell.version
@@ -246,7 +246,7 @@ class Records:
         if now >= self.expires_at(live.id, live.record):
             return self.reread(live)  # the storage may still have it, or a newer one
         key = self._settings.key_prefix + live.id
-        data, ttl = self._codec.seal(key, content), max(1, until - int(now))
+        data, ttl = self.codec.seal(key, content), max(1, until - int(now))
         outcome = self.backend.swap(key, data, live.version, ttl)
         if outcome is None:
             return None

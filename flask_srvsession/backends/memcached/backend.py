@@ -7,7 +7,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -193,6 +193,11 @@ class MemcachedBackend:
     def sweep(self) -> int:
         """Return 0: the server removes expired data itself."""
         return 0  # the server removes expired items
+
+    def erase(self, names: Collection[str]) -> None:
+        """Remove these indexes, but for those with members."""
+        for name in names:
+            self.index.drop(name)
 
     def check(self) -> Iterable[Finding]:
         """Return the faults of the servers; asks ``stats`` of each."""

@@ -7,7 +7,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +37,7 @@ ASK_AGAIN = 10.0
 """Seconds after which a primary that did not answer is asked again if it evicts."""
 
 _VERSION = 8
+_SCANNED = 500
 _TAG = re.compile(r"[^{]*\{[^}]+\}")
 _WAIT_SHARE = 0.5  # of the timeout, so that the answer of WAIT comes before it
 
@@ -150,6 +151,17 @@ class RedisBackend:
         """Return 0: the server removes expired data itself."""
         return 0  # the server removes expired keys
 
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys that begin with `prefix`, by SCAN."""
+        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
+        for key in self._client.scan_iter(match=pattern, count=_SCANNED):
+            yield key.decode("utf-8", "replace")
+
+    def erase(self, names: Collection[str]) -> None:
+        """Remove these indexes, but for those with members."""
+        for name in names:
+            self.index.drop(name)
+
     def confirmed(self, keys: Collection[str], replicas: int) -> int:
         """See :class:`.base.Replicated`.
 
@@ -205,6 +217,7 @@ class RedisIndex:
         self._add = _Script(client, "index_add")
         self._fence = _Script(client, "index_fence")
         self._members = _Script(client, "index_members")
+        self._drop = _Script(client, "index_drop")
 
     def epoch(self, name: str) -> Epoch:
         """Return the current epoch of the list; begin one where there is none."""
@@ -235,6 +248,10 @@ class RedisIndex:
     def members(self, name: str) -> list[str]:
         """Return the members that have not expired, the soonest expiry first."""
         return _texts(self._members(name))
+
+    def drop(self, name: str) -> None:
+        """Delete the index, its epoch too, unless it has members."""
+        self._drop(name)
 
 
 def _by_primary(client: Any, keys: Collection[str]) -> Iterable[tuple[Any, list[str]]]:

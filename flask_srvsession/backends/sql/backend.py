@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -168,6 +168,24 @@ class SQLBackend:
         now = self._now()
         due, later = now - SWEEP_MARGIN * 1000, now + LISTED_FOR * 1000
         return sweep(self._database, self._tables, due, later)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys that begin with `prefix`."""
+        ids, last = self._tables.cells.c.id, ""
+        start = sa.select(ids).where(ids.startswith(prefix, autoescape=True))
+        while True:
+            rows = self._database.read(start.where(ids > last).order_by(ids).limit(500))
+            yield from (row.id for row in rows)
+            if not rows:
+                return
+            last = rows[-1].id
+
+    def erase(self, names: Collection[str]) -> None:
+        """Remove these indexes, but for those with members, and what has expired."""
+        now = self._now()
+        sweep(self._database, self._tables, now, now + EPOCH_ALONE * 1000)
+        for name in names:
+            self.index.drop(name)
 
     def create_tables(self) -> bool:
         """Create the tables if they are missing; return whether they were."""

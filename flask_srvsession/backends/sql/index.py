@@ -101,6 +101,10 @@ class SQLIndex:
         rows = self._database.read(members, index=name, now=self._in(0))
         return _sound_members(rows)
 
+    def drop(self, name: str) -> None:
+        """Delete the index, its epoch too, unless it has members."""
+        self._database.write(self._statements.drop, index=name)
+
     def _row(self, name: str) -> Any:
         return next(iter(self._database.read(self._statements.head, index=name)), None)
 
@@ -164,6 +168,7 @@ class _Statements:
                 ),
             },
         )
+        self.drop = sa.delete(epochs).where(this, ~sa.exists().where(listed))
         gone = m.member.in_(sa.bindparam("gone", expanding=True))
         self.remove = sa.delete(members).where(listed, gone)
         self.members = sa.select(m.member).where(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from urllib.parse import unquote_to_bytes
 
 import sqlalchemy as sa
@@ -45,14 +46,16 @@ def _of_redis(backend: RedisBackend, prefix: str) -> Dump:
 
 
 def _of_memcached(backend: MemcachedBackend) -> Dump:
+    """A dump may miss what was stored a moment ago: several are put together."""
     found: Dump = {}
-    for server in backend._clients:
+    for server in [*backend._clients] * 4:
         listed = server.ask("raw_command", b"lru_crawler metadump all", b"END\r\n")
         for key in re.findall(rb"key=(\S+)", listed):
             name = unquote_to_bytes(key)
             data = server.ask("get", name.decode())
             if data is not None:
                 found[name] = data
+        time.sleep(0.05)
     return found
 
 

@@ -54,6 +54,52 @@ MUTANTS = (
         "_written[memory]",
     ),
     Mutant(
+        name="encryption-of-the-untouched-renews-them",
+        file="store/rewriting.py",
+        old="live.record._replace(places=after, indexing=indexing)",
+        new="live.record._replace(\n        places=after, indexing=indexing,"
+        " last_seen=int(store.clock())\n    )",
+        breaks="a session that is encrypted ends when it would have ended",
+        found_by="integration/encryption/test_rewriting.py::test_untouched_sessions_are"
+        "_encrypted_and_go_on_as_they_were[memory]",
+    ),
+    Mutant(
+        name="encryption-of-the-untouched-leaves-old-names",
+        file="store/rewriting.py",
+        old="        store.lists.forget({live.id: gained(after, before)})\n",
+        new="",
+        breaks="an encrypted session is listed under new names only",
+        found_by="integration/encryption/test_rewriting.py::test_untouched_sessions_are"
+        "_encrypted_and_go_on_as_they_were[memory]",
+    ),
+    Mutant(
+        name="erase-leaves-epochs",
+        file="commands/personal.py",
+        old="    backend.erase([store.lists.name(name) for name in names])\n",
+        new="    backend.erase([])\n",
+        breaks="nothing is left of a person who is erased",
+        found_by="integration/cli/test_personal.py::test_erase_leaves_nothing_of_a_person"
+        "_and_all_of_others[plain-memory]",
+    ),
+    Mutant(
+        name="erase-takes-lists-with-members",
+        file="backends/cell_index.py",
+        old="if roll and _living(roll.members, self._clock()):",
+        new="if False:",
+        breaks="who signs in after the erasure stays listed",
+        found_by="integration/cli/test_personal.py::test_a_login_that_began_before_is"
+        "_refused_and_a_later_one_stays[memory]",
+    ),
+    Mutant(
+        name="export-tells-values-unasked",
+        file="commands/personal.py",
+        old="_values(store, live) if values else sorted(live.record.values)",
+        new="_values(store, live)",
+        breaks="export tells values only if asked",
+        found_by="integration/cli/test_personal.py::test_export_tells_what_is_kept_and_the"
+        "_values_only_if_asked[memory]",
+    ),
+    Mutant(
         name="encryption-asks-the-service-again",
         file="keyring.py",
         old="            if self._keys is None:\n",
