@@ -141,7 +141,6 @@ class _Statements:
         index = sa.bindparam("index", type_=sa.String)
         present = sa.bindparam("present", type_=sa.String)
         this, listed = e.name == index, m.name == index
-
         self.head = sa.select(e.epoch, e.kept, e.expires).where(this)
         self.begin = insert(epochs)
         self.prolong = sa.update(epochs).where(this, e.epoch == present)

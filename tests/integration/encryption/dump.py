@@ -64,9 +64,9 @@ def _of_sql(backend: SQLBackend) -> Dump:
     found: Dump = {}
     for table in (tables.cells, tables.epochs, tables.members):
         rows = backend._database.read(sa.select(table))
-        for number, row in enumerate(rows):
+        for row in rows:
             texts = [v if isinstance(v, bytes) else str(v).encode() for v in row]
             first = getattr(row, "name", None) or row.id
-            name = f"{first}".encode()
-            found[name + b"#%d" % number + table.name.encode()] = b" ".join(texts)
+            name = f"{first}#{table.name}".encode()
+            found[name] = b" ".join([found.get(name, b""), *texts])
     return found
