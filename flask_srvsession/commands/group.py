@@ -16,8 +16,8 @@ from ..backends import health
 from ..backends.base import KeepsTables
 from ..backends.health import Finding
 from ..config import wrong_flask_keys
-from ..store.marker import Keeper
 from ..store import rewriting
+from ..store.marker import Keeper
 from . import display, take_over
 from .checks import check_configuration
 from .desk import (

@@ -183,7 +183,7 @@ class SQLBackend:
     def erase(self, names: Collection[str]) -> None:
         """Remove these indexes, but for those with members, and what has expired."""
         now = self._now()
-        sweep(self._database, self._tables, now, now + EPOCH_ALONE * 1000)
+        sweep(self._database, self._tables, now, now + LISTED_FOR * 1000)
         for name in names:
             self.index.drop(name)
 
