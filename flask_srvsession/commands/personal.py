@@ -28,7 +28,8 @@ def kept(desk: Desk, whose: Mapping[str, str], *, values: bool) -> list[dict[str
             "permanent": live.record.permanent,
             "values": _values(store, live) if values else sorted(live.record.values),
         }
-        for live in revocation.find(store, binding)
+        for found in revocation.find(store, binding)  # without their values
+        if (live := store.peek(found.id))
     ]
 
 
