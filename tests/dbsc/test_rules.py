@@ -108,6 +108,8 @@ def test_a_thief_cannot_register_a_device(ann: DeviceBrowser, clock: FakeClock) 
     assert thief.register(header).status_code == 403
     clock.advance(61)
     assert thief.register(header).status_code == 403
+    assert ann.refresh() is None
+    assert ann.ended == []
     assert ann.values() == LOGIN
 
 
