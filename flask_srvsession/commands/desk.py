@@ -57,10 +57,8 @@ class StorageUnreachable(click.ClickException):
     exit_code = UNREACHABLE
 
 
-class AnotherKey(click.ClickException):
+class AnotherKey(StorageUnreachable):
     """Ends a command that would see no session, though there are some."""
-
-    exit_code = UNREACHABLE
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,93 @@ MUTANTS = (
         "uring_a_rotation_ends_the_successor",
     ),
     Mutant(
+        name="the-kept-session-keeps-its-id",
+        file="visit.py",
+        old="self._regenerate(live, self.pending(), login=False)\n\n    def drop_at",
+        new="pass\n\n    def drop_at",
+        breaks="a copy of the cookie that is kept ends with the others",
+        found_by="integration/lists/test_revocation.py::TestRevokeAll::test_a_copy_of_the_cookie_t"
+        "hat_is_kept_ends_with_the_others",
+    ),
+    Mutant(
+        name="one-of-several-live-sessions-is-used",
+        file="arrival.py",
+        old="if len(alive) > 1:",
+        new="if len(alive) > 2:",
+        breaks="of two live sessions that are presented none is used",
+        found_by="integration/test_real_use.py::TestTossedCookies::test_of_two_live"
+        "_sessions_none_is_used_however_often",
+    ),
+    Mutant(
+        name="a-shared-cache-keeps-the-cookie",
+        file="interface.py",
+        old="control.private = True",
+        new="pass",
+        breaks="no shared cache gives our cookie to others",
+        found_by="integration/cookies/test_headers.py",
+    ),
+    Mutant(
+        name="a-long-upload-is-theft",
+        file="arrival.py",
+        old="return has_body and credential",
+        new="return not has_body and credential",
+        breaks="an honest upload that took long raises no alarm",
+        found_by="integration/test_real_use.py::test_an_upload_that_travelled_for_l"
+        "ong_is_refused_without_an_alarm",
+    ),
+    Mutant(
+        name="the-key-of-the-configuration-signs",
+        file="runtime.py",
+        old="secret_keys(self.app.config, self.app.secret_key)",
+        new="secret_keys(self.app.config, self.app.config['SECRET_KEY'])",
+        breaks="what Flask signs with signs here",
+        found_by="integration/test_real_use.py::test_a_key_that_a_class_defines_signs",
+    ),
+    Mutant(
+        name="lists-are-those-of-all-apps",
+        file="store/lists.py",
+        old="self._macs = [ids.derived(key, label) for key in reversed(secret_keys)]",
+        new="self._macs = [ids.derived('', label) for key in reversed(secret_keys)]",
+        breaks="apps with other secret keys see nothing of each other's lists",
+        found_by="integration/test_real_use.py::TestTwoAppsOfOneName::test_revoke_a"
+        "ll_of_one_ends_nothing_of_the_other",
+    ),
+    Mutant(
+        name="another-key-is-nobodys",
+        file="store/marker.py",
+        old="return Keeper.ANOTHER if others else Keeper.NOBODY",
+        new="return Keeper.NOBODY",
+        breaks="a command with another SECRET_KEY does nothing and says so",
+        found_by="integration/cli/test_keys.py::test_with_another_key_a_command_doe"
+        "s_nothing_and_ends_with_3",
+    ),
+    Mutant(
+        name="a-csrf-token-of-another-name-survives",
+        file="runtime.py",
+        old="drop_at_login=(*settings.drop_at_login, field)",
+        new="drop_at_login=settings.drop_at_login",
+        breaks="a CSRF token under the configured name is dropped at a login",
+        found_by="integration/test_real_use.py::test_a_csrf_token_under_any_usual_n"
+        "ame_is_dropped",
+    ),
+    Mutant(
+        name="a-junk-member-is-a-500",
+        file="store/lists.py",
+        old='        except ValueError:\n            log.warning("a member',
+        new='        except ImportError:\n            log.warning("a member',
+        breaks="an index that cannot be decoded is no 500",
+        found_by="integration/test_real_use.py::test_a_member_of_a_list_that_is_non"
+        "e_is_ignored_with_a_warning",
+    ),
+    Mutant(
+        name="any-number-of-generations-is-walked",
+        file="store/rotation.py",
+        old="if ahead < -FURTHEST:",
+        new="if False:",
+        breaks="an old cookie costs a bounded number of hashes",
+        found_by="unit/test_rotation.py",
+    ),
+    Mutant(
         name="a-late-logout-ends-the-login-of-another",
         file="moves.py",
         old="return store.destroy(session_id, live, end, follow=follow)",

@@ -1,0 +1,164 @@
+"""Faults that real use has found: the right value of each."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from flask import Flask
+
+from flask_srvsession import ServerSession, session, session_replayed
+from flask_srvsession.backends import Backend
+from flask_srvsession.backends.memory import MemoryBackend
+from flask_srvsession.ids import CookieSigner
+from flask_srvsession.testing import FakeClock
+from tests.web import Browser
+
+from .apps import index_name
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeApp
+
+
+def with_values(app: Flask, **values: object) -> Browser:
+    browser = Browser(app)
+    browser.set(**values)
+    return browser
+
+
+def header(*browsers: Browser) -> bytes:
+    return "; ".join(f"session={browser.cookie}" for browser in browsers).encode()
+
+
+class TestTossedCookies:
+    @pytest.mark.parametrize("order", ["AAAV", "VAAA", "AVAA", "AV"])
+    def test_of_two_live_sessions_none_is_used_however_often(
+        self, make_app: MakeApp, order: str
+    ) -> None:
+        app = make_app()
+        known = {"A": with_values(app, user_id=7), "V": with_values(app, user_id=42)}
+        cookies = header(*(known[name] for name in order))
+
+        assert known["V"].send(cookies, lambda: dict(session)).text == "{}"
+
+    @pytest.mark.parametrize("copies", [[0, 0, 0], [0, 1]])
+    def test_dead_ones_in_front_do_not_hide_the_living_one(
+        self, make_app: MakeApp, copies: list[int]
+    ) -> None:
+        app = make_app()
+        dead = [with_values(app, user_id=7) for _ in range(2)]
+        before = [browser.copy() for browser in dead]
+        for browser in dead:
+            browser.do(lambda: session.destroy())
+        living = with_values(app, user_id=42)
+        cookies = header(*(before[n] for n in copies), living)
+
+        assert living.send(cookies, lambda: session["user_id"]).text == "42"
+
+    def test_a_logout_ends_each_that_was_presented(self, make_app: MakeApp) -> None:
+        app = make_app()
+        ours, theirs = with_values(app, user_id=42), with_values(app, user_id=7)
+
+        ours.send(header(theirs, theirs, theirs, ours), lambda: session.destroy())
+
+        assert ours.values() == theirs.values() == {}
+
+
+def test_an_upload_that_travelled_for_long_is_refused_without_an_alarm(
+    make_app: MakeApp, clock: FakeClock
+) -> None:
+    app = make_app()
+    browser = with_values(app, user_id=42)
+    browser.values()
+    sender = browser.copy()
+    clock.advance(15 * 60)
+    browser.values()
+    browser.values()
+    clock.advance(5 * 60)
+    alarms: list[object] = []
+
+    with session_replayed.connected_to(lambda *_, **__: alarms.append(1), sender=app):
+        late = sender.do(lambda: dict(session), data=b"x" * 100)
+
+    assert late.text == "{}"
+    assert alarms == []
+    assert browser.values() == {"user_id": 42}
+
+
+def test_a_key_that_a_class_defines_signs(backend: Backend, clock: FakeClock) -> None:
+    class Shop(Flask):
+        @property
+        def secret_key(self) -> str:  # type: ignore[override]
+            return "defined by the class"
+
+    app = Shop("shop")
+    app.config["SECRET_KEY"] = "of the configuration"
+    app.config["SRVSESSION_KEY_PREFIX"] = "shop:"
+    ServerSession().init_app(app, backend, clock=clock)
+    browser = with_values(app, user_id=42)
+
+    assert CookieSigner(["defined by the class"], "shop:").loads(browser.cookie)
+    assert browser.values() == {"user_id": 42}
+
+
+class TestTwoAppsOfOneName:
+    @pytest.fixture
+    def two(self, make_app: MakeApp, backend: Backend) -> list[Browser]:
+        given = {"SRVSESSION_KEY_PREFIX": "main:"}
+        given |= {"SRVSESSION_MAX_PER_KEY": {"user_id": 1}}  # type: ignore[dict-item]
+        keys = ["a" * 16, "b" * 16]
+        apps = [make_app(backend, SECRET_KEY=key, **given) for key in keys]
+        return [with_values(app, user_id=1) for app in apps]
+
+    @pytest.mark.every_storage
+    def test_a_login_at_the_limit_of_one_ends_nothing_of_the_other(
+        self, two: list[Browser]
+    ) -> None:
+        assert [browser.values() for browser in two] == [{"user_id": 1}] * 2
+
+    @pytest.mark.every_storage
+    def test_revoke_all_of_one_ends_nothing_of_the_other(
+        self, two: list[Browser]
+    ) -> None:
+        one, other = two
+        with one.app.app_context():
+            assert ServerSession().revoke_all(user_id=1) == 1
+
+        assert one.values() == {}
+        assert other.values() == {"user_id": 1}
+
+
+@pytest.mark.parametrize("name", ["_csrf", "_csrf_token", "csrf_token"])
+def test_a_csrf_token_under_any_usual_name_is_dropped(
+    make_app: MakeApp, name: str
+) -> None:
+    given = {"WTF_CSRF_FIELD_NAME": "_csrf"} if name == "_csrf" else {}
+    browser = with_values(make_app(**given), **{name: "known"})
+
+    browser.set(user_id=42)
+
+    assert browser.values() == {"user_id": 42}
+
+
+@pytest.mark.parametrize("member", ["junk", "A" * 28 + ".mark"])
+def test_a_member_of_a_list_that_is_none_is_ignored_with_a_warning(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture, member: str
+) -> None:
+    backend = MemoryBackend()
+    app = make_app(backend)
+    browser = with_values(app, user_id=42)
+    roll = backend.index
+    name = index_name(app, 42)
+    cell, present = roll._read_roll(name)
+    assert present is not None
+    members = {**present.members, member: max(present.members.values())}
+    junk = type(present)(present.stamp, present.until, members)
+    assert roll._write_roll(name, cell, junk)
+
+    with caplog.at_level(logging.WARNING), app.app_context():
+        assert [i.id for i in ServerSession().find(user_id=42)] == [browser.id]
+        assert ServerSession().revoke_all(user_id=42) == 1
+
+    assert "a member of an index is ignored" in caplog.text
+    assert browser.values() == {}
