@@ -48,14 +48,16 @@ def _of_redis(backend: RedisBackend, prefix: str) -> Dump:
 def _of_memcached(backend: MemcachedBackend) -> Dump:
     """A dump may miss what was stored a moment ago: several are put together."""
     found: Dump = {}
-    for server in [*backend._clients] * 4:
+    for turn, server in enumerate([*backend._clients] * 40):
+        if turn > 4 and found:
+            break
         listed = server.ask("raw_command", b"lru_crawler metadump all", b"END\r\n")
         for key in re.findall(rb"key=(\S+)", listed):
             name = unquote_to_bytes(key)
             data = server.ask("get", name.decode())
             if data is not None:
                 found[name] = data
-        time.sleep(0.05)
+        time.sleep(0.1)
     return found
 
 
