@@ -176,6 +176,15 @@ def by_the_limit(app: Flask, clock: FakeClock) -> Ended:
     return [first.id], "server", "limit"
 
 
+def by_a_login_that_is_sent_twice(app: Flask, clock: FakeClock) -> Ended:
+    browser = Browser(app)
+    browser.set(cart=["book"])
+    again = browser.copy()
+    browser.set(user_id=42)
+    again.set(user_id=42)
+    return [browser.id], "server", "login repeated"
+
+
 def by_a_replay(app: Flask, clock: FakeClock) -> Ended:
     browser = logged_in(app)
     thief = browser.copy()
@@ -226,6 +235,7 @@ WAYS: list[Way] = [
     *(by_revoke, by_revoke_that_says_why, by_revoke_all, by_revoke_all_but_this),
     *(by_the_command_revoke, by_the_command_revoke_all),
     *(by_the_limit, by_a_replay, by_a_logout_with_two_cookies),
+    by_a_login_that_is_sent_twice,
     *(after_a_value_that_did_not_decode, by_no_registration),
 ]
 """All ways in which a session can end, but for its time, which the storage sees to,

@@ -43,6 +43,8 @@ WRONG: list[tuple[str, Any]] = [
     ("ABSOLUTE_LIFETIME", None),
     ("ABSOLUTE_LIFETIME", 0),
     ("ABSOLUTE_LIFETIME", [90]),
+    ("ENCRYPTION_KEYS", "a key"),
+    ("ENCRYPTION_KEYS", [5]),
     ("TOUCH_INTERVAL", 0),
     ("TOUCH_INTERVAL", "often"),
     ("INDEXES", None),
@@ -141,6 +143,8 @@ class TestConfiguration:
         assert f"SRVSESSION_{key}" in message
         if key == "BACKEND":
             assert type(value).__name__ in message or repr(value) in message
+        elif key == "ENCRYPTION_KEYS":  # they are secrets
+            assert "a key" not in message
         elif key not in ("ROTATE_EVERY", "ROTATE_GRACE"):
             assert repr(value) in message or repr(_blamed(value)) in message
         else:
