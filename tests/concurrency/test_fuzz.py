@@ -161,7 +161,7 @@ records = st.builds(
     since=times,
     last_seen=times,
     pending=st.none() | hashes,
-    flags=st.integers(0, 15),
+    flags=st.integers(0, 63),
     places=st.dictionaries(
         hashes, st.lists(st.text(max_size=20), min_size=2, max_size=2), max_size=3
     ),
@@ -170,6 +170,8 @@ records = st.builds(
     replaces=st.none() | st.text(max_size=46),
     meta=st.none() | st.dictionaries(st.text(max_size=5), st.text(max_size=5)),
     values=st.dictionaries(st.text(max_size=9), st.binary(max_size=30), max_size=5),
+    device=st.none()
+    | st.tuples(st.binary(max_size=70), st.integers(1, 999), times).map(list),
 )
 tombstones = st.builds(Tombstone, records, st.text(max_size=46))
 

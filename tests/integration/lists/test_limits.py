@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -389,7 +390,8 @@ class TestIntroduced:
     def test_ends_only_the_oldest_of_the_devices_that_were_in_use(
         self, make_app: MakeApp, backend: Backend, clock: FakeClock, policy: str
     ) -> None:
-        before = make_app(backend, SRVSESSION_KEY_PREFIX="limits:")
+        prefix = f"limits{secrets.token_hex(4)}:"  # a server may be used again
+        before = make_app(backend, SRVSESSION_KEY_PREFIX=prefix)
         browsers = []
         for _ in range(5):
             browsers += signed_in(before)
@@ -400,7 +402,7 @@ class TestIntroduced:
         limits: Any = {"SRVSESSION_MAX_PER_KEY": {"user_id": 5}}
         app = make_app(
             backend,
-            SRVSESSION_KEY_PREFIX="limits:",
+            SRVSESSION_KEY_PREFIX=prefix,
             SRVSESSION_MAX_PER_KEY_POLICY=policy,
             **limits,
         )
@@ -417,14 +419,15 @@ class TestIntroduced:
     def test_ends_more_than_a_hundred_if_it_has_to(
         self, make_app: MakeApp, backend: Backend, clock: FakeClock
     ) -> None:
-        before = make_app(backend, SRVSESSION_KEY_PREFIX="limits:")
+        prefix = f"limits{secrets.token_hex(4)}:"  # a server may be used again
+        before = make_app(backend, SRVSESSION_KEY_PREFIX=prefix)
         signed_in(before, count=130)
         assert len(found(before, user_id=42)) == 130
         clock.advance(3600)
 
         app = make_app(
             backend,
-            SRVSESSION_KEY_PREFIX="limits:",
+            SRVSESSION_KEY_PREFIX=prefix,
             SRVSESSION_MAX_PER_KEY={"user_id": 2},
         )
         assert Browser(app).set(user_id=42).status_code == 200
