@@ -129,11 +129,11 @@ class TestTwoAppsOfOneName:
         assert other.values() == {"user_id": 1}
 
 
-@pytest.mark.parametrize("name", ["_csrf", "_csrf_token", "csrf_token"])
+@pytest.mark.parametrize("name", ["proof", "_csrf", "_csrf_token", "csrf_token"])
 def test_a_csrf_token_under_any_usual_name_is_dropped(
     make_app: MakeApp, name: str
 ) -> None:
-    given = {"WTF_CSRF_FIELD_NAME": "_csrf"} if name == "_csrf" else {}
+    given = {"WTF_CSRF_FIELD_NAME": "proof"} if name == "proof" else {}
     browser = with_values(make_app(**given), **{name: "known"})
 
     browser.set(user_id=42)

@@ -145,6 +145,10 @@ class TestVary:
         assert not varies_by_cookie(response)
 
 
+def log_out() -> None:
+    session.destroy()
+
+
 def _ignoring_key_error(do: Callable[[], Any]) -> Any:
     try:
         return do()
@@ -183,6 +187,39 @@ class TestCacheControl:
         response = browser.do(do)
 
         assert "Cache-Control" not in response.headers
+
+    @pytest.mark.parametrize(
+        "given", ["max-age=60", "public", "s-maxage=9, max-age=60"]
+    )
+    @pytest.mark.parametrize(
+        "do",
+        [lambda: session.update(b=1), lambda: session.rotate(), log_out],
+        ids=["change", "rotate", "log out"],
+    )
+    def test_keeps_our_cookie_out_of_shared_caches(
+        self, browser: Browser, given: str, do: Callable[[], Any]
+    ) -> None:
+        """RFC 9111, section 3: a shared cache gave one visitor's cookie to others."""
+        fresh = Browser(browser.app)
+        if do is log_out:
+            fresh.does(lambda: session.update(a=1))
+
+        def view() -> Response:
+            session["a"] = 2
+            do()
+            response = make_response("made")
+            response.headers["Cache-Control"] = given
+            response.headers["CDN-Cache-Control"] = "max-age=600"
+            return response
+
+        response = fresh.do(view)
+
+        assert len(set_cookies(response)) == 1
+        control = response.cache_control
+        assert control.private
+        assert not control.public
+        assert control.s_maxage is None
+        assert response.headers["CDN-Cache-Control"] == "no-store"
 
     def test_of_the_view_goes_first(self, browser: Browser) -> None:
         def view() -> Response:

@@ -48,7 +48,8 @@ MUTANTS = (
         old="control.private = True",
         new="pass",
         breaks="no shared cache gives our cookie to others",
-        found_by="integration/cookies/test_headers.py",
+        found_by="integration/cookies/test_headers.py::TestCacheControl::"
+        "test_keeps_our_cookie_out_of_shared_caches",
     ),
     Mutant(
         name="a-long-upload-is-theft",
