@@ -50,6 +50,12 @@ class Flow:
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
 
+    def leaves(self, old: Values) -> bool:
+        """Whether the former cookie may lead to this afterwards. That of a visitor who
+        has logged in still reads the visitor's values for a moment."""
+        logs_in = (self.before, self.new) == (ANONYMOUS, SIGNED_IN)
+        return old == self.old or (logs_in and old == self.before)
+
 
 def _login() -> None:
     session["user_id"] = 42

@@ -165,7 +165,7 @@ def broken_promises(flow: Flow, outcome: Outcome) -> list[str]:
         "the answer comes in time": o.is_in_time,
         "nobody waits for more than one timeout": o.disturbance.waits <= 1,
         "what was done is there": not done
-        or (o.old, o.other) == (flow.old, flow.other),
+        or (flow.leaves(o.old) and o.other == flow.other),
         "what was said is true": not done or flow.says in (None, o.text),
         "a cookie leads to what was done": (
             not done or o.new == flow.new or (flow.only_reads and o.new == GONE)
@@ -226,10 +226,11 @@ def values(app: Flask, cookie: str | None) -> dict[str, Any]:
 
 
 def _keep(app: Flask, cookie: str | None) -> bool:
-    """Change the session, if it lives."""
+    """Change the session, if it lives: the values of one that has moved are only read,
+    and it has no id."""
 
     def view() -> bool:
-        if session:
+        if session.id:
             session["kept"] = True
         return "kept" in session
 

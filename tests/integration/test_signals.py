@@ -399,7 +399,7 @@ def test_a_new_session_has_its_id_when_it_is_told_of(app: Flask) -> None:
 
 
 def test_a_session_that_a_limit_ends_is_not_the_current_one(make_app: MakeApp) -> None:
-    app = make_app(SRVSESSION_MAX_PER_KEY=1)
+    app = make_app(SRVSESSION_MAX_PER_KEY={"user_id": 1})
     signed_in(app)
     ended: list[bool] = []
 

@@ -242,7 +242,7 @@ def test_a_user_who_has_too_many_sessions_stays_where_they_are(
     records = {f"session:{SID}": b'{"user_id": 42}'}
     app = taking_app(
         source_of(records),
-        SRVSESSION_MAX_PER_KEY=1,
+        SRVSESSION_MAX_PER_KEY={"user_id": 1},
         SRVSESSION_MAX_PER_KEY_POLICY="reject",
     )
     other = Browser(app)

@@ -51,7 +51,7 @@ def _of_memcached(backend: MemcachedBackend) -> Dump:
     for turn, server in enumerate([*backend._clients] * 40):
         if turn > 4 and found:
             break
-        listed = server.ask("raw_command", b"lru_crawler metadump all", b"END\r\n")
+        listed = server.ask("raw_command", b"lru_crawler metadump hash", b"END\r\n")
         for key in re.findall(rb"key=(\S+)", listed):
             name = unquote_to_bytes(key)
             data = server.ask("get", name.decode())

@@ -288,7 +288,7 @@ class TestStats:
 
         assert stats == {
             "backend": "SQLBackend",
-            "items": 2,
+            "items": 3,  # two sessions, and the marker of the secret key
             "expired": 3,
             "members": 2,
         }
