@@ -86,7 +86,7 @@ class ServerSessionInterface(SessionInterface):
             value = self._runtime.store.signer.dumps(change)
             expires = self.get_expiration_time(app, session)
             response.set_cookie(name, value, expires=expires, **attributes)
-            if former := request.environ.get(FORMER_COOKIE):
+            if former := session._visit.request.environ.get(FORMER_COOKIE):
                 response.delete_cookie(former, **attributes)
         else:
             response.delete_cookie(name, **attributes)

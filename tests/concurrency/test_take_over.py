@@ -225,4 +225,4 @@ def test_a_crash_beside_another_request(deletable: bool) -> None:
 
 
 def test_no_other_session_makes_room_for_a_request_that_loses() -> None:
-    explore("take", "take", chosen=settings(max_per_key=2))
+    explore("take", "take", chosen=settings(max_per_key={"user_id": 2}))

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from flask_srvsession.ids import CookieSigner, Credential
+from flask_srvsession.store.encryption import Unreadable
 from flask_srvsession.store.record import (
     VERSION,
     Record,
     RecordCodec,
     Tombstone,
-    Unreadable,
 )
 
 FILES = sorted(Path(__file__).with_name("formats").glob("*.json"))
