@@ -230,11 +230,11 @@ class Model:
         if moved := self.moved.pop(session_id, None):
             self.end(moved.successor)
 
-    def log_out(self, arrived: Arrived) -> bool:
+    def log_out(self, arrived: Arrived, *, meant: bool = False) -> bool:
         """End the session that a logout means though it has moved, if what it is now
         has the same user; return whether it had."""
         moved, now = self.moved.get(arrived.id), self.follow(arrived.id)
-        if not arrived.is_meant or now not in self.live:
+        if not (meant or arrived.is_meant) or now not in self.live:
             return False
         former = moved.former if moved else self.live[now]
         same = former.user == self.live[now].user
