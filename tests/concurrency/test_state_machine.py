@@ -39,6 +39,7 @@ from flask_srvsession import (
     session_replayed,
 )
 from flask_srvsession.backends import backend_from_url
+from flask_srvsession.backends.base import EPOCH_ALONE
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.testing import FakeClock
 from tests.concurrency.model import (
@@ -118,6 +119,7 @@ class Sessions(RuleBasedStateMachine):
         self.model = Model()
         self.numbers = iter(range(1000, 10**9))
         self.alarms: list[Any] = []
+        self.asked: dict[str, int] = {}
         self.began = time.monotonic()
         session_replayed.connect(self.note_alarm, sender=self.app)
 
@@ -298,7 +300,9 @@ class Sessions(RuleBasedStateMachine):
     @rule(target=epochs, user=users)
     def ask_for_the_epoch(self, user: int) -> tuple[int, int, str]:
         with self.app.app_context():
-            return user, self.model.epochs[user], self.sessions.epoch(user_id=user)
+            name = self.sessions.epoch(user_id=user)
+        self.asked[name] = self.now
+        return user, self.model.epochs[user], name
 
     @rule(client=clients, user=users)
     def bind(self, client: Client, user: int) -> None:
@@ -309,6 +313,8 @@ class Sessions(RuleBasedStateMachine):
         self, client: Client, epoch: tuple[int, int, str | None]
     ) -> None:
         user, number, name = epoch
+        if name and self.now >= self.asked[name] + EPOCH_ALONE:
+            return  # it may have ended by itself, if nobody was bound to it
         stale = number != self.model.epochs[user]
         arrived = self.request(
             client, lambda: session.bind(user_id=user, epoch=name), stale=stale
