@@ -6,6 +6,8 @@ noted here.
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,14 +15,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from flask import Flask
+
 import flask_srvsession
-from flask_srvsession import session
-from flask_srvsession.backends import backend_from_url
-from tests.conftest import MakeApp
+from flask_srvsession import ServerSession, session
 from tests.servers import Server
 from tests.web import Browser
 
 PACKAGE = str(Path(flask_srvsession.__file__).parent)
+ROOT = Path(PACKAGE).parent
 CLOCK = str(Path(PACKAGE) / "testing" / "clock.py")
 CALLS = {
     "untouched": 6,
@@ -50,10 +53,11 @@ def counted() -> Iterator[list[str]]:
         sys.setprofile(None)
 
 
-def test_a_request_calls_as_many_functions_as_it_needs(
-    make_app: MakeApp, redis_server: Server
-) -> None:
-    app = make_app(backend_from_url(redis_server.url))
+def numbers(url: str) -> dict[str, int]:
+    """Return how many calls each request takes, with sessions at `url`."""
+    app = Flask("calls")
+    app.config.update(SECRET_KEY="a long random text", SRVSESSION_BACKEND=url)
+    ServerSession(app)
     browser, visitor = Browser(app), Browser(app)
     browser.set(user_id=42, count=1)
     visitor.set(cart=1)
@@ -70,7 +74,7 @@ def test_a_request_calls_as_many_functions_as_it_needs(
         for view in (lambda: session["count"], lambda: session.update(count=2)):
             asks(browser, view)
         asks(visitor, lambda: session["cart"])
-    numbers = {
+    return {
         "untouched": asks(browser, lambda: None),
         "read": asks(browser, lambda: session["count"] and None),
         "change": asks(browser, lambda: session.update(count=3)),
@@ -79,4 +83,14 @@ def test_a_request_calls_as_many_functions_as_it_needs(
         "logout": asks(browser, lambda: session.destroy()),
     }
 
-    assert numbers == CALLS
+
+def test_a_request_calls_as_many_functions_as_it_needs(redis_server: Server) -> None:
+    """In a process of its own: other tests listen to signals."""
+    command = [sys.executable, "-m", "tests.integration.test_calls", redis_server.url]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
+
+    assert json.loads(done.stdout) == CALLS
+
+
+if __name__ == "__main__":
+    print(json.dumps(numbers(sys.argv[1])))
