@@ -1,7 +1,7 @@
 """How many of our own functions a request calls: the way through the package is short.
 
-The numbers are exact, for Redis. One that grows needs a reason; one that shrinks is
-noted here.
+The numbers are those of Redis, at most: one that grows needs a reason; one that shrinks
+is noted here.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def test_a_request_calls_as_many_functions_as_it_needs(redis_server: Server) -> 
     command = [sys.executable, "-m", "tests.integration.test_calls", redis_server.url]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
 
-    assert json.loads(done.stdout) == CALLS
+    found: dict[str, int] = json.loads(done.stdout)
+    assert found.keys() == CALLS.keys()
+    assert {name: n for name, n in found.items() if n > CALLS[name]} == {}
 
 
 if __name__ == "__main__":
