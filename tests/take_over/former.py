@@ -135,7 +135,9 @@ def former_app(kind: str, request: pytest.FixtureRequest, path: Path) -> FormerA
 
 
 def _memcached(port: int, config: dict[str, Any], options: dict[str, Any]) -> FormerApp:
-    client, pool = Client(("127.0.0.1", port)), PooledClient(("127.0.0.1", port))
+    address = "127.0.0.1", port
+    client = Client(address, default_noreply=False)  # written when it answers
+    pool = PooledClient(address)
     app = _flask_session("memcached", client, **config)
 
     def close() -> None:
