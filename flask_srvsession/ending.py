@@ -13,7 +13,7 @@ class End:
     reason: str
 
     def said(self, actor: str | int | None, reason: str | None) -> End:
-        """Return this, but with what somebody has said instead."""
+        """Return this, with the actor and the reason that somebody has given."""
         if actor is None and reason is None:
             return self
         return End(

@@ -58,7 +58,7 @@ class ServerSessionInterface(SessionInterface):
             try:
                 quiet = session._finish()
             except (BackendError, SessionRefused) as error:
-                if ANSWERED not in request.environ:
+                if ANSWERED not in visit.request.environ:
                     raise
                 _turn_into(app, response, error)
             _vary_by_cookie(response)

@@ -41,7 +41,7 @@ INSIDE = ("userinfo", "user", "profile", "claims")
 token does, which changes every hour while the user stays."""
 
 Feed = Callable[[Any], Any]
-"""Returns what an index is fed with of the value of a session key."""
+"""Returns the text that the value of a session key feeds an index."""
 
 _MOST_KNOWN = 4096
 """Keys of which a process remembers whether they are login keys."""
@@ -136,7 +136,7 @@ def is_nobody(value: object) -> bool:
 
 
 def names_in(about: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return what names the user in a dict, or in the first one inside that does."""
+    """Return the values that name the user in a dict, or in one inside of it."""
     found = {name: about[name] for name in NAMING if name in about}
     inside = [about[key] for key in INSIDE if isinstance(about.get(key), dict)]
     return found or next(filter(None, map(names_in, inside)), {})

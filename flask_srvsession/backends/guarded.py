@@ -149,7 +149,7 @@ class Guarded:
         return BackendError(operation, ambiguous=operation not in READS, quick=quick)
 
     def _tell(self, operation: str, began: float, outcome: str) -> None:
-        """Tell whoever counts; what a receiver raises ends no request."""
+        """Tell the receivers; an error of one of them ends no request."""
         if not self._hook.receivers:
             return
         seconds = self._timer() - began

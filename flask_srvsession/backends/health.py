@@ -5,7 +5,7 @@ A backend may have two more methods than :class:`~.base.Backend` asks for::
     def check(self) -> Iterable[Finding]: ...
     def stats(self) -> Mapping[str, int]: ...
 
-Both only read, and raise what is in the backend's `errors`. Facts that the server does
+Both only read, and raise the backend's `errors`. Facts that the server does
 not let them read they leave out.
 """
 

@@ -101,7 +101,7 @@ class MemoryBackend:
         return iter(keys)
 
     def erase(self, names: Collection[str]) -> None:
-        """Remove these indexes, but for those with members, and what has expired."""
+        """Remove these indexes, but for those with members, and all expired items."""
         for name in names:
             self.index.drop(name)
         self.sweep()

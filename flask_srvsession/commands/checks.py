@@ -33,7 +33,7 @@ _WELL_KNOWN = (
     "changemealongrandomtext thekeythatyouhave 5y2lf4q8z "
     "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf"
 )
-"""Without what is no letter or digit; the last ones are from our documentation, and
+"""Letters and digits only; the last ones are from our documentation, and
 two from Flask's."""
 
 

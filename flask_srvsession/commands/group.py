@@ -7,8 +7,9 @@ stdout, everything else to stderr. Neither tokens nor the values of a session ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
+from typing import Any, TypeVar
 
 import click
 
@@ -38,6 +39,8 @@ from .personal import erase as remove
 from .personal import kept
 from .rehearsal import rehearse
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 actor_option = click.option(
     "--actor", metavar="NAME", help="Who does it, for the audit trail."
@@ -46,6 +49,11 @@ reason_option = click.option(
     "--reason", metavar="TEXT", help="Why, for the audit trail."
 )
 whose_argument = click.argument("whose", metavar="INDEX=VALUE...", nargs=-1)
+
+
+def of_an_end(command: _F) -> _F:
+    """Give a command that ends sessions its options."""
+    return yes_option(actor_option(reason_option(command)))
 
 
 @command("list")
@@ -71,9 +79,7 @@ def show(desk: Desk, session_id: str) -> Answer:
 
 @command("revoke")
 @click.argument("chosen", metavar="ID... [INDEX=VALUE]", nargs=-1, required=True)
-@yes_option
-@actor_option
-@reason_option
+@of_an_end
 def revoke(
     desk: Desk,
     chosen: tuple[str, ...],
@@ -104,9 +110,7 @@ def revoke(
 
 @command("revoke-all")
 @whose_argument
-@yes_option
-@actor_option
-@reason_option
+@of_an_end
 def revoke_all(
     desk: Desk,
     whose: tuple[str, ...],
@@ -131,7 +135,7 @@ def revoke_all(
 @whose_argument
 @click.option("--values", is_flag=True, help="Print what the sessions hold, too.")
 def export(desk: Desk, whose: tuple[str, ...], values: bool) -> Answer:
-    """Print what is kept of the sessions of a person, as user_id=42."""
+    """Print all that is kept about a person's sessions, as user_id=42."""
     places = [index_value(desk, text) for text in whose or ("",)]
     with desk.with_records():
         found = [f for place in places for f in kept(desk, place, values=values)]
@@ -141,9 +145,7 @@ def export(desk: Desk, whose: tuple[str, ...], values: bool) -> Answer:
 
 @command("erase")
 @whose_argument
-@yes_option
-@actor_option
-@reason_option
+@of_an_end
 def erase(
     desk: Desk,
     whose: tuple[str, ...],

@@ -18,8 +18,8 @@ WAIT = TOMBSTONE_TTL + 1
 
 
 def kept(desk: Desk, whose: Mapping[str, str], *, values: bool) -> list[dict[str, Any]]:
-    """Return what is kept of each session of an index value: with `values`, those that
-    it holds, else only their keys."""
+    """Return all that is kept about each session of an index value: with `values`,
+    those that it holds, else only their keys."""
     store: SessionStore = desk.app.extensions["srvsession"].store
     binding = store.lists.parse(whose)
     return [

@@ -1,4 +1,4 @@
-"""``flask sessions take-over``, and what the other commands say of the sources."""
+"""``flask sessions take-over``, and the sources in the other commands."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def take_over(desk: Desk, names: tuple[str, ...]) -> Answer:
     """Take over now the sessions that the sources have, instead of one by one.
 
-    May be interrupted, and run again: what was taken over is not in its source any
-    more. Ends with 1 if a session was refused.
+    May be interrupted, and run again: a session that was taken over is not in its
+    source any more. Ends with 1 if a session was refused.
     """
     taking = _taking(desk)
     if taking is None:
@@ -64,8 +64,8 @@ def _chosen(taking: TakeOver, names: Sequence[str]) -> list[Source]:
 
 
 def counts(desk: Desk) -> dict[str, int]:
-    """Return what was taken over and refused, and why; nothing for an app that has no
-    sources."""
+    """Return the numbers taken over and refused, and why; nothing for an app that has
+    no sources."""
     if _taking(desk) is None:
         return {}
     from ..take_over.counts import Counts
@@ -82,7 +82,7 @@ def findings(desk: Desk) -> Iterator[Finding]:
 
 
 def storage_findings(desk: Desk) -> Iterator[Finding]:
-    """Yield what the storage may forget of a take-over."""
+    """Yield the parts of a take-over that the storage may forget."""
     if _taking(desk) and desk.backend.evicts:
         yield Finding(
             "warning",

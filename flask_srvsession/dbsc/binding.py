@@ -64,8 +64,9 @@ def register(store: SessionStore, live: Live, key: bytes) -> Found:
 
 
 def refresh(store: SessionStore, live: Live, before: Device) -> tuple[bool, Found]:
-    """Raise the generation of the device by one; return whether that was done, and what
-    became of the session. It is not done if the device is not as `before` any more."""
+    """Raise the generation of the device by one; return whether that was done, and the
+    session that became of the session. It is not done if the device is not as `before`
+    any more."""
     for _ in range(MAX_ATTEMPTS):
         now = int(store.clock())
         new = Device(before.key, before.generation + 1, now)

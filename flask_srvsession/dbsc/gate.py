@@ -52,7 +52,7 @@ class Gate:
         self._seals: tuple[SessionStore, Seals] | None = None
 
     def seals(self, store: SessionStore) -> Seals:
-        """Return what makes bound cookies and challenges under the present keys."""
+        """Return the maker of bound cookies and challenges under the present keys."""
         if self._seals is None or self._seals[0] is not store:
             app, settings = self.runtime.app, self.runtime.settings
             keys = secret_keys(app.config, app.secret_key)

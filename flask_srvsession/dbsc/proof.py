@@ -105,7 +105,7 @@ def _json(part: str) -> dict[str, Any]:
 
 
 def _bytes(part: str) -> bytes:
-    """Return what `part` says in base64url, of which each text has one spelling."""
+    """Return the bytes of `part` in base64url, of which each text has one spelling."""
     try:
         data = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except ValueError:

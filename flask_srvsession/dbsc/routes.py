@@ -41,7 +41,7 @@ class Routes:
         }
 
     def install(self, app: Flask) -> None:
-        """Answer before the app does; within whatever middleware it has."""
+        """Answer before the app does; within its middleware."""
         dispatch = app.full_dispatch_request
 
         def answer(*args: Any, **kwargs: Any) -> Response:

@@ -20,7 +20,7 @@ ENCRYPTED = b"\x82"
 NAME_LENGTH, SIZE_LENGTH, NONCE_LENGTH = 4, 4, 12
 NAMED = len(ENCRYPTED) + NAME_LENGTH
 HEAD = NAMED + SIZE_LENGTH + NONCE_LENGTH
-"""Bytes before what is encrypted: format, name of the key, length, nonce."""
+"""Bytes before the encrypted ones: format, name of the key, length, nonce."""
 
 
 class Unreadable(Exception):
@@ -32,7 +32,7 @@ class EncryptionKeys(NamedTuple):
 
     keys: Sequence[bytes]
     encrypt: bool
-    """Whether the last one encrypts what is written; else they only decrypt."""
+    """Whether the last one encrypts new records; else they only decrypt."""
 
     def for_names(self, secret_keys: Sequence[str | bytes]) -> list[str | bytes]:
         """Return the keys that the names of lists are made with, oldest first: those
@@ -59,7 +59,7 @@ class Cipher:
         """How a record begins that the newest key has encrypted."""
 
     def encrypt(self, key: str, body: bytes) -> bytes:
-        """Return what to store under `key`."""
+        """Return the encrypted `body`, to be stored under `key`."""
         where, nonce = key.encode(), os.urandom(NONCE_LENGTH)
         size = len(body).to_bytes(SIZE_LENGTH, "big")
         aead = self._aead(self._derive[self.newest[1:]](where))
@@ -67,7 +67,7 @@ class Cipher:
         return head + nonce + aead.encrypt(nonce, body, head + where)
 
     def decrypt(self, key: str, data: bytes) -> bytes:
-        """Return the body of what is stored under `key`; Unreadable if it is none."""
+        """Return the body of the data under `key`; Unreadable if they are none."""
         name, size = data[1:NAMED], data[NAMED : NAMED + SIZE_LENGTH]
         nonce, where = data[NAMED + SIZE_LENGTH : HEAD], key.encode()
         derive = self._derive.get(name)

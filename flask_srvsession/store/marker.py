@@ -91,7 +91,8 @@ class Marker:
             )
 
     def _write(self, now: int) -> Mapping[bytes, int]:
-        """Enter the newest key for the former ones; return what was there."""
+        """Enter the newest key for the former ones; return the entries that were
+        there."""
         known: Mapping[bytes, int] = {}
         for _ in range(_ATTEMPTS):
             known, version = self._read()

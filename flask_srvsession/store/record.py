@@ -179,7 +179,7 @@ class RecordCodec:
         raise Unreadable("its seal does not fit, or another serializer wrote it")
 
     def is_present(self, data: bytes) -> bool:
-        """Return whether `data` is encrypted, or not, as what is written now."""
+        """Return whether `data` is encrypted, or not, as new records are."""
         if self._encrypts and self._cipher:
             return data.startswith(self._cipher.newest)
         return data[:1] == VERSION

@@ -20,7 +20,7 @@ from .source import Presented, Refused, Source
 log = logging.getLogger("flask_srvsession")
 
 ASKED = "flask_srvsession.asked"
-"""Where the WSGI environ has what the sources said: they are asked once."""
+"""Where the WSGI environ has the sources' answer: they are asked once."""
 
 SLACK = 3600
 """Seconds that a claim lives longer than the credential: clocks differ."""

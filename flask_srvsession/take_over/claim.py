@@ -4,7 +4,7 @@ The order is proven in tests/concurrency/models/take_over.pml:
 
 1. read the source, and then the claim: whoever finds the source empty finds the claim
    that emptied it;
-2. no claim: add a session of what was read, which nobody knows and no list has, and
+2. no claim: add a session of the values read, which nobody knows and no list has, and
    then the claim, on the condition that there is none. Of several requests one adds it;
    the others withdraw their session and go on with that one's;
 3. list the session (whoever comes first does it), and only then delete the old record.
@@ -31,7 +31,7 @@ from ..serializers import encode
 from ..store import SessionStore
 from ..store.lists import new_mark
 from ..store.record import DUE, OPERATION_LENGTH, PERMANENT, PRESENTED, Record
-from ..store.records import Found, Live
+from ..store.records import MAX_ATTEMPTS, Found, Live
 from .source import Former, Refused, Source
 
 log = logging.getLogger("flask_srvsession")
@@ -52,7 +52,7 @@ class Claims:
     def take_over(
         self, source: Source, old_id: str, ttl: int
     ) -> tuple[Credential | None, bool]:
-        """Return what the old credential is worth here, None if nothing, and whether
+        """Return the credential that the old one is worth here, or None, and whether
         this call has taken the session over.
 
         Raises :class:`Refused` if there is something that is not taken over, and
@@ -139,7 +139,9 @@ class Claims:
         between ends it."""
         store = self._store
         live: Found = store.records.live(session_id)
-        while isinstance(live, Live) and not live.record.indexing:
+        for _ in range(MAX_ATTEMPTS):
+            if not isinstance(live, Live) or live.record.indexing:
+                return
             values, mark = live.record.values, new_mark(store.clock())
             places, indexing = store.lists.places(values, {}, {}, mark, rename=True)
             record = live.record._replace(places=places, indexing=indexing)
@@ -152,6 +154,7 @@ class Claims:
             live = store.records.swap(live, record)
             if not isinstance(live, Live) or live.record is not record:
                 store.lists.forget({session_id: places})
+        raise BackendError("take over")
 
     def _delete(self, source: Source, old_id: str) -> None:
         """Delete the old record, for which the claim answers by now."""
@@ -161,10 +164,10 @@ class Claims:
             why = type(error).__name__
             log.warning("%s: an old record was not deleted: %s", source.name, why)
 
-    # -- what a claim is -----------------------------------------------------------
+    # -- the claim -----------------------------------------------------------------
 
     def _key(self, source: Source, old_id: str) -> str:
-        """Return what the claim is stored under: a digest, since the id may be a
+        """Return the key of the claim: a digest, since the id may be a
         secret. It depends on no key of the app: those change."""
         text = f"{source.name}:{old_id}".encode("utf-8", "surrogatepass")
         return self._prefix + hashlib.sha256(text).hexdigest()[:32]

@@ -15,7 +15,7 @@ from .source import MAX_COOKIE, Former, Presented, Refused, Source, as_session
 class CookieSource(Source):
     """Flask's cookie session, as ``SecureCookieSessionInterface`` of Flask writes it.
 
-    A cookie is taken over once, and is then known by what was signed: its session's end
+    A cookie is taken over once, and is then known by its signed text: its session's end
     ends it, though Flask's signature stays good. Other, older cookies of the same
     browser are other ones, as they are for Flask. It is as old as Flask says:
     `lifetime` counts from when the cookie was given out.
@@ -32,11 +32,12 @@ class CookieSource(Source):
             _, issued = _serializer(secret_keys).loads(cookie, return_timestamp=True)
         except (BadData, ValueError, RecursionError):
             return None
-        # A signature may be spelled in several ways, but not what it signs.
+        # A signature may be spelled in several ways, but not the text that it signs.
         return Presented(cookie.rpartition(".")[0], issued.timestamp())
 
     def read(self, session_id: str) -> Former | None:
-        """Return what the cookie holds, which was signed when it was recognized."""
+        """Return the content of the cookie, which was verified when it was
+        recognized."""
         try:
             signed, _, _ = session_id.rpartition(".")
             values = as_session(_serializer([""]).load_payload(signed.encode("ascii")))

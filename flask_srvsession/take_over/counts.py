@@ -30,7 +30,7 @@ class Counts:
             log.warning("what was taken over is not counted: %s", error)
 
     def read(self) -> dict[str, int]:
-        """Return what was counted. Raises BackendError."""
+        """Return the counts. Raises BackendError."""
         return _counted(self._backend.get(self._key))
 
     def _add(self, what: str) -> None:

@@ -19,7 +19,7 @@ _ID = re.compile(r"[0-9A-Za-z_-]{16,255}")
 class FlaskSessionSource(Source):
     """Sessions that Flask-Session 0.7 and 0.8 have written, in a storage of any kind.
 
-    `get` returns what is stored under a key, as bytes (MessagePack or JSON) or as a
+    `get` returns the data under a key, as bytes (MessagePack or JSON) or as a
     dict, or None; `delete` deletes it; `keys`, which only the command needs, yields all
     keys that begin with a prefix. `key_prefix` is ``SESSION_KEY_PREFIX``,
     `use_signer` ``SESSION_USE_SIGNER``. :meth:`redis`, :meth:`memcached`,
@@ -56,7 +56,7 @@ class FlaskSessionSource(Source):
     def memcached(cls, client: Any, **options: Any) -> FlaskSessionSource:
         """Return the source for ``SESSION_MEMCACHED``, a client of pymemcache.
 
-        ConfigurationError for one that may unpickle what it reads. It cannot list what
+        ConfigurationError for one that may unpickle its data. It cannot list what
         it has, so the command cannot be used.
         """
         return cls(*former_stores.of_memcached(client), **options)

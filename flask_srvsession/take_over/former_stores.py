@@ -10,7 +10,7 @@ from ..errors import ConfigurationError
 
 Keys = Callable[[str], Iterable[str]]
 Methods = tuple[Callable[[str], Any], Callable[[str], Any], Keys | None]
-"""To get, to delete, and to list what begins with a prefix."""
+"""To get, to delete, and to list keys with a prefix."""
 
 AT_ONCE = 500
 """Keys that one command asks for."""

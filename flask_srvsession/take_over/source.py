@@ -21,7 +21,7 @@ MAX_RECORD = 4 * 1024 * 1024
 
 class Refused(Exception):
     """There is a session, but it is not taken over. `reason` is one of a few, for the
-    counts; neither that nor `detail` has anything of what the session holds."""
+    counts; neither that nor `detail` has anything of the session's values."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -87,12 +87,12 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, session_id: str) -> Former | None:
-        """Return what is there; None if nothing is, or not any more. Raises
+        """Return the former session; None if there is none, or not any more. Raises
         :class:`Refused`; every other error is an outage."""
 
     @abstractmethod
     def delete(self, session_id: str) -> None:
-        """Delete what is there, if something is."""
+        """Delete the former session, if there is one."""
 
     def all(self) -> Iterator[Presented]:
         """Yield the credentials of all sessions there; ConfigurationError where nobody
@@ -147,7 +147,7 @@ def decoded(data: object, kinds: Sequence[str] = ("msgpack", "json")) -> dict[st
 
 
 def as_session(found: object) -> dict[str, Any]:
-    """Return `found` if it is what a session is: a dict with text as its keys."""
+    """Return `found` if it is a session: a dict with text as its keys."""
     if not isinstance(found, dict) or not all(type(key) is str for key in found):
         raise Refused("the record is no session: no dict with str as keys")
     return found

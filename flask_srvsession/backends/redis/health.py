@@ -58,7 +58,7 @@ def stats(client: Any) -> dict[str, int]:
 def any_evicts(client: Any) -> tuple[bool, bool]:
     """Return whether a primary may throw out live keys, and whether all answered.
 
-    True as well where one does not say, or not answer. Raises what a primary did if
+    True as well where one does not say, or not answer. Raises the error of a primary if
     none answers.
     """
     answers, failure = list[bool](), None

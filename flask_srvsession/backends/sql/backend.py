@@ -181,7 +181,7 @@ class SQLBackend:
             last = rows[-1].id
 
     def erase(self, names: Collection[str]) -> None:
-        """Remove these indexes, but for those with members, and what has expired."""
+        """Remove these indexes, but for those with members, and all expired rows."""
         now = self._now()
         sweep(self._database, self._tables, now, now + LISTED_FOR * 1000)
         for name in names:

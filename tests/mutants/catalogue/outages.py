@@ -282,7 +282,7 @@ MUTANTS = (
     Mutant(
         name="a-test-does-not-see-that-its-session-was-not-saved",
         file="interface.py",
-        old="if ANSWERED not in request.environ:",
+        old="if ANSWERED not in visit.request.environ:",
         new="if False:",
         breaks="an outage is never silent",
         found_by="integration/contexts/test_session_transaction.py::test_session_t"
