@@ -22,7 +22,7 @@ from flask_srvsession.backends.base import Cell
 from flask_srvsession.backends.redis import RedisBackend
 from flask_srvsession.backends.redis import backend as module
 from flask_srvsession.backends.redis.clients import SafeSentinel
-from flask_srvsession.backends.redis.deadline import _Punctual
+from flask_srvsession.backends.redis.deadline import PunctualSSLConnection, _Punctual
 from tests.integration.probes import hanging
 from tests.redis_topologies import (
     SERVICE,
@@ -132,6 +132,24 @@ def tls(tmp_path: Path) -> tuple[list[str], str]:
     options += ["--tls-cert-file", str(certificate)]
     options += ["--tls-ca-cert-file", str(certificate)]
     return options, f"socket_timeout=5&ssl_ca_certs={certificate}"
+
+
+def test_nothing_is_left_to_read_of_a_new_connection_by_tls(
+    tmp_path: Path, tls: tuple[list[str], str]
+) -> None:
+    """A pool would take the session ticket for a forgotten reply, and give up."""
+    options, query = tls
+    port = free_port()
+    with running_redis(tmp_path, "--tls-port", str(port), *options):
+        backend: Any = RedisBackend.from_url(f"rediss://{HOST}:{port}?{query}")
+        connection = backend._client.connection_pool.make_connection()
+
+        connection.connect()
+
+        assert isinstance(connection, PunctualSSLConnection)
+        assert not connection.can_read(timeout=0.2)
+        connection.disconnect()
+        backend.close()
 
 
 def test_a_cluster_is_reached_by_tls(

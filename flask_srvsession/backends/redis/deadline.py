@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -77,7 +77,18 @@ class PunctualConnection(_Punctual, redis.Connection):
     """To a server, in clear text."""
 
 
-class PunctualSSLConnection(_Punctual, redis.SSLConnection):
+class _Encrypted(_Punctual):
+    """Reads one reply when it has connected: before that comes the session ticket of
+    TLS 1.3 (RFC 8446, section 4.6.1), which a pool would take for a forgotten reply."""
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:
+        super().on_connect_check_health(check_health)
+        with suppress(redis.ResponseError):  # PING may be forbidden
+            self.send_command("PING", check_health=False)
+            self.read_response()
+
+
+class PunctualSSLConnection(_Encrypted, redis.SSLConnection):
     """To a server, by TLS."""
 
 
@@ -89,7 +100,7 @@ class PunctualSentinelConnection(_Punctual, SentinelManagedConnection):
     """To the primary that the sentinels name, in clear text."""
 
 
-class PunctualSentinelSSLConnection(_Punctual, SentinelManagedSSLConnection):
+class PunctualSentinelSSLConnection(_Encrypted, SentinelManagedSSLConnection):
     """To the primary that the sentinels name, by TLS."""
 
 

@@ -405,4 +405,14 @@ MUTANTS = (
         found_by="contrib/test_opentelemetry.py::"
         "test_a_failure_is_its_type_and_no_attribute_tells_more",
     ),
+    Mutant(
+        name="a-tls-ticket-is-left-unread",
+        file="backends/redis/deadline.py",
+        old='            self.send_command("PING", check_health=False)\n'
+        "            self.read_response()\n",
+        new="            pass\n",
+        breaks="a Redis Cluster is reached by TLS at once, every time",
+        found_by="topologies/test_clients.py::"
+        "test_nothing_is_left_to_read_of_a_new_connection_by_tls",
+    ),
 )
