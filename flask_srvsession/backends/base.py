@@ -186,6 +186,7 @@ class ListsKeys(Protocol):
         """Yield the keys of cells that begin with `prefix`, and maybe those of indexes.
 
         One that is added or deleted meanwhile may be missing, or be there twice.
+        Raises NotImplementedError where the storage is set up not to tell.
         """
 
 

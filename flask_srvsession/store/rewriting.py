@@ -20,7 +20,10 @@ def session_ids(store: SessionStore) -> list[str] | None:
     if not isinstance(backend, ListsKeys):
         return None
     found = (key[len(prefix) :] for key in backend.keys(prefix))
-    return [*dict.fromkeys(filter(ids.is_id, found))]
+    try:
+        return [*dict.fromkeys(filter(ids.is_id, found))]
+    except NotImplementedError:
+        return None
 
 
 def outdated(store: SessionStore, session_ids: list[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ..backends.base import Backend, Head, ReadsHeads
+from ..backends.base import Backend, Erases, Head, ListsKeys, ReadsHeads
 from .contract_base import (
     DAY,
     MINUTE,
@@ -17,6 +17,7 @@ from .contract_base import (
     ContractBase,
     at_once,
     bind,
+    holds,
     is_version,
     lists,
 )
@@ -167,6 +168,39 @@ class IndexContract(ContractBase):
         assert backend.get_with_heads(key, names) == (None, heads), (
             "get_with_heads must return None for what was deleted"
         )
+
+    def test_its_keys_are_listed(self, backend: Backend, key: str) -> None:
+        """A backend that has `keys` yields those of the cells that begin alike."""
+        if not isinstance(backend, ListsKeys):
+            pytest.skip("this backend does not list its keys")
+        there = {f"{key}%_*[a]:{number}" for number in range(3)}
+        for each in (*there, f"{key}%-*[a]:0", f"{key}%_*a:0", f"{key}:gone"):
+            backend.add(each, b"x", MINUTE)
+        backend.delete(f"{key}:gone")
+        found = set(backend.keys(f"{key}%_*[a]:"))
+        assert found == there, "keys must yield what begins with the very prefix"
+        assert f"{key}:gone" not in set(backend.keys(key)), "a deleted key is listed"
+
+    def test_an_erased_index_leaves_nothing(
+        self, backend: Backend, key: str, name: str
+    ) -> None:
+        """A backend that has `erase` forgets an index, unless somebody is listed."""
+        if not isinstance(backend, Erases):
+            pytest.skip("this backend does not erase")
+        old = {each: backend.index.epoch(f"{name}:{each}") for each in "abc"}
+        for each in "ab":
+            backend.index.add(f"{name}:{each}", "one", old[each], MINUTE)
+        backend.index.remove(f"{name}:a", ["one"])
+        backend.add(key, b"alive", MINUTE)
+        backend.erase([f"{name}:{each}" for each in "abd"])
+        heads = {each: backend.index.head(f"{name}:{each}") for each in "abc"}
+        assert heads["a"] is None, "erase must remove the epoch of an empty index"
+        assert heads["b"] == Head(old["b"]), "erase must leave who is listed"
+        assert heads["c"] == Head(old["c"]), "erase must leave the other indexes"
+        lists(backend, f"{name}:b", {"one"})
+        late = backend.index.add(f"{name}:a", "late", old["a"], MINUTE)
+        assert late is False, "the epoch of an erased index must never be current again"
+        holds(backend, key, b"alive", "after an erase")
 
     def test_removed_members_are_not_listed(self, backend: Backend, name: str) -> None:
         """Removing unlists the given members; those not listed are no error."""

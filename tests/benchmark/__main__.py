@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.servers import running_memcached, running_redis
 
 from . import report, runner
-from .contenders import Stores, all_contenders
+from .contenders import BARE, Stores, all_contenders
 from .memory import memory
 from .outage import outage
 from .scale import scale
@@ -35,6 +35,8 @@ def main() -> None:
         if options.scale:
             text = report.scale(scale(all_contenders(stores), stores, _tell))
             _publish(options, "scale", text)
+        elif options.only:
+            print(_some(options, stores))
         else:
             _publish(options, "results", _measured(options, stores, cores))
 
@@ -61,6 +63,18 @@ def _measured(options: argparse.Namespace, stores: Stores, cores: set[int]) -> s
     return "\n".join(pieces)
 
 
+def _some(options: argparse.Namespace, stores: Stores) -> str:
+    """Measure those contenders only, beside bare Flask."""
+    chosen = [
+        each
+        for each in all_contenders(stores)
+        if each.name == BARE or any(text in str(each) for text in options.only)
+    ]
+    results = runner.prepare(chosen)
+    runner.measure(results, QUICK_ROUNDS if options.quick else ROUNDS, _tell)
+    return f"{report.times(results)}\n{report.cpu(results)}"
+
+
 def _publish(options: argparse.Namespace, name: str, text: str) -> None:
     print(text)
     if not options.quick:
@@ -74,6 +88,12 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--scale", action="store_true", help="only this: up to a million sessions"
+    )
+    parser.add_argument(
+        "--only",
+        metavar="TEXT",
+        action="append",
+        help="measure only contenders with this in their name; nothing written",
     )
     parser.add_argument(
         "--core",

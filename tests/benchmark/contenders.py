@@ -99,6 +99,10 @@ def all_contenders(stores: Stores) -> list[Contender]:
             KINDS[1:2],
             SIZES[:2],
         ),
+        *(
+            Contender(OURS, f"{store}, encrypted", _encrypted(ours[store]), KINDS[1:])
+            for store in ("memory", "Redis")
+        ),
     ]
 
 
@@ -138,6 +142,16 @@ def _peer(**config: Any) -> Flask:
         database.init_app(app)
     flask_session.Session(app)
     return app
+
+
+def _encrypted(url: str) -> Callable[[str], Flask]:
+    def make(size: str) -> Flask:
+        config = {"SRVSESSION_ENCRYPTION_KEYS": ["1b" * 32]}
+        app = _app("shop", SECRET_KEY="secret", **config)
+        ServerSession(app, backend_from_url(url))
+        return app
+
+    return make
 
 
 def _ours(url: str, **more: Any) -> Callable[[str], Flask]:

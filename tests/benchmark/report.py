@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -76,23 +76,33 @@ def targets(found: Iterable[Target]) -> str:
 
 def times(results: Results) -> str:
     """Return how many times longer than bare Flask each request takes."""
+    bare = (BARE, "untouched", SMALL)
+    return _by_request(
+        "x bare Flask", results, lambda *case: f"{results.ratio(case, bare):.2f}"
+    )
+
+
+def cpu(results: Results) -> str:
+    """Return the CPU time of the app in each request."""
+    return _by_request(
+        "us of CPU time", results, lambda *case: f"{results.cpu(*case):.1f}"
+    )
+
+
+def _by_request(
+    title: str, results: Results, figure: Callable[[str, str, str], str]
+) -> str:
     columns = [
         (kind, size)
         for size in SIZES
         for kind in (KINDS if size == SMALL else KINDS[1:])
     ]
-    bare = (BARE, "untouched", SMALL)
     rows = []
     for name in dict.fromkeys(contender for contender, _, _ in results.cases):
-        cells = [
-            f"{results.ratio((name, *column), bare):.2f}"
-            if (name, *column) in results
-            else "-"
-            for column in columns
-        ]
-        rows.append((name, *cells))
+        cases = [(name, *column) for column in columns]
+        rows.append((name, *(figure(*c) if c in results else "-" for c in cases)))
     head = [f"{kind}, {size}" for kind, size in columns]
-    return _table(("x bare Flask", *head), rows)
+    return _table((title, *head), rows)
 
 
 def own_time(results: Results) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -170,6 +170,25 @@ class Headless(Sound):
     def get_with_heads(self, key: str, names: Sequence[str]) -> Any:
         cell, heads = super().get_with_heads(key, names)
         return cell, {name: heads.get(name) for name in names} if cell else heads
+
+
+class ListingAll(Sound):
+    """Takes a prefix for a pattern."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        return super().keys(prefix.partition("%")[0])
+
+
+class ErasingAll(Sound):
+    def erase(self, names: Collection[str]) -> None:
+        for name in names:
+            self.delete(f"{name}:e")
+            self.delete(f"{name}:m")
+
+
+class ErasingNothing(Sound):
+    def erase(self, names: Collection[str]) -> None:
+        pass
 
 
 class SweepingAll(Sound):
@@ -427,6 +446,24 @@ BROKEN: list[tuple[type[Sound], Callable[..., None], list[str], str]] = [
         Contract.test_the_kept_are_known_until_the_next_fence,
         ["name"],
         "whom the last fence did not keep must be forgotten",
+    ),
+    (
+        ListingAll,
+        Contract.test_its_keys_are_listed,
+        ["key"],
+        "keys must yield what begins with the very prefix",
+    ),
+    (
+        ErasingAll,
+        Contract.test_an_erased_index_leaves_nothing,
+        ["key", "name"],
+        "erase must leave who is listed",
+    ),
+    (
+        ErasingNothing,
+        Contract.test_an_erased_index_leaves_nothing,
+        ["key", "name"],
+        "erase must remove the epoch of an empty index",
     ),
     (
         Headless,

@@ -7,7 +7,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,6 +20,7 @@ from ..base import Cell, Head, Version
 from ..cell_index import CellIndex, IndexContention, IndexFull, read_with_heads
 from ..health import Finding
 from . import health as memcached_health
+from . import keys as memcached_keys
 
 MAX_BYTES = 1024 * 1024 - 512
 """Bytes that an item of 1 MiB, the server's default, has beside its key and header."""
@@ -125,6 +126,7 @@ class MemcachedBackend:
             raise ConfigurationError("A memcached backend needs at least one server.")
         self.max_bytes: int | None = max_bytes
         self._servers = tuple(servers)
+        self._timeout = timeout
         self.has_several_servers = len(self._servers) > 1
         self._clients = [_Server(server, timeout) for server in servers]
         self.index = CellIndex(self, read_in_order=self.get_many)
@@ -193,6 +195,12 @@ class MemcachedBackend:
     def sweep(self) -> int:
         """Return 0: the server removes expired data itself."""
         return 0  # the server removes expired items
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys that begin with `prefix`, by ``lru_crawler metadump``."""
+        for server in self._servers:
+            keys = memcached_keys.of(server, self._timeout)
+            yield from (key for key in keys if key.startswith(prefix))
 
     def erase(self, names: Collection[str]) -> None:
         """Remove these indexes, but for those with members."""

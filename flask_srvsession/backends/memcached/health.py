@@ -32,7 +32,7 @@ def check(
 def stats(counters: Iterable[Facts]) -> dict[str, int]:
     """Return the sums over all servers; they count the items of others, too.
 
-    memcached cannot list keys, so it cannot tell how many of them are sessions.
+    How many of them are sessions is not told: all keys would have to be listed.
     """
     facts = list(counters)
     return {

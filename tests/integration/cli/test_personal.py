@@ -14,7 +14,6 @@ from flask_srvsession import StaleLogin, session
 from flask_srvsession.backends import Backend
 from flask_srvsession.backends.base import Erases, ListsKeys
 from flask_srvsession.commands import personal
-from tests.conftest import STORAGES
 from tests.web import Browser
 
 from ..apps import stored
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from flask_srvsession.testing import FakeClock
     from tests.conftest import MakeApp
 
-LISTING = [each for each in STORAGES if each != "memcached"]
-"""The storages that can list their keys."""
 USER = "user-4711@example.com"
 
 
@@ -153,7 +150,7 @@ def test_export_tells_what_is_kept_and_the_values_only_if_asked(
     assert flask(app, "export", "user_id=nobody").stdout == "No sessions.\n"
 
 
-@pytest.mark.parametrize("backend", LISTING, indirect=True)
+@pytest.mark.every_storage
 def test_a_storage_lists_the_keys_of_its_app_alone(
     make_app: MakeApp, backend: Backend
 ) -> None:

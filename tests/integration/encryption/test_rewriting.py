@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_srvsession import session
+from flask_srvsession.backends.memcached import MemcachedBackend
 from flask_srvsession.store import rewriting
 from flask_srvsession.store.encryption import ENCRYPTED
-from tests.conftest import STORAGES
+from tests.servers import running_memcached
 from tests.web import Browser
 
 from ..apps import LosingBackend, listed, stored
@@ -27,15 +28,13 @@ __all__ = ["make", "prefix"]
 
 KEY = "SRVSESSION_ENCRYPTION_KEYS"
 COUNT = 5
-LISTING = [each for each in STORAGES if each != "memcached"]
-"""The storages that can list their keys."""
 
 
 def findings(app: Any) -> list[str]:
     return [f["problem"] for f in printed(app, "check") if f["key"] == KEY]
 
 
-@pytest.mark.parametrize("backend", LISTING, indirect=True)
+@pytest.mark.every_storage
 def test_untouched_sessions_are_encrypted_and_go_on_as_they_were(
     make: Any, clock: FakeClock
 ) -> None:
@@ -93,15 +92,20 @@ def test_a_record_that_cannot_be_read_is_left_and_counted(make: Any) -> None:
     assert result.stdout == "Encrypted 0 of 1 record(s); 1 are left.\n"
 
 
-@pytest.mark.parametrize("backend", ["memcached"], indirect=True)
-def test_where_keys_cannot_be_listed_it_says_so(make: Any) -> None:
-    browser = fill(make())
+def test_where_keys_cannot_be_listed_it_says_so(make_app: MakeApp, prefix: str) -> None:
+    config = {"SRVSESSION_KEY_PREFIX": prefix}
+    with running_memcached("-o", "no_lru_crawler") as server:
+        backend = MemcachedBackend.from_url(server.url)
+        browser = Browser(make_app(backend, **config))
+        browser.set(user_id=USER)
+        app = make_app(backend, **config, SRVSESSION_ENCRYPTION_KEYS=[NEW])
 
-    result = flask(make(NEW), "encrypt")
+        result = flask(app, "encrypt")
 
-    assert result.exit_code == 2
-    assert "encrypted when they are written" in result.stderr
-    assert in_other(make(NEW), browser).values()["user_id"] == USER
+        assert result.exit_code == 2
+        assert "encrypted when they are written" in result.stderr
+        assert in_other(app, browser).values()["user_id"] == USER
+        backend.close()
 
 
 @ON_MEMORY

@@ -200,6 +200,14 @@ MUTANTS = (
         found_by="unit/test_backend_urls.py::test_redis_says_whether_it_may_evict",
     ),
     Mutant(
+        name="memcached-lists-quoted-keys",
+        file="backends/memcached/keys.py",
+        old='yield unquote(line.split(b" ", 1)[0][len("key=") :].decode("ascii", "replace"))',
+        new='yield line.split(b" ", 1)[0][len("key=") :].decode("ascii", "replace")',
+        breaks="memcached lists its keys",
+        found_by="contract/test_memcached.py::TestMemcached::test_its_keys_are_listed",
+    ),
+    Mutant(
         name="memcached-swap-without-a-version",
         file="backends/memcached/backend.py",
         old="cas, other = self._cas_id(key, version)",
