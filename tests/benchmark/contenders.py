@@ -146,8 +146,8 @@ def _peer(**config: Any) -> Flask:
 
 def _encrypted(url: str) -> Callable[[str], Flask]:
     def make(size: str) -> Flask:
-        config = {"SRVSESSION_ENCRYPTION_KEYS": ["1b" * 32]}
-        app = _app("shop", SECRET_KEY="secret", **config)
+        app = _app("shop", SECRET_KEY="secret")
+        app.config["SRVSESSION_ENCRYPTION_KEYS"] = ["1b" * 32]
         ServerSession(app, backend_from_url(url))
         return app
 
