@@ -1,6 +1,6 @@
-"""The table of all configuration keys, made from where the package declares them.
+"""The tables of all configuration keys, made from where the package declares them.
 
-``python docs/conf_table.py`` writes it into docs/reference/configuration.md.
+``python docs/conf_table.py`` writes them into docs/reference/configuration.md.
 """
 
 from __future__ import annotations
@@ -17,23 +17,45 @@ LONG = {
     "login_keys": "../howto/other-logins.md#what-is-known",
 }
 """Keys whose default is told elsewhere."""
+
+GROUPS = {
+    "Storage": "backend key_prefix serializer max_payload encryption_keys sweep_every "
+    "fenced_load",
+    "Lifetimes": "idle_timeout anonymous_timeout absolute_lifetime touch_interval",
+    "Logins and lists": "login_keys not_login_keys indexes drop_at_login max_per_key "
+    "max_per_key_policy metadata",
+    "Rotation of the cookie": "rotate_every rotate_grace on_replay",
+    "Sessions bound to a device": "dbsc dbsc_path dbsc_window dbsc_exclude "
+    "dbsc_initiators",
+}
+"""The names of the keys under each heading, in lower case and without prefix."""
 DURATIONS = ("lifetime", "every", "grace", "window", "anonymous_timeout")
 
 
 def configuration_table() -> str:
-    """Return the table as Markdown."""
-    rows = ["| key | default | meaning |", "|---|---|---|"]
-    for field in dataclasses.fields(Settings):
-        key, meaning = PREFIX + field.name.upper(), _cell(field.metadata["doc"])
-        rows.append(f"| `{key}` | {_default(field.name)} | {meaning} |")
-    return "\n".join(rows) + "\n"
+    """Return a heading and a table for each group, as Markdown; each key is an anchor.
+
+    Raises KeyError for a key that is in no group.
+    """
+    docs = {each.name: each.metadata["doc"] for each in dataclasses.fields(Settings)}
+    lines = []
+    for title, names in GROUPS.items():
+        lines += [f"### {title}", "", "| key | default | meaning |", "|---|---|---|"]
+        for name in names.split():
+            key, meaning = PREFIX + name.upper(), _cell(docs.pop(name))
+            anchor = f'<a id="{key.lower()}"></a>'
+            lines.append(f"| {anchor}`{key}` | {_default(name)} | {meaning} |")
+        lines.append("")
+    if docs:
+        raise KeyError(f"in no group: {', '.join(docs)}")
+    return "\n".join(lines)
 
 
 def with_table(page: str) -> str:
     """Return the text of the page with its table as it should be."""
     before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2]
-    return f"{before}{BEGIN}\n{configuration_table()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{configuration_table()}{END}{after}"
 
 
 def _default(name: str) -> str:
@@ -42,7 +64,8 @@ def _default(name: str) -> str:
         return f"[these]({LONG[name]})"
     if isinstance(value, int) and name.endswith(DURATIONS):
         days, minutes = value // 86400, value // 60
-        return f"`{value}` ({f'{days} days' if days else f'{minutes} minutes'})"
+        number, unit = (days, "day") if days else (minutes, "minute")
+        return f"`{value}` ({number} {unit}{'' if number == 1 else 's'})"
     if isinstance(value, int) and name == "max_payload":
         return f"`{value}` ({value // 1024} KiB)"
     return f"`{value!r}`".replace("'", '"')

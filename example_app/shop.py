@@ -1,41 +1,36 @@
 """The shop: what there is, and the cart."""
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
-from flask_login import current_user
+from collections import Counter
+
+from flask import Blueprint, abort, redirect, request, url_for
+from flask.typing import ResponseReturnValue as Answer
 from flask_wtf.csrf import generate_csrf
 
 from flask_srvsession import session
 
-WARES = {"tea": "Tea", "cups": "Two cups", "biscuits": "Biscuits"}
-MOST = 20
+from .auth import page
 
+WARES = {"tea": "Tea", "cups": "Two cups", "biscuits": "Biscuits"}
 bp = Blueprint("shop", __name__)
 
 
 @bp.get("/")
-def index() -> ResponseReturnValue:
-    cart = session.get("cart", {})
-    return render_template("shop.html", wares=WARES, cart=cart, most=MOST)
+def index() -> Answer:
+    return page("shop.html", {}, wares=WARES)
 
 
 @bp.post("/cart")
-def change_cart() -> ResponseReturnValue:
-    ware, by = request.form["ware"], request.form.get("by", type=int)
+def change_cart() -> Answer:
+    ware, by = request.form["ware"], request.form.get("by", 0, type=int)
     if ware not in WARES or by not in (1, -1):
         abort(400)
-
-    def changed(cart: dict[str, int] | None) -> dict[str, int]:
-        cart = cart or {}
-        return {**cart, ware: min(max(cart.get(ware, 0) + by, 0), MOST)}
-
-    session.compute("cart", changed)  # again if another tab was faster, on its cart
+    # Again if another tab was faster, on its cart. Less than one is none.
+    session.compute("cart", lambda cart: dict(Counter(cart) + Counter({ware: by})))
     return redirect(url_for(".index"), 303)
 
 
 @bp.get("/me")
-def me() -> ResponseReturnValue:
+def me() -> Answer:
     """Say who asks, for programs: what a form has in it, and what a page shows."""
-    name = current_user.name if current_user.is_authenticated else None
-    cart = {ware: n for ware, n in session.get("cart", {}).items() if n}
+    name, cart = session.get("user_id"), session.get("cart", {})
     return {"name": name, "cart": cart, "csrf_token": generate_csrf()}

