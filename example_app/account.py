@@ -1,6 +1,6 @@
 """The pages of one's own account: devices, password, and what a copied cookie gets."""
 
-from flask import Blueprint, current_app, flash, redirect, request, url_for
+from flask import Blueprint, abort, current_app, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue as Answer
 from ua_parser import parse
 
@@ -13,11 +13,10 @@ bp.add_app_template_filter(parse, "parsed")  # the browser and its system
 
 
 @bp.before_request
-def only_who_is_signed_in() -> Answer | None:
-    if "user_id" in session:
-        return None
-    session["next"] = request.path  # where to go after signing in
-    return redirect(url_for("auth.sign_in"), 303)
+def only_for_users() -> None:
+    if "user_id" not in session:
+        session["next"] = request.path  # where to go after signing in
+        abort(redirect(url_for("auth.sign_in"), 303))
 
 
 @bp.get("/")

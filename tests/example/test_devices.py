@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -208,7 +209,7 @@ def test_a_device_that_the_session_is_bound_to_is_marked(
     assert "Bound to it" not in browser.get("/account/").text
     found = auth.sessions.find
 
-    def bound(**index: str) -> list[SessionInfo]:
+    def bound(**index: Any) -> list[SessionInfo]:
         return [replace(info, bound=True) for info in found(**index)]
 
     monkeypatch.setattr(auth.sessions, "find", bound)
