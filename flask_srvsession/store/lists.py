@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .. import ids
-from ..backends.base import Epoch, Head
+from ..backends.base import Cell, Epoch, Head
 from ..backends.guarded import Guarded
 from ..config import Settings
 from ..errors import BackendError
@@ -18,6 +18,9 @@ from ..serializers import Serializer
 from .record import Places, Record
 
 log = logging.getLogger("flask_srvsession")
+
+MOST_SEEN = 4096
+"""Sessions whose lists are remembered, so that a load asks for their heads at once."""
 
 _ORDERED = "0123456789abcdefghijklmnopqrstuv"
 
@@ -91,6 +94,9 @@ class Lists:
     ) -> None:
         self._backend = backend
         self._index = backend.backend.index
+        self._with_heads: Any = getattr(backend.backend, "get_with_heads", None)
+        self.seen: dict[str, tuple[bytes, ...]] = {}
+        """The names of the lists that each session was in when it was loaded last."""
         self._serializer = serializer
         self._indexes = {
             index: keys if isinstance(keys, Mapping) else dict.fromkeys(keys)
@@ -249,6 +255,33 @@ class Lists:
         if self._fenced_load is not None:
             return self._fenced_load
         return self._backend.backend.evicts
+
+    def read(
+        self, session_id: str, key: str
+    ) -> tuple[Cell | None, dict[bytes, Head | None]]:
+        """Return the cell under `key`, and the heads of the lists that its session was
+        :attr:`seen` in: in one round trip, where the storage can."""
+        names = {name: self.name(name) for name in self.seen.get(session_id, ())}
+        spelled = [*names.values()]
+        cell, heads = self._backend.twice("load", self._with_heads, key, spelled)
+        return cell, {name: heads.get(text) for name, text in names.items()}
+
+    def admits(
+        self, session_id: str, places: Places, heads: Mapping[bytes, Head | None]
+    ) -> bool:
+        """Return whether a fenced load admits the session, of which `heads` were read.
+
+        Others may have changed its lists since it was seen: a head that is not among
+        them is asked for.
+        """
+        if not self.is_fenced():
+            return True
+        if self._with_heads:
+            if len(self.seen) >= MOST_SEEN:
+                self.seen.clear()
+            self.seen[session_id] = tuple(places)
+        present = {n: heads[n] if n in heads else self.head(n) for n in places}
+        return admits(session_id, places, present)
 
     def admitted(self, sessions: Mapping[str, Places]) -> set[str]:
         """Return the ids of those that a fenced load admits, asking each list once."""

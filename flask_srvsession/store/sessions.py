@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from .. import ids
-from ..backends.base import Backend, Epoch, Version
+from ..backends.base import Backend, Epoch, Head, Version
 from ..backends.guarded import UNHEARD, Guarded, Hook, changing
 from ..config import Settings
 from ..draft import Changes, Draft, Undecodable
@@ -96,7 +96,13 @@ class SessionStore:
         admitted before, and an outdated token is only that by now.
         """
         session_id = credential.id
-        record, version = self.records.read(session_id)
+        heads: Mapping[bytes, Head | None] = {}
+        if session_id in self.lists.seen:
+            key = self.records.key(session_id)
+            cell, heads = self.lists.read(session_id, key)
+            record, version = self.records.opened(session_id, key, cell)
+        else:
+            record, version = self.records.read(session_id)
         if record is None:
             return None
         grace = self.settings.rotate_grace
@@ -114,11 +120,8 @@ class SessionStore:
             log.warning("session %s: the credential is %s", session_id, verdict.value)
             late = verdict is Verdict.LATE  # a logout of it is a logout all the same
             return Moved(session_id, session_id, record.values) if late else None
-        if (
-            record.places
-            and self.lists.is_fenced()
-            and not self.lists.admitted({session_id: record.places})
-        ):
+        places = record.places
+        if places and not self.lists.admits(session_id, places, heads):
             return None
         return Live(session_id, record, version, self.clock(), credential, verdict)
 

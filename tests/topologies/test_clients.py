@@ -21,7 +21,7 @@ from flask_srvsession import ConfigurationError
 from flask_srvsession.backends.base import Cell
 from flask_srvsession.backends.redis import RedisBackend
 from flask_srvsession.backends.redis import backend as module
-from flask_srvsession.backends.redis.clients import SafeSentinel
+from flask_srvsession.backends.redis.clients import PunctualCluster, SafeSentinel
 from flask_srvsession.backends.redis.deadline import PunctualSSLConnection, _Punctual
 from tests.integration.probes import hanging
 from tests.redis_topologies import (
@@ -33,6 +33,7 @@ from tests.redis_topologies import (
     slot_of,
 )
 from tests.servers import HOST, free_port, running_redis
+from tests.web import Browser
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -62,6 +63,27 @@ def test_one_primary_that_may_evict_is_enough_for_fenced_load(
     assert not careless.evicts
     for backend in (careful, careless):
         backend.close()
+
+
+@ON_CLUSTER
+def test_a_fenced_load_asks_a_cluster_two_things(
+    backend: RedisBackend, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the record and for the head of the list: they are in different slots."""
+    browser = Browser(make_app(backend, SRVSESSION_FENCED_LOAD=True))
+    browser.set(user_id=42)
+    browser.values()
+    asked: list[str] = []
+    ask = PunctualCluster.execute_command
+
+    def note(client: Any, *args: Any, **options: Any) -> Any:
+        asked.append(args[0])
+        return ask(client, *args, **options)
+
+    monkeypatch.setattr(PunctualCluster, "execute_command", note)
+    browser.values()
+
+    assert asked == ["GET", "ZRANGEBYSCORE"]
 
 
 @ON_CLUSTER

@@ -384,4 +384,32 @@ MUTANTS = (
         found_by="integration/storages/test_migrations.py::"
         "test_flask_migrate_leaves_the_session_tables_alone",
     ),
+    Mutant(
+        name="a-wrong-guess-is-believed",
+        file="store/lists.py",
+        old="present = {n: heads[n] if n in heads else self.head(n) for n in places}",
+        new="places = {n: p for n, p in places.items() if n in heads or not heads}\n"
+        "        present = heads or {n: self.head(n) for n in places}",
+        breaks="a list that another process has added is asked for",
+        found_by="integration/lists/test_guess.py::TestAnotherProcess::"
+        "test_adds_a_list_and_its_end_is_seen_here",
+    ),
+    Mutant(
+        name="the-lists-are-not-guessed",
+        file="store/lists.py",
+        old="self.seen[session_id] = tuple(places)",
+        new="pass",
+        breaks="a fenced load is one round trip",
+        found_by="integration/storages/test_commands.py::TestRedis::"
+        "test_a_fenced_load_asks_for_the_list_with_the_record",
+    ),
+    Mutant(
+        name="the-guesses-are-not-bounded",
+        file="store/lists.py",
+        old="if len(self.seen) >= MOST_SEEN:",
+        new="if False:",
+        breaks="so many sessions' lists are remembered, and no more",
+        found_by="integration/lists/test_guess.py::"
+        "test_so_many_are_remembered_and_no_more",
+    ),
 )
