@@ -269,13 +269,11 @@ class Lists:
     def admits(
         self, session_id: str, places: Places, heads: Mapping[bytes, Head | None]
     ) -> bool:
-        """Return whether a fenced load admits the session, of which `heads` were read.
+        """Return whether a fenced load, which has read these `heads`, admits the session.
 
         Others may have changed its lists since it was seen: a head that is not among
         them is asked for.
         """
-        if not self.is_fenced():
-            return True
         if self._with_heads:
             if len(self.seen) >= MOST_SEEN:
                 self.seen.clear()

@@ -120,8 +120,11 @@ class SessionStore:
             log.warning("session %s: the credential is %s", session_id, verdict.value)
             late = verdict is Verdict.LATE  # a logout of it is a logout all the same
             return Moved(session_id, session_id, record.values) if late else None
-        places = record.places
-        if places and not self.lists.admits(session_id, places, heads):
+        if (
+            record.places
+            and self.lists.is_fenced()
+            and not self.lists.admits(session_id, record.places, heads)
+        ):
             return None
         return Live(session_id, record, version, self.clock(), credential, verdict)
 

@@ -392,7 +392,7 @@ MUTANTS = (
         "        present = heads or {n: self.head(n) for n in places}",
         breaks="a list that another process has added is asked for",
         found_by="integration/lists/test_guess.py::TestAnotherProcess::"
-        "test_adds_a_list_and_its_end_is_seen_here",
+        "test_adds_a_list_whose_end_is_seen_by_the_very_next_load",
     ),
     Mutant(
         name="the-lists-are-not-guessed",
