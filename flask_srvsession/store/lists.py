@@ -269,7 +269,7 @@ class Lists:
     def admits(
         self, session_id: str, places: Places, heads: Mapping[bytes, Head | None]
     ) -> bool:
-        """Return whether a fenced load, which has read these `heads`, admits the session.
+        """Return whether a fenced load, which has read `heads`, admits the session.
 
         Others may have changed its lists since it was seen: a head that is not among
         them is asked for.
