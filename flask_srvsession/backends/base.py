@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+log = logging.getLogger("flask_srvsession")
 
 Version: TypeAlias = Any
 """Opaque proof of which version was read; only its own backend looks inside."""
@@ -41,6 +45,17 @@ class Head(NamedTuple):
     epoch: Epoch
     kept: tuple[str, ...] = ()
     """The members that the last fence kept."""
+
+
+def sound_head(epoch: object, kept: object) -> Head | None:
+    """Return the head that a storage has in these texts; None, with a warning, if it
+    can be none of ours: somebody else has written it."""
+    if not (isinstance(epoch, str) and isinstance(kept, str)) or (
+        not re.fullmatch("[0-9a-f]{16}", epoch)
+    ):
+        log.warning("an epoch of an index is ignored: it is not one of ours")
+        return None
+    return Head(epoch, tuple(kept.split()))
 
 
 class Index(Protocol):

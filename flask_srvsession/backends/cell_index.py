@@ -19,18 +19,23 @@ it:
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from .base import EPOCH_ALONE, Cell, Epoch, Head, Version, new_epoch
+from .base import EPOCH_ALONE, Cell, Epoch, Head, Version, new_epoch, sound_head
+
+log = logging.getLogger("flask_srvsession")
 
 _ROUNDS = 64
 _PATIENCE = 3
+_LATEST = 2**32 * 10
 _LONGEST_ROLL = 64 * 1024 * 1024
 
 
@@ -66,12 +71,14 @@ class _Head:
 
     @classmethod
     def of(cls, cell: Cell | None) -> _Head | None:
-        try:
-            data = cell.data.decode("ascii") if cell else ""
-            epoch, until, *kept = data.split(" ")
-            return cls(epoch, int(until) / 10, tuple(kept)) if epoch else None
-        except ValueError:
+        if cell is None:
             return None
+        epoch, _, rest = cell.data.decode("ascii", "replace").partition(" ")
+        until, _, kept = rest.partition(" ")
+        head = sound_head(epoch, kept)
+        with suppress(ValueError):
+            return cls(head.epoch, _seconds(int(until)), head.kept) if head else None
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +101,22 @@ class _Roll:
             last = tenths[member]
         text = f"{' '.join(listed)}\n{' '.join(times)}"
         clear = f"{self.stamp} {_tenths(self.until)}\n"
-        return clear.encode() + zlib.compress(text.encode())
+        return clear.encode() + zlib.compress(text.encode("ascii", "replace"))
 
     @classmethod
     def load(cls, data: bytes) -> _Roll | None:
         try:
             clear, _, body = data.partition(b"\n")
             stamp, until = clear.decode("ascii").split(" ")
-            text = zlib.decompressobj().decompress(body, _LONGEST_ROLL).decode("ascii")
-            names, times = text.split("\n")
+            text = zlib.decompressobj().decompress(body, _LONGEST_ROLL)
+            names, times = text.decode("ascii", "replace").split("\n")
             members, last = {}, 0
             for name, time_ in zip(names.split(), times.split(), strict=True):
                 last += int(time_)
-                members[name] = last / 10
-            return cls(stamp, int(until) / 10, members) if stamp else None
+                members[name] = _seconds(last)
+            return cls(stamp, _seconds(int(until)), members) if stamp else None
         except (ValueError, zlib.error):
+            log.warning("a list of sessions is ignored: it cannot be read")
             return None
 
 
@@ -376,6 +384,13 @@ def _living(members: Mapping[str, float], now: float) -> dict[str, float]:
 
 def _tenths(until: float) -> int:
     return math.ceil(until * 10)
+
+
+def _seconds(tenths: int) -> float:
+    """Return a time; ValueError for one in which we do not live any more."""
+    if tenths > _LATEST:
+        raise ValueError
+    return tenths / 10
 
 
 def _rounds() -> Iterator[None]:

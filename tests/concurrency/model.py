@@ -234,7 +234,10 @@ class Model:
         """End the session that a logout means though it has moved, if what it is now
         has the same user; return whether it had."""
         moved, now = self.moved.get(arrived.id), self.follow(arrived.id)
-        if not (meant or arrived.is_meant) or now not in self.live:
+        if not (meant or arrived.is_meant):
+            return False
+        if now not in self.live:
+            self.end(arrived.id)  # nothing is known of it any more
             return False
         former = moved.former if moved else self.live[now]
         same = former.user == self.live[now].user

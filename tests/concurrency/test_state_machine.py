@@ -313,7 +313,7 @@ class Sessions(RuleBasedStateMachine):
         self, client: Client, epoch: tuple[int, int, str | None]
     ) -> None:
         user, number, name = epoch
-        if name and self.now >= self.asked[name] + EPOCH_ALONE:
+        if name and self.now >= self.asked[name] + EPOCH_ALONE // 2:
             return  # it may have ended by itself, if nobody was bound to it
         stale = number != self.model.epochs[user]
         arrived = self.request(
@@ -339,15 +339,16 @@ class Sessions(RuleBasedStateMachine):
         view = partial(self.sessions.revoke, chosen, **owner)
         arrived = self.request(client, view)
 
-        moved, chosen = self.model.moved.get(chosen), self.model.follow(chosen)
+        given = chosen
+        moved, chosen = self.model.moved.get(given), self.model.follow(given)
         theirs = self.model.of(user) if user else {*self.model.live}
         if moved and not user:  # the login of somebody else is not meant
             theirs &= {
                 i for i, s in self.model.live.items() if s.user == moved.former.user
             }
         assert arrived.result is (chosen in theirs)
-        if arrived.result:
-            self.model.end(chosen)
+        if arrived.result:  # with all that it was, if the owner is not given
+            self.model.end(chosen if user else given)
         self.revoked(arrived)
 
     @rule(client=clients, user=users, keep=st.booleans())

@@ -7,15 +7,16 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import redis
 from redis.exceptions import NoScriptError, RedisClusterException
 
 from ...errors import ConfigurationError
-from ..base import EPOCH_ALONE, Cell, Epoch, Head, Version, new_epoch
+from ..base import EPOCH_ALONE, Cell, Epoch, Head, Version, new_epoch, sound_head
 from ..health import Finding
 from . import health as redis_health
 from .clients import (
@@ -36,8 +37,12 @@ ASK_AGAIN_IF_KNOWN = 60.0
 ASK_AGAIN = 10.0
 """Seconds after which a primary that did not answer is asked again if it evicts."""
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _VERSION = 8
 _SCANNED = 500
+_WRONG_TYPE = "WRONGTYPE"
 _TAG = re.compile(r"[^{]*\{[^}]+\}")
 _WAIT_SHARE = 0.5  # of the timeout, so that the answer of WAIT comes before it
 
@@ -120,7 +125,12 @@ class RedisBackend:
             commands = [("GET", key), *map(_get_head, names)]
             value, *found = _answers(self._client, commands)
             cell = _cell(value)
-            heads = dict(zip(names, map(_head, found), strict=True))
+            heads = {
+                name: self.index.head(name)
+                if isinstance(answer, redis.ResponseError)
+                else _head(answer)
+                for name, answer in zip(names, found, strict=True)
+            }
         return cell, {name: head for name, head in heads.items() if head}
 
     def add(self, key: str, data: bytes, ttl: int) -> Version | None:
@@ -203,6 +213,26 @@ class RedisBackend:
         self._client.close()
 
 
+def _repairing(
+    method: Callable[Concatenate[RedisIndex, str, P], T],
+) -> Callable[Concatenate[RedisIndex, str, P], T]:
+    """Delete what is no sorted set under the name of an index, and go on: somebody
+    else has written it."""
+
+    @wraps(method)
+    def call(self: RedisIndex, name: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, name, *args, **kwargs)
+        except redis.ResponseError as error:
+            if _WRONG_TYPE not in str(error):
+                raise
+            log.warning("an index is deleted: it is not one of ours")
+            self._client.delete(name)
+            return method(self, name, *args, **kwargs)
+
+    return call
+
+
 class RedisIndex:
     """Each index is one sorted set, under its name.
 
@@ -219,16 +249,19 @@ class RedisIndex:
         self._members = _Script(client, "index_members")
         self._drop = _Script(client, "index_drop")
 
+    @_repairing
     def epoch(self, name: str) -> Epoch:
         """Return the current epoch of the list; begin one where there is none."""
         epoch: bytes = self._epoch(name, new_epoch(), EPOCH_ALONE * 1000)
-        return epoch.decode("utf-8", "replace")
+        return epoch.decode("ascii")
 
+    @_repairing
     def add(self, name: str, member: str, expect: Epoch, ttl: int) -> bool:
         """List `member` for `ttl` seconds, if `expect` is still the current epoch;
         return whether it is. One that is listed already keeps the later expiry."""
         return bool(self._add(name, member, expect, ttl * 1000))
 
+    @_repairing
     def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
         """Begin a new epoch; return it with all members that were added before it. Its
         head names those in `keep`; nobody is removed."""
@@ -236,19 +269,23 @@ class RedisIndex:
         members = self._fence(name, epoch, " ".join(keep), EPOCH_ALONE * 1000)
         return epoch, _texts(members)
 
+    @_repairing
     def head(self, name: str) -> Head | None:
         """Return the epoch and the members that the last fence kept, or None."""
         return _head(self._client.execute_command(*_get_head(name)))
 
+    @_repairing
     def remove(self, name: str, members: Collection[str]) -> None:
         """Unlist `members`; those that are not listed are no error."""
         if members:
             self._client.zrem(name, *members)
 
+    @_repairing
     def members(self, name: str) -> list[str]:
         """Return the members that have not expired, the soonest expiry first."""
         return _texts(self._members(name))
 
+    @_repairing
     def drop(self, name: str) -> None:
         """Delete the index, its epoch too, unless it has members."""
         self._drop(name)
@@ -294,7 +331,7 @@ def _cell(value: bytes | redis.RedisError | None) -> Cell | None:
 
 def _foreign(error: redis.RedisError) -> Cell:
     """Return a cell for a value that is no data of ours; else raise `error`."""
-    if str(error).startswith("WRONGTYPE"):
+    if str(error).startswith(_WRONG_TYPE):
         return Cell(b"", b"")
     raise error
 
@@ -307,10 +344,11 @@ def _get_head(name: str) -> tuple[str, str, int, int]:
 def _head(found: Sequence[bytes] | redis.RedisError) -> Head | None:
     if isinstance(found, redis.RedisError):
         raise found
-    if not found:
-        return None
-    epoch, *kept = found[0].decode("utf-8", "replace").split()
-    return Head(epoch, tuple(kept))
+    for text in _texts(found):
+        epoch, _, kept = text.partition(" ")
+        if head := sound_head(epoch, kept):
+            return head
+    return None
 
 
 def _tagged(key: str) -> str:
@@ -318,7 +356,7 @@ def _tagged(key: str) -> str:
     return key if _TAG.match(key) else f"{{{key}}}"
 
 
-def _texts(members: list[bytes]) -> list[str]:
+def _texts(members: Sequence[bytes]) -> list[str]:
     return [member.decode("utf-8", "replace") for member in members]
 
 

@@ -1,7 +1,10 @@
 -- KEYS: the index. ARGV: the member, the epoch that is expected, the member's life
 -- in ms. Returns whether the epoch is that, and so the member is listed.
-local head = redis.call('ZRANGEBYSCORE', KEYS[1], 0, 0)[1]
-if not head or string.match(head, '^[^ ]+') ~= ARGV[2] then
+local is_current = false
+for _, head in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], 0, 0)) do
+  is_current = is_current or string.match(head, '^[^ ]+') == ARGV[2]
+end
+if not is_current then
   return 0
 end
 

@@ -18,7 +18,7 @@ from ..health import Finding
 from . import health as sql_health
 from .drivers import parse_url
 from .engine import DURABLE, Database
-from .index import SQLIndex, sound_head
+from .index import SQLIndex, head_of
 from .schema import Tables
 from .sweep import LISTED_FOR, SWEEP_MARGIN, sweep
 
@@ -104,7 +104,7 @@ class SQLBackend:
         for row in rows:
             if row.version is not None:
                 cell = Cell(row.data, row.version)
-            elif head := sound_head(row):
+            elif head := head_of(row):
                 heads[row.name] = head
         return cell, heads
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any
@@ -13,7 +12,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
-from ..base import EPOCH_ALONE, Epoch, Head, new_epoch
+from ..base import EPOCH_ALONE, Epoch, Head, new_epoch, sound_head
 from .engine import DURABLE, Database
 from .schema import Tables
 from .sweep import LARGEST_BATCH
@@ -47,7 +46,7 @@ class SQLIndex:
         for _ in range(_ATTEMPTS):
             until = self._in(EPOCH_ALONE)
             row = self._row(name)
-            head = sound_head(row)
+            head = head_of(row)
             if row is None:
                 new = {"name": name, "epoch": new_epoch(), "kept": "", "expires": until}
                 with suppress(IntegrityError):  # somebody else has begun one meanwhile
@@ -85,7 +84,7 @@ class SQLIndex:
     def head(self, name: str) -> Head | None:
         """Return the current epoch and the members that the last fence kept, None
         where there is none."""
-        return sound_head(self._row(name))
+        return head_of(self._row(name))
 
     def remove(self, name: str, members: Collection[str]) -> None:
         """Unlist `members`; those that are not listed are no error."""
@@ -113,16 +112,12 @@ class SQLIndex:
         return int(self._clock() * 1000) + seconds * 1000
 
 
-def sound_head(row: Any) -> Head | None:
+def head_of(row: Any) -> Head | None:
     """Return the head that the row of an epoch holds, None if there is none, or if it
-    can be none of ours: somebody else has written it."""
-    if row is None:
+    can be none of ours."""
+    if row is None or not isinstance(row.expires, int):  # SQLite stores any type
         return None
-    texts = isinstance(row.epoch, str) and isinstance(row.kept, str)
-    if not (texts and re.fullmatch("[0-9a-f]{16}", row.epoch)):
-        log.warning("an epoch of an index is ignored: it is not one of ours")
-        return None
-    return Head(row.epoch, tuple(row.kept.split()))
+    return sound_head(row.epoch, row.kept)
 
 
 def _sound_members(rows: Sequence[Row[Any]]) -> list[str]:

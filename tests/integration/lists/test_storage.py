@@ -6,6 +6,7 @@ import random
 import secrets
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from flask_srvsession import BackendError
 from flask_srvsession.backends import backend_from_url
 from flask_srvsession.backends.cell_index import IndexFull
 from flask_srvsession.backends.memcached import MemcachedBackend
+from flask_srvsession.backends.redis import backend as redis_backend
 from flask_srvsession.backends.sql import SQLBackend
 from flask_srvsession.store import revocation
 from flask_srvsession.store.lists import Entry, new_mark
@@ -316,6 +318,28 @@ class TestLoss:
             again = signed_in(app, 42)
             assert alive([*browsers, *again]) == [False, False, False, True]
             assert alive(others) == [True]
+            backend.close()
+
+    @ON_REDIS
+    def test_redis_that_may_evict_later_is_noticed(
+        self, tmp_path: Path, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """CONFIG SET tells no client."""
+        passed = 0.0
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + passed)
+        monkeypatch.setattr(redis_backend, "time", later)
+        with running_redis(tmp_path, "--maxmemory", "100mb") as server:
+            backend: Any = backend_from_url(server.url)
+            app = make_app(backend)
+            browsers = signed_in(app, 42, 2)
+            assert alive(browsers) == [True, True]
+            backend._client.config_set("maxmemory-policy", "volatile-lru")
+            lose_index(app)
+            assert alive(browsers[:1]) == [True]
+
+            passed = 61.0
+
+            assert alive(browsers) == [False, False]
             backend.close()
 
     def test_a_lost_member_list_leaves_nobody_out_of_reach_of_revoke_all(

@@ -9,6 +9,7 @@ from . import (
     device,
     encryption,
     ending,
+    faults,
     listing,
     outages,
     rotation,
@@ -22,6 +23,7 @@ from . import (
 
 MUTANTS: tuple[Mutant, ...] = (
     *ending.MUTANTS,
+    *faults.MUTANTS,
     *updates.MUTANTS,
     *rotation.MUTANTS,
     *listing.MUTANTS,

@@ -140,8 +140,8 @@ MUTANTS = (
     Mutant(
         name="redis-no-epoch-check",
         file="backends/redis/index_add.lua",
-        old="if not head or string.match(head, '^[^ ]+') ~= ARGV[2] then",
-        new="if not head then",
+        old="string.match(head, '^[^ ]+') == ARGV[2]",
+        new="true",
         breaks="an add with an old epoch is refused",
         found_by="contract/test_redis.py::TestRedis::"
         "test_add_with_an_old_epoch_is_refused",
@@ -149,8 +149,8 @@ MUTANTS = (
     Mutant(
         name="redis-adds-to-an-unknown-index",
         file="backends/redis/index_add.lua",
-        old="if not head or string.match(head, '^[^ ]+') ~= ARGV[2] then",
-        new="if head and string.match(head, '^[^ ]+') ~= ARGV[2] then",
+        old="local is_current = false",
+        new="local is_current = redis.call('EXISTS', KEYS[1]) == 0",
         breaks="an add to an index that was lost is refused",
         found_by="contract/test_redis.py::TestRedis::"
         "test_add_to_an_unknown_index_is_refused",
@@ -175,8 +175,8 @@ MUTANTS = (
     Mutant(
         name="redis-forgets-whom-a-fence-kept",
         file="backends/redis/backend.py",
-        old="return Head(epoch, tuple(kept))",
-        new="return Head(epoch)",
+        old="if head := sound_head(epoch, kept):",
+        new='if head := sound_head(epoch, ""):',
         breaks="the members that a fence kept are known until the next fence",
         found_by="contract/test_redis.py::TestRedis::"
         "test_the_kept_are_known_until_the_next_fence",
