@@ -14,8 +14,10 @@ from flask.sessions import SessionMixin
 from .backends.base import Epoch
 from .draft import NO_CHANGES, Draft, Undecodable
 from .ending import LOGOUT
+from .errors import SessionRefused
 from .info import SessionInfo, utc
 from .logins import is_login
+from .signals import session_refused
 from .store.records import Live
 from .visit import Visit
 
@@ -347,7 +349,7 @@ class ServerSideSession(SessionMixin):
                     return True
                 visit.write(changes)
             except Exception as error:
-                visit.refuse(error)
+                self._refuse(error)
                 raise
             return False
 
@@ -388,8 +390,13 @@ class ServerSideSession(SessionMixin):
             try:
                 yield visit
             except Exception as error:
-                visit.refuse(error)
+                self._refuse(error)
                 raise
+
+    def _refuse(self, error: Exception) -> None:
+        self._visit.refuse(error)
+        if isinstance(error, SessionRefused):
+            session_refused.send(self._visit.runtime.app, error=error)
 
     def _live(self) -> Live | None:
         with self._lock:

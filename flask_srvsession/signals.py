@@ -41,6 +41,11 @@ session_changes_dropped: NamedSignal = _signals.signal(
     "session-changes-dropped",
     "A request changed a session that was ended meanwhile; its changes are lost.",
 )
+session_refused: NamedSignal = _signals.signal(
+    "session-refused",
+    "A login or a rotation was refused: ``error`` is the :class:`SessionRefused`. No "
+    "``info``.",
+)
 storage_called: NamedSignal = _signals.signal(
     "storage-called",
     "The storage was called: ``operation`` is that of a :class:`BackendError`, "

@@ -39,6 +39,8 @@ class Outage:
     def __init__(self, *, breaks: bool = True) -> None:
         self.on = False
         """Whether a call has failed, and none has succeeded a while later."""
+        self.begun = 0
+        """How many outages there were."""
         self._breaks = breaks
         self._lock = threading.Lock()
         self._timeouts = 0
@@ -69,6 +71,7 @@ class Outage:
             if not self.on:
                 self.on, self._began, self._told_at, self._count = True, now, now, 0
                 self._causes.clear()
+                self.begun += 1
             self._failed_at = now
             self._count += 1
             self._timeouts = self._timeouts + 1 if late else 0

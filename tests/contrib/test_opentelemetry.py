@@ -12,10 +12,11 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from flask_srvsession import session, storage_called
+from flask_srvsession import ServerSession, session, storage_called
+from flask_srvsession.backends import outage
 from flask_srvsession.backends.guarded import Guarded
 from flask_srvsession.backends.memory import MemoryBackend
-from flask_srvsession.contrib.opentelemetry import DURATION, EVENTS, instrument
+from flask_srvsession.contrib.opentelemetry import DURATION, EVENTS, OUTAGES, instrument
 from tests.web import Browser
 
 if TYPE_CHECKING:
@@ -27,9 +28,38 @@ if TYPE_CHECKING:
     from tests.conftest import MakeApp
 
 
+sessions = ServerSession()
+
+
 @pytest.fixture
 def reader() -> InMemoryMetricReader:
     return InMemoryMetricReader()
+
+
+class Flaky(MemoryBackend):
+    """A storage that refuses connections while it is down."""
+
+    errors = (ConnectionRefusedError,)
+    down = True
+
+    def get(self, key: str) -> Any:
+        self._fail()
+        return super().get(key)
+
+    def add(self, key: str, data: bytes, ttl: int) -> Any:
+        self._fail()
+        return super().add(key, data, ttl)
+
+    def _fail(self) -> None:
+        if self.down:
+            raise ConnectionRefusedError
+
+
+def events(reader: InMemoryMetricReader) -> dict[tuple[Any, Any], int]:
+    return {
+        (p.attributes["event"], p.attributes.get("reason")): p.value
+        for p in points(reader, EVENTS)
+    }
 
 
 @pytest.fixture
@@ -63,6 +93,9 @@ def test_the_events_are_those_of_a_scripted_run(
         browser.set(user_id=7)  # a login: a new id
     thief = browsers[1].copy()
     browsers[0].do(lambda: session.destroy())
+    browsers[2].set(user_id=9)
+    with app.app_context():
+        sessions.revoke_all(user_id=9, reason="hunter2")
     clock.advance(3600)
     browsers[1].set(n=1)  # the token moves on
     clock.advance(3600)
@@ -70,9 +103,61 @@ def test_the_events_are_those_of_a_scripted_run(
     clock.advance(3600)
     thief.values()
 
-    events = {p.attributes["event"]: p.value for p in points(reader, EVENTS)}
+    assert events(reader) == {
+        ("created", None): 3,
+        ("rotated", None): 3,
+        ("destroyed", "logout"): 1,
+        ("replayed", "replay"): 1,
+        ("revoked", "other"): 1,
+    }
 
-    assert events == {"created": 3, "rotated": 2, "destroyed": 1, "replayed": 1}
+
+def test_each_refusal_is_counted_once_with_its_error(
+    make_app: MakeApp, clock: FakeClock, reader: InMemoryMetricReader
+) -> None:
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
+    instrument(app, provider := MeterProvider([reader]))
+
+    def log_in_late() -> None:
+        epoch = sessions.epoch(user_id=8)
+        sessions.revoke_all(user_id=8)
+        session.bind(user_id=8, epoch=epoch)
+
+    owner = Browser(app)
+    owner.set(user_id=7)
+    owner.values()
+    assert Browser(app).set(user_id=7).status_code == 409  # at the end of the request
+    assert Browser(app).do(log_in_late).status_code == 409
+    clock.advance(3600)
+    late = owner.copy()
+    owner.values()  # the token moves on
+    owner.values()
+    assert late.do(lambda: session.rotate()).status_code == 409
+
+    counted = events(reader)
+    refused = {
+        reason: n for (event, reason), n in counted.items() if event == "refused"
+    }
+    assert refused == {"TooManySessions": 1, "StaleLogin": 1, "StaleCredential": 1}
+    provider.shutdown()
+
+
+def test_an_outage_is_counted_when_it_begins(
+    make_app: MakeApp, reader: InMemoryMetricReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "CALM", 0.0)
+    app = make_app(flaky := Flaky())
+    instrument(app, provider := MeterProvider([reader]))
+    browser = Browser(app)
+
+    for down in (True, True, False, True, False):
+        flaky.down = down
+        assert browser.set(a=1).status_code == (503 if down else 200)
+
+    assert [p.value for p in points(reader, OUTAGES)] == [2]
+    provider.shutdown()
 
 
 def test_the_calls_are_all_and_name_the_system_and_the_operation(
@@ -101,13 +186,7 @@ def test_the_calls_are_all_and_name_the_system_and_the_operation(
 def test_a_failure_is_its_type_and_no_attribute_tells_more(
     make_app: MakeApp, reader: InMemoryMetricReader
 ) -> None:
-    class Down(MemoryBackend):
-        errors = (ConnectionRefusedError,)
-
-        def add(self, key: str, data: bytes, ttl: int) -> Any:
-            raise ConnectionRefusedError(key)
-
-    app = make_app(Down(), TESTING=False)
+    app = make_app(Flaky(), TESTING=False)
     provider = MeterProvider([reader])
     instrument(app, provider)
 

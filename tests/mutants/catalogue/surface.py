@@ -154,4 +154,31 @@ MUTANTS = (
         found_by="integration/storages/test_sweeper.py::test_one_of_many_sweeps_an"
         "d_another_one_when_it_is_time_again",
     ),
+    Mutant(
+        name="refusals-are-not-told",
+        file="session.py",
+        old="if isinstance(error, SessionRefused):",
+        new="if False:",
+        breaks="session_refused is sent for each refusal",
+        found_by="contrib/test_opentelemetry.py::"
+        "test_each_refusal_is_counted_once_with_its_error",
+    ),
+    Mutant(
+        name="metrics-repeat-the-reasons-of-the-app",
+        file="contrib/opentelemetry.py",
+        old='info.end.reason if info.end.reason in _REASONS else "other"',
+        new="info.end.reason",
+        breaks="no attribute holds what may name somebody",
+        found_by="contrib/test_opentelemetry.py::"
+        "test_the_events_are_those_of_a_scripted_run",
+    ),
+    Mutant(
+        name="outages-are-not-counted",
+        file="backends/outage.py",
+        old="self.begun += 1",
+        new="self.begun = 1",
+        breaks="each outage is counted",
+        found_by="contrib/test_opentelemetry.py::"
+        "test_an_outage_is_counted_when_it_begins",
+    ),
 )
