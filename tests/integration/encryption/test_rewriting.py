@@ -51,6 +51,7 @@ def test_untouched_sessions_are_encrypted_and_go_on_as_they_were(
     assert facts == {"encrypted": COUNT, "records": COUNT, "left": 0}
     assert findings(app) == []
     assert USER.encode() not in all_of(app)
+    assert listed(make(), USER) == set()  # under names that need no encryption key
     with app.app_context():
         found = {info.id: info for info in sessions.find(user_id=USER)}
     assert found == old  # nobody was seen
