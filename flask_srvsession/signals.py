@@ -35,7 +35,8 @@ session_bound: NamedSignal = _signals.signal(
 binding_failed: NamedSignal = _signals.signal(
     "binding-failed",
     "A bound session was used, or a proof made, by somebody who is not its device; or "
-    "a login was not bound in time. ``reason``: cookie, proof or registration.",
+    "a registration was refused, or did not come in time. ``reason``: cookie, proof or "
+    "registration.",
 )
 session_changes_dropped: NamedSignal = _signals.signal(
     "session-changes-dropped",

@@ -78,7 +78,6 @@ def _of_sound_configuration(
     yield from _cookie_reach(config)
     yield from _lifetimes(permanent, settings)
     yield from _rotation(settings)
-    yield from _devices(config, settings)
     yield from _indexes(settings)
     yield from _login_keys(settings)
 
@@ -200,17 +199,6 @@ def _cookie_flags(config: Mapping[str, Any]) -> Iterator[Finding]:
             "SESSION_COOKIE_SAMESITE",
             "Browsers refuse a cookie with SameSite=None that is not Secure.",
             "Set SESSION_COOKIE_SECURE = True, or SESSION_COOKIE_SAMESITE to 'Lax'.",
-        )
-
-
-def _devices(config: Mapping[str, Any], settings: Settings) -> Iterator[Finding]:
-    if settings.dbsc and not _is_secure(config):
-        yield Finding(
-            "warning",
-            "SRVSESSION_DBSC",
-            "Browsers bind sessions to a device with HTTPS only, and the session's"
-            " cookie is sent without it, too.",
-            "Serve the app with HTTPS alone, and set SESSION_COOKIE_SECURE = True.",
         )
 
 

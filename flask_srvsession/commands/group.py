@@ -19,7 +19,7 @@ from ..backends.health import Finding
 from ..config import wrong_flask_keys
 from ..store import rewriting
 from ..store.marker import Keeper
-from . import display, take_over
+from . import devices, display, take_over
 from .checks import check_configuration
 from .desk import (
     DONE,
@@ -234,7 +234,7 @@ def check(desk: Desk, ignore: tuple[str, ...]) -> Answer:
     reached.
     """
     findings = [*check_configuration(desk.app, desk.settings)]
-    findings += take_over.findings(desk)
+    findings += [*devices.findings(desk), *take_over.findings(desk)]
     code = DONE
     try:
         with desk.with_storage():
@@ -256,6 +256,7 @@ def _storage_findings(desk: Desk) -> Iterator[Finding]:
     if any(finding.severity == "error" for finding in found):
         return  # a round would fail of that, or hide it
     yield from rehearse(backend, settings.key_prefix, settings.max_payload)
+    yield from devices.storage_findings(desk)
     yield from take_over.storage_findings(desk)
     yield from _secret_key_findings(desk)
     yield from _encryption_findings(desk)

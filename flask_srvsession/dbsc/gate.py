@@ -89,9 +89,9 @@ class Gate:
         known: tuple[str, Stamp] | None = environ.get(PROVEN)
         if known and known[0] == live.id:
             return known[1]
-        seals, at = self.seals(visit.store), visit.opened
+        of_cookie, at = self.seals(visit.store).of_cookie, visit.opened
         for value in cookies(visit.request, visit.cookie_name + SUFFIX):
-            stamp = seals.of_cookie(value, live.id, at)
+            stamp = of_cookie(value, live.id, at)
             if stamp and stamp.generation >= generation - 1:
                 environ[PROVEN] = live.id, stamp
                 return stamp
@@ -184,7 +184,7 @@ class Gate:
 
     def _may_offer(self, visit: Visit, change: Credential | Cookie) -> bool:
         live, store = visit.live, visit.store
-        if live is None or not visit.request.is_secure:
+        if live is None or live.record.bound or not visit.request.is_secure:
             return False
         keeps_token = store.settings.rotate_every is None
         if change is Cookie.KEEP and not (keeps_token and visit.saved):

@@ -20,7 +20,7 @@ from .. import ids, signals
 from ..arrival import cookies
 from ..errors import BackendError
 from ..store.records import Live
-from . import binding, pages, wire
+from . import binding, pages, proxies, wire
 from .gate import Gate
 from .proof import Refused, verify
 
@@ -65,30 +65,37 @@ class Routes:
     # -- registration --------------------------------------------------------------
 
     def _register(self, request: Request) -> Response:
-        token = wire.said(request.environ, wire.PROOF) or ""
-        store = self._runtime.store
+        token, store = wire.said(request.environ, wire.PROOF), self._runtime.store
+        if token is None:
+            proxies.note_missing(store, "Secure-Session-Response")
         try:
-            proof = verify(token, url=request.base_url)
+            proof = verify(token or "", url=request.base_url)
         except Refused as reason:
-            log.warning("a registration was refused: %s", reason)
-            return Response(status=403)
+            return self._refused(str(reason))
         seals, now = self._gate.seals(store), store.clock()
         session_id = seals.of_offer(proof.challenge, now)
         live = store.peek(session_id) if session_id else None
-        if live is None or not self._comes_from(request, live.id):
-            log.warning("a registration was refused: it is for another session")
-            return Response(status=403)
+        if live is None:
+            return self._refused("nothing was offered to it, or that is over")
+        if not self._comes_from(request, live.id):
+            return self._refused("it comes with the cookie of another session", live)
         found = binding.register(store, live, proof.key)
-        device = binding.device_of(found.record) if isinstance(found, Live) else None
-        if not isinstance(found, Live) or not device or device.key != proof.key:
-            return Response(status=403)
-        if found.record.bound:
-            return Response(status=403)
+        if not isinstance(found, Live):
+            return self._refused("its session has ended")
+        device = binding.device_of(found.record)
+        if not device or device.key != proof.key or found.record.bound:
+            return self._refused("its session has another device", found)
         response = self._with_cookie(found, device.generation)
         response.set_data(json.dumps(self._instructions(request, found.id)))
         response.content_type = "application/json"
         signals.session_bound.send(self._runtime.app, info=store.info(found))
         return response
+
+    def _refused(self, why: str, live: Live | None = None) -> Response:
+        log.warning("a registration was refused: %s", why)
+        if live:
+            self._gate.tell_failed(self._runtime.store, live, "registration")
+        return Response(status=403)
 
     def _comes_from(self, request: Request, session_id: str) -> bool:
         """Whether the client has this session, as far as it says: none of its cookies
@@ -117,6 +124,8 @@ class Routes:
     def _refresh(self, request: Request) -> Response:
         environ, store = request.environ, self._runtime.store
         session_id = wire.said(environ, wire.SESSION) or ""
+        if not session_id:
+            proxies.note_missing(store, "Sec-Secure-Session-Id")
         live = store.peek(session_id) if ids.is_id(session_id) else None
         device = binding.device_of(live.record) if live else None
         if live is None or device is None:

@@ -9,10 +9,10 @@ the proof raises the generation.
 
 from __future__ import annotations
 
-import base64
 import hmac
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from .. import ids
@@ -27,9 +27,12 @@ night's sleep of the device, it is asked again, and nobody sees it."""
 LEEWAY = 30
 """Seconds for which a request with a bound cookie that expires may be on its way."""
 
+AT_HAND = 2048
+"""Bound cookies that need no second look: a browser sends the same one for minutes."""
+
 _MAC_LENGTH = 16
-_COOKIE = re.compile(r"([1-9][0-9]{0,8})\.([0-9a-f]{1,12})\.([\w-]{22})", re.ASCII)
-_OFFER = re.compile(rf"({ids._ID})\.([0-9a-f]{{1,12}})\.([\w-]{{22}})", re.ASCII)
+_COOKIE = re.compile(r"([1-9][0-9]{0,8})\.([0-9a-f]{1,12})\.([0-9a-f]{32})")
+_OFFER = re.compile(rf"({ids._ID})\.([0-9a-f]{{1,12}})\.([0-9a-f]{{32}})")
 
 
 class Stamp(NamedTuple):
@@ -51,11 +54,12 @@ class Seals:
         self, secret_keys: Sequence[str | bytes], prefix: str, window: int
     ) -> None:
         label = f"flask_srvsession.dbsc.v1:{prefix}"
-        self._window = window
+        self._life = window + LEEWAY
         self._macs = [
             ids.derived(secret, label, length=_MAC_LENGTH)
             for secret in reversed(secret_keys)
         ]
+        self._seen = lru_cache(maxsize=AT_HAND)(self._known)
 
     def cookie(self, session_id: str, generation: int, now: float) -> str:
         """Return a bound cookie."""
@@ -68,16 +72,19 @@ class Seals:
     def offer(self, session_id: str, now: float) -> str:
         """Return the challenge that a registration is to sign; it names the session."""
         issued = f"{int(now):x}"
-        return f"{session_id}.{issued}.{self._mac('register', session_id, 0, issued)}"
+        mac = self._macs[0](_message("register", session_id, "0", issued)).hex()
+        return f"{session_id}.{issued}.{mac}"
 
     def of_cookie(self, value: str, session_id: str, at: float) -> Stamp | None:
         """Return the content of a bound cookie, if it is one of this session and good
         `at` this time."""
-        return self._known("cookie", value, session_id, at, self._window + LEEWAY)
+        stamp = self._seen("cookie", value, session_id)
+        return stamp if stamp and _is_recent(stamp.issued, at, self._life) else None
 
     def of_challenge(self, value: str, session_id: str, at: float) -> Stamp | None:
         """Return the same of a challenge for a refresh."""
-        return self._known("refresh", value, session_id, at, CHALLENGE_LIFE)
+        stamp = self._known("refresh", value, session_id)
+        return stamp if stamp and _is_recent(stamp.issued, at, CHALLENGE_LIFE) else None
 
     def of_offer(self, value: str, at: float) -> str | None:
         """Return the id of the session that was offered a registration."""
@@ -85,48 +92,31 @@ class Seals:
         if match is None:
             return None
         session_id, issued, mac = match.groups()
-        good = self._fits(mac, "register", session_id, 0, issued)
-        return session_id if good and _is_recent(issued, at, OFFER_LIFE) else None
+        good = self._fits(mac, _message("register", session_id, "0", issued))
+        recent = _is_recent(int(issued, 16), at, OFFER_LIFE)
+        return session_id if good and recent else None
 
     def _made(self, purpose: str, session_id: str, generation: int, now: float) -> str:
         issued = f"{int(now):x}"
-        mac = self._mac(purpose, session_id, generation, issued)
-        return f"{generation}.{issued}.{mac}"
+        message = _message(purpose, session_id, f"{generation}", issued)
+        return f"{generation}.{issued}.{self._macs[0](message).hex()}"
 
-    def _known(
-        self, purpose: str, value: str, session_id: str, at: float, life: int
-    ) -> Stamp | None:
+    def _known(self, purpose: str, value: str, session_id: str) -> Stamp | None:
         match = _COOKIE.fullmatch(value)
         if match is None:
             return None
-        generation, issued, mac = int(match[1]), match[2], match[3]
-        if not _is_recent(issued, at, life):
+        generation, issued, mac = match.groups()
+        if not self._fits(mac, _message(purpose, session_id, generation, issued)):
             return None
-        if not self._fits(mac, purpose, session_id, generation, issued):
-            return None
-        return Stamp(generation, int(issued, 16))
+        return Stamp(int(generation), int(issued, 16))
 
-    def _fits(
-        self, mac: str, purpose: str, session_id: str, generation: int, issued: str
-    ) -> bool:
-        for number in range(len(self._macs)):
-            known = self._mac(purpose, session_id, generation, issued, number)
-            if hmac.compare_digest(known, mac):
-                return True
-        return False
-
-    def _mac(
-        self,
-        purpose: str,
-        session_id: str,
-        generation: int,
-        issued: str,
-        number: int = 0,
-    ) -> str:
-        message = f"{purpose}.{session_id}.{generation}.{issued}".encode("ascii")
-        mac = base64.urlsafe_b64encode(self._macs[number](message))
-        return mac[:22].decode("ascii")
+    def _fits(self, mac: str, message: bytes) -> bool:
+        return any(hmac.compare_digest(made(message).hex(), mac) for made in self._macs)
 
 
-def _is_recent(issued: str, at: float, life: int) -> bool:
-    return -ids.MAX_CLOCK_SKEW <= at - int(issued, 16) < life
+def _message(purpose: str, session_id: str, generation: str, issued: str) -> bytes:
+    return f"{purpose}.{session_id}.{generation}.{issued}".encode("ascii")
+
+
+def _is_recent(issued: int, at: float, life: int) -> bool:
+    return -ids.MAX_CLOCK_SKEW <= at - issued < life

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from .. import ids
@@ -21,6 +22,9 @@ NAME_LENGTH, SIZE_LENGTH, NONCE_LENGTH = 4, 4, 12
 NAMED = len(ENCRYPTED) + NAME_LENGTH
 HEAD = NAMED + SIZE_LENGTH + NONCE_LENGTH
 """Bytes before the encrypted ones: format, name of the key, length, nonce."""
+
+FEW = 64
+"""Records whose keys are kept at hand: a change reads one, and then writes it."""
 
 
 class Unreadable(Exception):
@@ -52,9 +56,15 @@ class Cipher:
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        self._aead, self._invalid = AESGCM, InvalidTag
         label = f"flask_srvsession.encryption.v1:{prefix}:{serializer}"
-        self._derive = {_name(key): ids.derived(key, label) for key in keys}
+        derive = {_name(key): ids.derived(key, label) for key in keys}
+        self._names, self._invalid = derive.keys(), InvalidTag
+
+        @lru_cache(maxsize=FEW)
+        def of_record(name: bytes, where: bytes) -> AESGCM:
+            return AESGCM(derive[name](where))
+
+        self._of_record = of_record
         self.newest = ENCRYPTED + _name(keys[-1])
         """How a record begins that the newest key has encrypted."""
 
@@ -62,25 +72,25 @@ class Cipher:
         """Return the encrypted `body`, to be stored under `key`."""
         where, nonce = key.encode(), os.urandom(NONCE_LENGTH)
         size = len(body).to_bytes(SIZE_LENGTH, "big")
-        aead = self._aead(self._derive[self.newest[1:]](where))
-        head = self.newest + size
+        aead, head = self._of_record(self.newest[1:], where), self.newest + size
         return head + nonce + aead.encrypt(nonce, body, head + where)
 
     def decrypt(self, key: str, data: bytes) -> bytes:
         """Return the body of the data under `key`; Unreadable if they are none."""
         name, size = data[1:NAMED], data[NAMED : NAMED + SIZE_LENGTH]
         nonce, where = data[NAMED + SIZE_LENGTH : HEAD], key.encode()
-        derive = self._derive.get(name)
-        if len(data) >= HEAD and derive is None:
+        if len(data) >= HEAD and name not in self._names:
             raise Unreadable(
                 f"it is encrypted with the key {name.hex()}, which is not among"
                 " SRVSESSION_ENCRYPTION_KEYS: it was taken out, or is newer"
             )
-        if derive is None or len(data) < HEAD + 16 + int.from_bytes(size, "big"):
+        if len(data) < HEAD + 16 + int.from_bytes(size, "big"):
             raise Unreadable("it is encrypted, and was cut")
-        aead = self._aead(derive(where))
+        head = data[: NAMED + SIZE_LENGTH]
         try:
-            return aead.decrypt(nonce, data[HEAD:], data[: NAMED + SIZE_LENGTH] + where)
+            return self._of_record(name, where).decrypt(
+                nonce, data[HEAD:], head + where
+            )
         except self._invalid:
             raise Unreadable(
                 "it is encrypted, and was changed, or moved here from another session,"

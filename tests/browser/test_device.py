@@ -62,7 +62,9 @@ class Bank:
             return user()
 
         def pay() -> str:
-            return f"{session.prove_device(within=5)} {request.form.get('sum', '')}"
+            paid = f"{session.prove_device(within=5)} {request.form.get('sum', '')}"
+            bill = request.files.get("bill")
+            return f"{paid} {len(bill.read())}" if bill else paid
 
         rule: Callable[..., None] = app.add_url_rule
         rule("/", "home", lambda: PAGE.format(user=user()))
@@ -242,6 +244,17 @@ def test_a_payment_asks_the_device(bank: Bank, ann: Person) -> None:
     bank.clock.advance(30)
 
     assert ann.fetch("/pay", "POST", "sum=7") == "True 7"
+    assert bank.taken() == [REFRESHED]
+
+    bank.clock.advance(30)
+    sent = ann.driver.execute_async_script(
+        "const done = arguments[0], form = new FormData();"
+        "form.append('sum', '8');"
+        "form.append('bill', new Blob(['x'.repeat(3e6)]), 'bill.pdf');"
+        "fetch('/pay', {method: 'POST', body: form})"
+        ".then(async a => done(await a.text()))"
+    )
+    assert sent == "True 8 3000000"
     assert bank.taken() == [REFRESHED]
 
     bank.clock.advance(30)

@@ -195,12 +195,3 @@ def test_the_session_says_that_it_is_bound(
     assert ann.does(lambda: str(session.bound)) == "True"
     at = ann.does(lambda: str(session.device_proved_at.timestamp()))  # type: ignore[union-attr]
     assert float(at) == int(clock())
-
-
-@pytest.mark.parametrize("secure", [False, True])
-def test_the_check_asks_for_https(make_app: MakeApp, secure: bool) -> None:
-    app = make_app(SRVSESSION_DBSC=True, SESSION_COOKIE_SECURE=secure)
-
-    result = app.test_cli_runner().invoke(args=["sessions", "check"])
-
-    assert ("Browsers bind sessions" in result.output) is not secure

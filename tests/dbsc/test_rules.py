@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 import pytest
 from flask import Flask, Response, abort, redirect, request
+from werkzeug.test import TestResponse
 
 from flask_srvsession import (
     ServerSession,
@@ -606,6 +608,32 @@ def test_a_link_from_another_site_to_a_payment_is_proven(
     clock.advance(60)
 
     assert ann.open(pay, site="cross-site").text == "True True"
+
+
+@pytest.mark.parametrize("read_before", [False, True])
+def test_an_upload_is_sent_again_after_the_proof(
+    ann: DeviceBrowser, clock: FakeClock, read_before: bool
+) -> None:
+    clock.advance(60)
+    content = b"%PDF" * 100_000
+
+    def take() -> str:
+        if read_before:
+            assert request.files["bill"].read() == content
+        pay()
+        bill = request.files["bill"]
+        bill.seek(0)
+        return f"{request.form['sum']} {bill.read() == content}"
+
+    def send() -> TestResponse:
+        data = {"sum": "7", "bill": (BytesIO(content), "bill.pdf")}
+        as_post = {"REQUEST_METHOD": "POST"}
+        return ann.do(take, data=data, environ_overrides=as_post, mode="navigate")
+
+    assert send().status_code == 307
+    assert ann.values() == LOGIN
+    assert send().text == "7 True"
+    assert ann.values() == {**LOGIN, "paid": 1}
 
 
 def test_a_thief_pays_nothing(ann: DeviceBrowser, clock: FakeClock) -> None:

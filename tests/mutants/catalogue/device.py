@@ -54,8 +54,8 @@ MUTANTS = (
             (
                 "cookie-for-ever",
                 "seals",
-                "if not _is_recent(issued, at, life):",
-                "if False:",
+                "_is_recent(stamp.issued, at, self._life)",
+                "True",
                 "a bound cookie ends, whatever the browser says",
                 "dbsc/test_seals.py::test_each_ends",
             ),
@@ -163,6 +163,31 @@ MUTANTS = (
                 "if False:",
                 "no other site makes a browser forget its session",
                 f"{_RULES}a_browser_that_has_lost_its_key_may_forget_the_session",
+            ),
+            (
+                "attributes-differ",
+                "wire",
+                '"", **self._attributes).partition("; ")[2]',
+                '"").partition("; ")[2]',
+                "the cookie is set with the attributes that are announced",
+                "dbsc/test_wire.py::test_the_announced_attributes_are_those_of_chromium",
+            ),
+            (
+                "headers-in-silence",
+                "routes",
+                'proxies.note_missing(store, "Secure-Session-Response")',
+                "pass",
+                "a proxy that takes headers away is named",
+                "dbsc/test_checks.py::"
+                "test_a_header_that_a_proxy_took_away_is_named_for_a_day",
+            ),
+            (
+                "refused-in-silence",
+                "routes",
+                'self._gate.tell_failed(self._runtime.store, live, "registration")',
+                "pass",
+                "a registration that is refused is told",
+                "dbsc/test_checks.py::test_a_refused_registration_is_told",
             ),
             (
                 "unbound-goes-on",
