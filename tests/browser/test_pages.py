@@ -191,12 +191,12 @@ def test_the_pictures_in_the_documentation_can_be_made(
 ) -> None:
     folder = IMAGES if os.environ.get(WRITE_IMAGES) == "1" else tmp_path
 
-    devices.resize(840, 760)
+    devices.resize(840, 625)
     for scheme in ("dark", "light"):
         devices.prefer(scheme)
         devices.open("/account/")
         _picture(devices, folder / f"devices-{scheme}.png")
-    devices.resize(*PHONE, phone=True)
+    devices.resize(PHONE[0], 815, phone=True)
     _picture(devices, folder / "devices-phone.png")
     devices.resize(840, 480)
     devices.open("/account/")
