@@ -13,8 +13,8 @@ from flask_srvsession.config import PREFIX, Settings
 PAGE = Path(__file__).parent / "reference" / "configuration.md"
 BEGIN, END = "<!-- begin table -->\n", "<!-- end table -->\n"
 LONG = {
-    "indexes": "../howto/other-logins.md#who-is-found",
-    "login_keys": "../howto/other-logins.md#what-is-known",
+    "indexes": "../howto/other-logins.md#found-users",
+    "login_keys": "../howto/other-logins.md#known-keys",
 }
 """Keys whose default is told elsewhere."""
 

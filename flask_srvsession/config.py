@@ -51,7 +51,7 @@ class Settings:
     )
     key_prefix: str = _key(
         None,
-        "What every store key begins with, and part of the cookie's signature: two "
+        "The beginning of every store key, and part of the cookie's signature: two "
         "apps with different prefixes share nothing. None: the app's name + "
         '":session:".',
         values.or_none(values.key_prefix),
@@ -119,7 +119,7 @@ class Settings:
     )
     on_replay: Literal["revoke", "reject"] | Callable[[SessionInfo], Any] = _key(
         "revoke",
-        'What the use of an outdated token does: "revoke" ends the session, "reject" '
+        'The effect of an outdated token: "revoke" ends the session, "reject" '
         "only refuses, a callable gets the SessionInfo and decides: the request that "
         "used it is refused in any case.",
         values.one_of("revoke", "reject", or_callable=True),
@@ -132,7 +132,7 @@ class Settings:
     )
     max_per_key_policy: Literal["evict-oldest", "reject"] = _key(
         "evict-oldest",
-        'What a login at that limit does: "evict-oldest" ends the oldest session, '
+        'The effect of a login at that limit: "evict-oldest" ends the oldest session, '
         '"reject" raises TooManySessions.',
         values.one_of("evict-oldest", "reject"),
     )
@@ -150,20 +150,20 @@ class Settings:
     )
     metadata: bool | Callable[[Request], Mapping[str, Any] | None] = _key(
         False,
-        "What SessionInfo.meta says of the client: False nothing, True a shortened IP "
+        "The client in SessionInfo.meta: False nothing, True a shortened IP "
         "address (ip) and the user agent (agent); a callable gets the request and "
-        "returns a dict of what MessagePack can store, or None.",
+        "returns a dict of values for MessagePack, or None.",
         values.metadata,
     )
     sweep_every: int | None = _key(
         None,
-        "How often one of the app's processes removes what has expired, where the "
+        "How often one of the app's processes removes expired records, where the "
         "storage does not: SQL. None: never, flask sessions sweep does it.",
         values.or_none(values.seconds),
     )
     encryption_keys: Sequence[Any] | Callable[[], Sequence[Any]] | None = _key(
         None,
-        "Keys that encrypt what is stored, oldest first: 32 bytes or 64 hex digits "
+        "Keys that encrypt records, oldest first: 32 bytes or 64 hex digits "
         "each, or a callable that returns one; or a callable that returns all of them. "
         "The last one encrypts; with None as the last one they only decrypt.",
         values.or_none(values.encryption_keys),
@@ -195,7 +195,7 @@ class Settings:
     )
     dbsc_exclude: tuple[str, ...] = _key(
         (),
-        "What paths of requests that need no session begin with: they do not wait for "
+        "Paths of requests that need no session begin so: these do not wait for "
         "a proof. The static files of the app are excluded anyway.",
         values.paths,
     )
