@@ -22,6 +22,7 @@ from .login_keys import LOGIN_KEYS
 from .session import ServerSideSession
 from .signals import (
     binding_failed,
+    everything_revoked,
     session_bound,
     session_changes_dropped,
     session_created,
@@ -52,6 +53,7 @@ __all__ = [
     "StaleLogin",
     "TooManySessions",
     "binding_failed",
+    "everything_revoked",
     "session",
     "session_bound",
     "session_changes_dropped",

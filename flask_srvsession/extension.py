@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 import flask
 from flask import Flask, current_app, has_request_context
 
-from . import ids, moves, values
+from . import audit, ids, moves, values
 from .backends import backend_from_url
 from .backends.base import Backend, Epoch
 from .commands.lazy import sessions_group
 from .config import Settings
-from .ending import ALL_REVOKED, REVOKED, End
+from .ending import ALL_REVOKED, EVERYTHING, REVOKED, End
 from .errors import BackendError, ConfigurationError
 from .info import SessionInfo
 from .interface import AnswerOutages, ServerSessionInterface
 from .runtime import Runtime
 from .session import ServerSideSession
-from .signals import session_revoked
+from .signals import everything_revoked, session_revoked
 from .store import SessionStore, revocation
 from .store.lists import Binding, Watch
 from .store.records import Live
@@ -258,6 +258,40 @@ class ServerSession:
         return len(done.ended)
 
     @_latching
+    def revoke_everything(
+        self,
+        *,
+        durable: int = 0,
+        actor: str | int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """End the sessions of everybody, anonymous ones and those of sources that are
+        still to be taken over as well: for the day of an incident.
+
+        One change in the storage, however many there are. In force here at once, and
+        within five seconds in every process of the app; a session that begins in a
+        process before it knows of this ends, too, all later ones live. Neither requests
+        in flight nor a repetition bring one back. Raises BackendError if the storage
+        could not confirm it; then it is to be done again. `durable`, `actor` and
+        `reason` are those of ``session.destroy``.
+
+        A storage that may throw out what it has (memcached, a Redis that evicts) may
+        lose the mark that this sets: there, a new ``SECRET_KEY`` is the sure way.
+        """
+        store, end = _store(), EVERYTHING.said(actor, reason)
+        store.backend.need(durable)
+        current = _current_id()
+        store.marker.begin_era()
+        if current:
+            with _current()._opened() as visit:
+                visit.note_revoked()
+        app = _runtime().app
+        if audit.is_wanted():
+            audit.tell_everything(app, end, store.clock())
+        everything_revoked.send(app, end=end)
+        store.backend.wait(durable, [store.marker.key])
+
+    @_latching
     def epoch(self, **index: Any) -> Epoch:
         """Return the present of an index value: ``sessions.epoch(user_id=42)``.
 
@@ -303,7 +337,9 @@ def _id_of(session_id: str | SessionInfo | None) -> str | None:
 
 
 def _store() -> SessionStore:
-    return _runtime().store
+    store = _runtime().store
+    store.marker.keep_up()
+    return store
 
 
 def _store_and_binding(index: dict[str, Any]) -> tuple[SessionStore, Binding]:

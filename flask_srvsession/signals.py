@@ -26,6 +26,10 @@ session_destroyed: NamedSignal = _signals.signal(
 session_revoked: NamedSignal = _signals.signal(
     "session-revoked", "A session was ended from outside."
 )
+everything_revoked: NamedSignal = _signals.signal(
+    "everything-revoked",
+    "All sessions were ended at once. ``end`` says by whom and why. No ``info``.",
+)
 session_replayed: NamedSignal = _signals.signal(
     "session-replayed", "An outdated cookie was used: somebody had copied it."
 )

@@ -41,6 +41,9 @@ class Sessions(Protocol):
     def revoke(
         self, session_id: str, *, actor: str, reason: str | None, **owner: Any
     ) -> bool: ...
+    def revoke_everything(
+        self, *, durable: int, actor: str, reason: str | None
+    ) -> None: ...
     def sweep(self) -> int: ...
     def _revoke_all(
         self,

@@ -131,6 +131,30 @@ def revoke_all(
     return Answer({"revoked": ended}, _ended(ended), DONE if ended else NOT_FOUND)
 
 
+@command("revoke-everything")
+@click.option(
+    "--durable", metavar="N", type=int, default=0, help="Wait for so many replicas."
+)
+@of_an_end
+def revoke_everything(
+    desk: Desk, durable: int, yes: bool, actor: str | None, reason: str | None
+) -> Answer:
+    """End the sessions of everybody, at once: for the day of an incident."""
+    prefix = desk.settings.key_prefix
+    _confirm(yes, f"End the sessions of everybody, all under {prefix!r}?")
+    with desk.with_records():
+        desk.sessions.revoke_everything(
+            durable=durable, actor=actor or operator(), reason=reason
+        )
+        if desk.backend.evicts:
+            note(
+                "The storage may throw out the mark that says so, and a process that"
+                " starts then does not know: a new SECRET_KEY is the sure way."
+            )
+    text = "Ended the sessions of everybody. All processes know it within 5 seconds."
+    return Answer({"revoked": "everything"}, text)
+
+
 @command("export")
 @whose_argument
 @click.option("--values", is_flag=True, help="Print what the sessions hold, too.")
@@ -326,6 +350,7 @@ COMMANDS = (
     show,
     revoke,
     revoke_all,
+    revoke_everything,
     export,
     erase,
     encrypt,

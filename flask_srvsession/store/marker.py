@@ -1,21 +1,30 @@
-"""Under which secret keys sessions are kept with a key prefix: one small cell tells.
+"""A small cell for each key prefix: under which secret keys sessions are kept with it,
+and from when on sessions count.
 
 Index names, records and cookies are worth nothing under another key. So an app with
 another key sees no session, and ends none. Without the marker nobody would be told.
+
+An *era* is the time between two ends of all sessions: it is named by the second in
+which it began, and is 0 before the first. A session belongs to the era that its process
+knew when it began, and goes with it. So clocks do not matter, and nothing that is made
+of an old session, in a request in flight, outlives it.
 """
 
 from __future__ import annotations
 
+import hmac
 import logging
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
+from typing import NamedTuple
 
 import msgpack
 
 from .. import ids
 from ..backends.base import Cell, Version
-from ..backends.guarded import Guarded
+from ..backends.guarded import Guarded, changing
 from ..config import Settings
 from ..errors import BackendError
 
@@ -26,6 +35,10 @@ RENEWED_EVERY = 24 * 60 * 60
 
 RECENT = 7 * RENEWED_EVERY
 """Seconds for which a key counts as in use after its latest entry."""
+
+ASKED_EVERY = 3
+"""Seconds after which a process asks for the era again: with the time that the storage
+may take to answer, all know of a new one within five."""
 
 _ATTEMPTS = 3
 
@@ -39,9 +52,19 @@ class Keeper(Enum):
     ANOTHER = auto()
 
 
+class Entry(NamedTuple):
+    """The latest login under a secret key, as unix time, the era of its sessions, and
+    the seal of that, which only the owner of the key can compute."""
+
+    used: int
+    era: int
+    seal: bytes
+
+
 class Marker:
-    """The marker of one key prefix. It has an entry for each secret key under which
-    somebody has logged in: a digest that only its owner can compute, and when."""
+    """The marker of one key prefix. It has an :class:`Entry` for each secret key under
+    which somebody has logged in; its name is a digest that only the owner can
+    compute."""
 
     def __init__(
         self,
@@ -51,22 +74,64 @@ class Marker:
         clock: Callable[[], float],
     ) -> None:
         prefix = settings.key_prefix
+        self.key = f"{prefix}secret-keys"
+        self.era = 0
+        """The latest that this process has heard of: it never goes back."""
+        self.asked = -math.inf
+        self._lock = threading.Lock()
         self._backend = backend
-        self._key = f"{prefix}secret-keys"
         self._life = settings.absolute_lifetime
         self._prefix = prefix
         self._clock = clock
         label = f"flask_srvsession.marker.v1:{prefix}"
-        self._own = [
-            ids.derived(key, label, length=16)(prefix.encode())
-            for key in reversed(secret_keys)
-        ]
+        macs = [ids.derived(key, label, length=16) for key in reversed(secret_keys)]
+        self._own = {mac(prefix.encode()): mac for mac in macs}
         self._due = -math.inf
         self._warned = False
 
+    def keep_up(self) -> None:
+        """Know of the era that the storage has, as it was a few seconds ago.
+
+        Of several servers, that of the marker may be down alone: who has heard of an
+        era goes on with it. Otherwise BackendError, and after a timeout, too: nobody is
+        to wait for two.
+        """
+        now = self._clock()
+        if 0 <= now - self.asked < ASKED_EVERY:
+            return
+        is_first = self.asked == -math.inf
+        if not is_first:
+            self.asked = now  # others go on meanwhile
+        try:
+            if self._heard(self._read()[0]) < self.era:
+                self._write(int(now), used=False)  # it was lost
+        except BackendError as error:
+            if is_first or not error.quick:
+                raise
+            log.warning("the marker of the key prefix was not read: %s", error)
+        self.asked = now
+
+    def is_over(self, era: int) -> bool:
+        """Return whether sessions of this era have ended; a later one than that of this
+        process is the present one."""
+        with self._lock:
+            self.era = max(self.era, era)
+        return era < self.era
+
+    @changing("revoke")
+    def begin_era(self) -> None:
+        """End all sessions: a new era begins. Raises BackendError if that is not known
+        to be done; it may be done again."""
+        now = self._clock()
+        if self._write(int(now), anew=True) is None:
+            raise BackendError("revoke")
+        self.asked = now
+
     def keeper(self) -> Keeper:
         """Return whose sessions the storage has; BackendError if it cannot tell."""
-        return self._keeper(self._read()[0])
+        entries, _ = self._read()
+        self._heard(entries)
+        return self._keeper(entries)
 
     def note(self) -> None:
         """Write, at a login, that sessions are kept under the newest key; warn once if
@@ -77,7 +142,7 @@ class Marker:
             return
         self._due = now + RENEWED_EVERY
         try:
-            known = self._write(int(now))
+            known = self._write(int(now)) or {}
         except BackendError as error:
             log.warning("the marker of the key prefix was not written: %s", error)
             return
@@ -90,41 +155,74 @@ class Marker:
                 self._prefix,
             )
 
-    def _write(self, now: int) -> Mapping[bytes, int]:
-        """Enter the newest key for the former ones; return the entries that were
-        there."""
-        known: Mapping[bytes, int] = {}
+    def _write(
+        self, now: int, *, used: bool = True, anew: bool = False
+    ) -> Mapping[bytes, Entry] | None:
+        """Enter the newest key for the former ones, with the present era, or that which
+        begins `anew`; return the entries that were there, None if others were faster.
+
+        With an era, the former keys keep an entry: a process that has only these must
+        know of it, too.
+        """
         for _ in range(_ATTEMPTS):
-            known, version = self._read()
-            entries = {k: at for k, at in known.items() if k not in self._own}
-            data = msgpack.packb({**entries, self._own[0]: now})
+            entries, version = self._read()
+            era = max(self.era, self._heard(entries))
+            era = max(now, era + 1) if anew else era
+            newest, *former = self._own
+            at = now if used or newest not in entries else entries[newest].used
+            own = {newest: at, **dict.fromkeys(former if era else (), 0)}
+            others = {k: e for k, e in entries.items() if k not in self._own}
+            sealed = {k: Entry(u, era, self._seal(k, era)) for k, u in own.items()}
+            data = msgpack.packb({**others, **sealed})
             if version is None:
-                done = self._backend.add(self._key, data, self._life) is not None
+                done = self._backend.add(self.key, data, self._life) is not None
             else:
-                found = self._backend.swap(self._key, data, version, self._life)
+                found = self._backend.swap(self.key, data, version, self._life)
                 done = found is not None and not isinstance(found, Cell)
             if done:
-                break
-        return known
+                self.is_over(era)
+                return entries
+        return None
 
-    def _read(self) -> tuple[Mapping[bytes, int], Version]:
+    def _read(self) -> tuple[dict[bytes, Entry], Version]:
         """Return the entries that still count, and the version that was read."""
-        cell = self._backend.get(self._key)
+        cell = self._backend.get(self.key)
         if cell is None:
             return {}, None
         try:
-            entries = dict(msgpack.unpackb(cell.data))
+            found = dict(msgpack.unpackb(cell.data))
             since = self._clock() - self._life
-            known = {k: at for k, at in entries.items() if len(k) == 16 and at > since}
+            known = {
+                key: Entry(*entry)
+                for key, entry in found.items()
+                if len(key) == 16 and [*map(type, entry)] == [int, int, bytes]
+                if max(entry[:2]) > since
+            }
         except (ValueError, TypeError):
             known = {}  # somebody else's: it is written anew
         return known, cell.version
 
-    def _keeper(self, known: Mapping[bytes, int]) -> Keeper:
+    def _heard(self, entries: Mapping[bytes, Entry]) -> int:
+        """Return the latest era that a key of ours has sealed; it is known now."""
+        eras = [
+            entry.era
+            for key, entry in entries.items()
+            if key in self._own
+            and hmac.compare_digest(self._seal(key, entry.era), entry.seal)
+        ]
+        latest = max(eras, default=0)
+        self.is_over(latest)
+        return latest
+
+    def _seal(self, key: bytes, era: int) -> bytes:
+        return self._own[key](b"era:%d" % era)
+
+    def _keeper(self, known: Mapping[bytes, Entry]) -> Keeper:
         recent = self._clock() - RECENT
-        ours = any(key in self._own for key in known)
+        used = {key: entry.used for key, entry in known.items() if entry.used}
+        ours = any(key in self._own for key in used)
         others = any(
-            at > recent or not ours for key, at in known.items() if key not in self._own
+            at > recent or not ours for key, at in used.items() if key not in self._own
         )
         if ours:
             return Keeper.BOTH if others else Keeper.OURS

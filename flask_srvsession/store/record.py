@@ -42,7 +42,8 @@ class Record(NamedTuple):
     the last writes, oldest first: a write whose answer was lost is found there.
     `replaces` is how the id of the session begins that this one was regenerated from.
     `indexing` tells which configuration of indexes and keys `places` follow. `values`
-    maps each session key to its encoded value.
+    maps each session key to its encoded value. `era` is the one that it began in: all
+    sessions of a former era have ended.
     """
 
     generation: int
@@ -59,6 +60,7 @@ class Record(NamedTuple):
     meta: Mapping[str, Any] | None
     values: Mapping[str, bytes]
     device: Sequence[Any] | None = None
+    era: int = 0
 
     @property
     def due(self) -> bool:
@@ -126,7 +128,7 @@ class Tombstone(NamedTuple):
 _TYPES: tuple[type | tuple[type, ...], ...] = (
     *(int, bytes, bytes, int, int, (bytes, type(None)), int),
     *(dict, bytes, bytes, (str, type(None)), (dict, type(None)), dict),
-    (list, type(None)),
+    *((list, type(None)), int),
 )
 
 

@@ -13,6 +13,7 @@ from ..config import Settings
 from ..errors import BackendError, SessionTooLarge
 from ..ids import Credential
 from .encryption import Unreadable
+from .marker import Marker
 from .record import PRESENTED, Record, RecordCodec, Tombstone
 from .rotation import Verdict
 
@@ -80,9 +81,11 @@ class Records:
         codec: RecordCodec,
         settings: Settings,
         clock: Callable[[], float],
+        marker: Marker,
     ) -> None:
         self.backend = backend
         self.codec = codec
+        self._marker = marker
         self._settings = settings
         self._clock = clock
         room = (backend.backend.max_bytes or 2**31) - HEADER_RESERVE
@@ -186,7 +189,10 @@ class Records:
             raise SessionTooLarge(size, self._max_payload)
 
     def expires_at(self, session_id: str, record: Record) -> int:
-        """Return when the session ends if nobody comes, as unix time."""
+        """Return when the session ends if nobody comes, as unix time; 0 if it has
+        ended, with all others of its era."""
+        if record.era != self._marker.era and self._marker.is_over(record.era):
+            return 0
         idle = self._settings.idle_timeout
         if not record.places:
             if not record.flags & PRESENTED:
@@ -218,6 +224,8 @@ class Records:
         if type(content) is Record:
             over = self._clock() >= self.expires_at(session_id, content)
             return (None if over else content), cell.version
+        if isinstance(content, Tombstone) and self._marker.is_over(content.former.era):
+            return None, cell.version
         return content, cell.version
 
     def _delete(

@@ -28,7 +28,7 @@ from ..serializers import Serializer
 from . import places, rotation
 from .encryption import EncryptionKeys
 from .lists import Binding, Entry, Lists, entry, gained, new_mark
-from .marker import Marker
+from .marker import ASKED_EVERY, Marker
 from .places import DELIVERY, PlaceLost, is_elsewhere, may_be_used
 from .record import (
     DUE,
@@ -80,9 +80,9 @@ class SessionStore:
         self.signer = CookieSigner(secret_keys, prefix)
         codec = RecordCodec(secret_keys, prefix, format_name, encryption)
         names = encryption.for_names(secret_keys) if encryption else secret_keys
-        self.records = Records(self.backend, codec, settings, clock)
-        self.lists = Lists(self.backend, serializer, settings, names)
         self.marker = Marker(self.backend, secret_keys, settings, clock)
+        self.records = Records(self.backend, codec, settings, clock, self.marker)
+        self.lists = Lists(self.backend, serializer, settings, names)
 
     # -- loading ----------------------------------------------------------------
 
@@ -96,6 +96,8 @@ class SessionStore:
         admitted before, and an outdated token is only that by now.
         """
         session_id = credential.id
+        if not 0 <= self.clock() - self.marker.asked < ASKED_EVERY:
+            self.marker.keep_up()
         heads: Mapping[bytes, Head | None] = {}
         if session_id in self.lists.seen:
             key = self.records.key(session_id)
@@ -187,6 +189,7 @@ class SessionStore:
         does; then nothing of it is left.
         """
         self.records.check_size(values)
+        self.marker.keep_up()
         carried = replaced.record.places if replaced else {}
         token, now = ids.new_token(), int(self.clock())
         listed, indexing = self.lists.places(
@@ -208,6 +211,7 @@ class SessionStore:
             replaces=replaced.id[:TRACE_LENGTH] if replaced else None,
             meta=meta,
             values=values,
+            era=self.marker.era,
         )
         session_id, version = self._add(record, now if born is None else born)
         credential = Credential(session_id, 1, token)

@@ -105,11 +105,15 @@ class TakeOver:
     def _remaining(
         self, store: SessionStore, source: Source, presented: Presented
     ) -> int:
-        """Return for how many seconds the credential could be used by now."""
+        """Return for how many seconds the credential could be used by now: 0 if all
+        sessions have been ended since it was, perhaps, given out."""
         lifetime = source.lifetime or self.app.permanent_session_lifetime
-        now = store.clock()
+        now, seconds = store.clock(), lifetime.total_seconds()
         issued = now if presented.issued is None else min(presented.issued, now)
-        return int(issued + lifetime.total_seconds() - now)
+        store.marker.keep_up()
+        if store.marker.is_over(int(presented.issued or now - seconds)):
+            return 0
+        return int(issued + seconds - now)
 
     def _keys(self) -> list[str | bytes]:
         return secret_keys(self.app.config, self.app.secret_key)

@@ -128,6 +128,7 @@ class Claims:
             replaces=None,
             meta=None,
             values=values,
+            era=store.marker.era,
         )
         version = store.records.add(session_id, record)
         if version is None:

@@ -172,6 +172,7 @@ records = st.builds(
     values=st.dictionaries(st.text(max_size=9), st.binary(max_size=30), max_size=5),
     device=st.none()
     | st.tuples(st.binary(max_size=70), st.integers(1, 999), times).map(list),
+    era=times,
 )
 tombstones = st.builds(Tombstone, records, st.text(max_size=46))
 

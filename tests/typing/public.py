@@ -77,6 +77,8 @@ def the_extension_sees_the_others(app: Flask) -> None:
     sessions.init_app(app)
     sessions.init_app(app, backend=MemoryBackend())
     ServerSession(app)
+    sessions.revoke_everything(actor="admin 7", reason="leaked keys", durable=1)
+    sessions.revoke_everything("now")  # type: ignore[call-arg,arg-type]
     assert_type(sessions.find(user_id=42), "list[SessionInfo]")
     assert_type(sessions.get("id"), "SessionInfo | None")
     assert_type(sessions.revoke("id", user_id=42), bool)

@@ -43,6 +43,7 @@ RECORD = Record(
     meta={"user_agent": "a browser"},
     values={"user_id": b"\x2a", "cart": b"\x91\xa4book"},
     device=None,
+    era=1_749_000_000,
 )
 TOMBSTONE = Tombstone(RECORD._replace(places={}, values={}), ID)
 

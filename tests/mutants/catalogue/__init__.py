@@ -9,6 +9,7 @@ from . import (
     device,
     encryption,
     ending,
+    everything,
     faults,
     listing,
     outages,
@@ -23,6 +24,7 @@ from . import (
 
 MUTANTS: tuple[Mutant, ...] = (
     *ending.MUTANTS,
+    *everything.MUTANTS,
     *faults.MUTANTS,
     *updates.MUTANTS,
     *rotation.MUTANTS,
