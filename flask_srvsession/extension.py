@@ -304,7 +304,7 @@ class ServerSession:
     def sweep(self) -> int:
         """Remove expired records where the storage does not do so by itself; return
         how many there were. Raises BackendError; then it may be done again."""
-        backend = _store().backend
+        backend = _runtime().store.backend
         return backend.once("sweep", backend.backend.sweep)
 
 

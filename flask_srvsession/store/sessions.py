@@ -189,7 +189,8 @@ class SessionStore:
         does; then nothing of it is left.
         """
         self.records.check_size(values)
-        self.marker.keep_up()
+        if not 0 <= self.clock() - self.marker.asked < ASKED_EVERY:
+            self.marker.keep_up()
         carried = replaced.record.places if replaced else {}
         token, now = ids.new_token(), int(self.clock())
         listed, indexing = self.lists.places(

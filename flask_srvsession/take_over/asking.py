@@ -111,7 +111,7 @@ class TakeOver:
         now, seconds = store.clock(), lifetime.total_seconds()
         issued = now if presented.issued is None else min(presented.issued, now)
         store.marker.keep_up()
-        if store.marker.is_over(int(presented.issued or now - seconds)):
+        if (presented.issued or now - seconds) <= store.marker.era:
             return 0
         return int(issued + seconds - now)
 
