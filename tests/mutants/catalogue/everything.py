@@ -30,7 +30,8 @@ MUTANTS = (
         file="store/sessions.py",
         old="if not 0 <= self.clock() - self.marker.asked < ASKED_EVERY:\n"
         "            self.marker.keep_up()\n        heads",
-        new="if self.marker.asked < 0:\n            self.marker.keep_up()\n        heads",
+        new="if self.marker.asked < 0:\n            self.marker.keep_up()\n"
+        "        heads",
         breaks="all processes know of the end of all sessions within seconds",
         found_by=_INTEGRATION + "test_in_every_process_nobody_has_a_session_after_it",
     ),
