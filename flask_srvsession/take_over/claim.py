@@ -73,6 +73,8 @@ class Claims:
         credential = self._credential(key, claimed, old_id)
         if credential:
             self._complete(credential.id)
+            if is_new:
+                self._store.marker.note()
         if former or refusal:
             self._delete(source, old_id)
         return credential, is_new

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta, timezone
 import pytest
 
 from flask_srvsession import ConfigurationError, ServerSession
+from flask_srvsession.store.marker import Keeper
 from flask_srvsession.take_over import CookieSource, FlaskSessionSource
 from flask_srvsession.testing import FakeClock
 from tests.integration.cli.run import SAFE, flask, printed
@@ -37,6 +38,21 @@ def test_takes_over_what_is_there_and_may_be_run_again(
         assert Browser(app, cookie).values() == {"user_id": user}
         with app.app_context():
             assert [i.id for i in ServerSession().find(user_id=user)] == [info.id]
+
+
+@pytest.mark.parametrize("former", ["sqlite"], indirect=True)
+def test_afterwards_the_commands_know_whose_key_keeps_sessions(
+    former: FormerApp, taking_app: TakingApp
+) -> None:
+    """They said that nobody had logged in yet, above the list of those who had."""
+    cookie = former.sign_in()
+    app = taking_app(former.make_source())
+    store = app.extensions["srvsession"].store
+    assert store.marker.keeper() is Keeper.NOBODY
+
+    Browser(app, cookie).values()
+
+    assert store.marker.keeper() is Keeper.OURS
 
 
 @pytest.mark.parametrize("former", ["kvsession"], indirect=True)
