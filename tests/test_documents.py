@@ -174,6 +174,11 @@ def test_the_environment_of_the_page_configures_an_app(
     assert settings.max_per_key == {"user_id": 5}
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_page_has_the_marks_of_a_merge(page: Path) -> None:
+    assert re.findall(r"^[<>]{7} .*$", page.read_text("utf-8"), re.M) == []
+
+
 def test_no_two_pages_have_the_same_title() -> None:
     titles = [page.read_text("utf-8").splitlines()[0] for page in PAGES]
 

@@ -35,6 +35,11 @@ for _ in range(times):
 """
 
 
+ENTRY_POINTS = re.compile(
+    r"""^\[project\.entry-points\."(.+)"\]\n(\w+ = )"(.+)"$""", re.M
+)
+
+
 @pytest.fixture
 def site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the package of the page is installed, as an installer would leave it."""
@@ -44,8 +49,8 @@ def site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (directory / "my_package.py").write_text(CODE, "utf-8")
     (metadata / "METADATA").write_text("Name: my_package\nVersion: 1.0\n", "utf-8")
     [announcement] = blocks(PAGE, "toml")
-    entry_points = re.sub(r'^\[project\.entry-points\."(.+)"\]', r"[\1]", announcement)
-    (metadata / "entry_points.txt").write_text(entry_points.replace('"', ""), "utf-8")
+    [(group, name, place)] = ENTRY_POINTS.findall(announcement)
+    (metadata / "entry_points.txt").write_text(f"[{group}]\n{name}{place}\n", "utf-8")
     monkeypatch.syspath_prepend(directory)
     monkeypatch.delitem(sys.modules, "my_package", raising=False)
     return directory
