@@ -6,8 +6,9 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from flask import Flask, Request
+from flask import Flask, Request, has_request_context
 
+from .. import signals
 from ..arrival import FORMER_COOKIE, MAX_COOKIES, cookies
 from ..config import secret_keys
 from ..errors import ConfigurationError, TooManySessions
@@ -75,7 +76,16 @@ class TakeOver:
             return Taken(None, refused=True)
         if is_new:
             counts.add(f"taken over, {source.name}")
+            self._tell(store, credential)
         return Taken(credential, is_new)
+
+    def _tell(self, store: SessionStore, credential: Credential | None) -> None:
+        """Send ``session_created``, if somebody wants to know."""
+        if not (credential and signals.session_created.receivers):
+            return
+        if live := store.peek(credential.id):
+            info = store.info(live, is_current=has_request_context())
+            signals.session_created.send(self.app, info=info)
 
     def _ask(
         self, store: SessionStore, request: Request, cookie_name: str

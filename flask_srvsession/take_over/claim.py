@@ -24,7 +24,6 @@ import secrets
 from collections.abc import Mapping
 
 from .. import ids
-from ..backends.base import Cell
 from ..errors import BackendError, SessionTooLarge, StaleLogin
 from ..ids import Credential, Mac
 from ..serializers import encode
@@ -46,8 +45,9 @@ class Claims:
         self._store = store
         prefix = store.settings.key_prefix
         self._prefix = f"{prefix}claim:"
-        label, newest_first = "flask_srvsession.claim.v1", secret_keys[::-1]
-        self._macs = [ids.derived(key, f"{label}:{prefix}") for key in newest_first]
+        label, newest_first = f"flask_srvsession.claim.v1:{prefix}", secret_keys[::-1]
+        self._macs = [ids.derived(key, label) for key in newest_first]
+        self._names = [ids.derived(key, f"{label}:name", 16) for key in secret_keys]
 
     def take_over(
         self, source: Source, old_id: str, ttl: int
@@ -62,7 +62,7 @@ class Claims:
         """
         former, refusal = self._former(source, old_id)
         key = self._key(source, old_id)
-        claimed = self._store.backend.get(key)
+        claimed = self._standing(key, None, ttl)
         is_new = claimed is None
         if claimed is None:
             if refusal:
@@ -93,18 +93,32 @@ class Claims:
 
     def _claim(
         self, key: str, old_id: str, former: Former, ttl: int
-    ) -> tuple[bool, Cell]:
+    ) -> tuple[bool, bytes]:
         """Add the claim; return whether there was none, and the one that stands."""
         fresh = self._begin(key, old_id, former)
-        data = self._seal(key, fresh.id)
-        version = self._store.backend.add(key, data, ttl)
-        if version is not None:
-            return True, Cell(data, version)
-        self._store.withdraw(fresh)
-        claimed = self._store.backend.get(key)
-        if claimed is None:
-            raise BackendError("take over")  # its time is over, or it was lost
-        return False, claimed
+        own = self._seal(key, fresh.id)
+        claimed = self._standing(key, own, ttl) or own
+        if claimed != own:
+            self._store.withdraw(fresh)
+        return claimed == own, claimed
+
+    def _standing(self, key: str, claim: bytes | None, ttl: int) -> bytes | None:
+        """Return the claim that stands, None if there is none; `claim` is added then.
+
+        It has a name under each secret key, so that apps with others have claims of
+        their own. Claims are added in the order of the names, and the last one counts:
+        so processes that know the next key already, or not yet, find the same one.
+        """
+        backend = self._store.backend
+        names = sorted(mac(key.encode()).hex() for mac in self._names)
+        for name in (self._prefix + name for name in names):
+            if claim and backend.add(name, claim, ttl) is not None:
+                continue
+            if found := backend.get(name):
+                claim = found.data
+            elif claim:
+                raise BackendError("take over")  # its time is over, or it was lost
+        return claim
 
     def _begin(self, key: str, old_id: str, former: Former) -> Live:
         """Add the session, which is neither listed nor known to anybody."""
@@ -170,8 +184,8 @@ class Claims:
     # -- the claim -----------------------------------------------------------------
 
     def _key(self, source: Source, old_id: str) -> str:
-        """Return the key of the claim: a digest, since the id may be a
-        secret. It depends on no key of the app: those change."""
+        """Return a digest for the old credential, since that may be a secret. It
+        depends on no key of the app: those change."""
         text = f"{source.name}:{old_id}".encode("utf-8", "surrogatepass")
         return self._prefix + hashlib.sha256(text).hexdigest()[:32]
 
@@ -179,10 +193,10 @@ class Claims:
         body = session_id.encode("ascii")
         return self._macs[0](b"claim:", key.encode(), b":", body)[:_SEAL] + body
 
-    def _credential(self, key: str, claimed: Cell, old_id: str) -> Credential | None:
+    def _credential(self, key: str, claimed: bytes, old_id: str) -> Credential | None:
         """Return the credential that a claim stands for; None for one that no key of
         ours has sealed: it has ended for us."""
-        seal, body = claimed.data[:_SEAL], claimed.data[_SEAL:]
+        seal, body = claimed[:_SEAL], claimed[_SEAL:]
         for mac in self._macs:
             own = mac(b"claim:", key.encode(), b":", body)[:_SEAL]
             session_id = body.decode("ascii", "replace")

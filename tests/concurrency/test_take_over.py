@@ -78,7 +78,12 @@ class World:
         )
         self.source = CellSource(backend, deletable=deletable)
         self.claims = Claims(self.store, [*SECRET_KEYS])
+        self.of_keys = {
+            "next known": Claims(self.store, ["next", *SECRET_KEYS]),
+            "next used": Claims(self.store, [*SECRET_KEYS, "next"]),
+        }
         self.deletable = deletable
+        self.last = self.claims
         self.served: set[str] = set()
         self.ended: set[str] = set()
         self.ending = self.unserved = 0
@@ -89,9 +94,18 @@ class World:
 
     # -- requests ---------------------------------------------------------------------
 
-    def take(self) -> Live | None:
+    def next_known(self) -> Live | None:
+        """A request to a process that knows the next secret key."""
+        return self.take(self.of_keys["next known"])
+
+    def next_used(self) -> Live | None:
+        """One to a process that uses it, and knows the present one."""
+        return self.take(self.of_keys["next used"])
+
+    def take(self, claims: Claims | None = None) -> Live | None:
         """A request with the old cookie."""
-        credential, _ = self.claims.take_over(self.source, OLD, 10**6)
+        claims = claims or self.claims
+        credential, _ = claims.take_over(self.source, OLD, 10**6)
         found = credential and self.store.load(credential, opened=self.storage.clock())
         if isinstance(found, Live) and found.verdict in ADMITTED:
             self.served.add(found.id)
@@ -142,7 +156,7 @@ class World:
     def check_end(self) -> None:
         """Whoever comes afterwards with the old cookie."""
         before = {*self.served}
-        live = self.take()
+        live = self.take(self.last)
         if not self.ending:
             assert live is not None, "the user is logged out"
             assert live.record.values["cart"] == SERIALIZER.dumps("full")
@@ -154,7 +168,7 @@ class World:
         self.check()
         if live and not self.ending:
             self.store.destroy(live.id)
-            assert self.take() is None
+            assert self.take(self.last) is None
 
     def _stored(self, session_id: str) -> Any:
         cell = self.storage.get(f"t:{session_id}")
@@ -165,9 +179,13 @@ class World:
 
     def _claimed(self) -> bool:
         key = self.claims._key(self.source, OLD)
-        cell = self.storage.get(key)
-        credential = cell and self.claims._credential(key, cell, OLD)
-        return bool(credential and self._stored(credential.id))
+        for name in [each for each in self.storage.keys("t:") if ":claim:" in each]:
+            if cell := self.storage.get(name):
+                for claims in (self.claims, *self.of_keys.values()):
+                    credential = claims._credential(key, cell.data, OLD)
+                    if credential and self._stored(credential.id):
+                        return True
+        return False
 
     def _is_listed(self, session_id: str, record: Record) -> None:
         listed = {e.session_id for e in self.store.lists.entries(USER)}
@@ -184,6 +202,8 @@ def explore(
 ) -> None:
     def make(backend: SteppedBackend) -> Scenario:
         world = World(backend, deletable, chosen)
+        if "next_used" in requests:
+            world.last = world.of_keys["next used"]
 
         def each_step(jobs: Jobs) -> None:
             world.check()
@@ -222,6 +242,15 @@ def test_a_fault_anywhere_leaves_the_user_logged_in(
 @DELETABLE
 def test_a_crash_beside_another_request(deletable: bool) -> None:
     explore("take", "take", deletable=deletable, faults=(Fault.CRASH,))
+
+
+@DELETABLE
+@pytest.mark.parametrize("one", ["take", "next_used"])
+def test_processes_with_another_choice_of_keys_find_one_session(
+    one: str, deletable: bool
+) -> None:
+    """While a secret key is exchanged: known to all, before it is used."""
+    explore(one, "next_known", deletable=deletable)
 
 
 def test_no_other_session_makes_room_for_a_request_that_loses() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -339,6 +340,40 @@ def test_a_key_that_comes_in_later_changes_nothing(
 
     assert Browser(app, living).values() == {"user_id": 1}
     assert Browser(app, ended).values() == {}
+
+
+@pytest.mark.parametrize("former", ["cookie"], indirect=True)
+def test_a_key_that_is_taken_out_later_revives_nobody(
+    former: FormerApp, taking_app: TakingApp
+) -> None:
+    app = taking_app(former.make_source(), SECRET_KEY_FALLBACKS=["older"])
+    living, ended = former.sign_in(1), former.sign_in(2)
+    Browser(app, living).values()
+    Browser(app, ended).do(lambda: session.destroy())
+
+    app.config.update(SECRET_KEY_FALLBACKS=[])
+
+    assert Browser(app, living).values() == {"user_id": 1}
+    assert Browser(app, ended).values() == {}
+
+
+@pytest.mark.parametrize("former", ["cookie"], indirect=True)
+def test_two_apps_with_keys_of_their_own_take_over_one_cookie(
+    former: FormerApp, taking_app: TakingApp
+) -> None:
+    """They had one secret key before, and have one prefix now."""
+    cookie = former.sign_in()
+    config = {"SRVSESSION_KEY_PREFIX": f"{uuid.uuid4().hex}:"}
+    first, second = (
+        taking_app(former.make_source(secret_keys=[SECRET]), SECRET_KEY=key, **config)
+        for key in ("first", "second")
+    )
+
+    assert Browser(first, cookie).values() == {"user_id": 42}
+    Browser(first, cookie).do(lambda: session.destroy())
+
+    assert Browser(second, cookie).values() == {"user_id": 42}
+    assert Browser(first, cookie).values() == {}
 
 
 @pytest.mark.parametrize("former", ["kvsession"], indirect=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from flask_srvsession import ServerSession, session
+from flask_srvsession import ServerSession, session, session_created
 from flask_srvsession.testing import FakeClock
 from tests.integration.apps import cookie_headers, listed, sets_cookie, together
 from tests.web import Browser
@@ -245,6 +246,32 @@ def test_without_rotation_the_cookie_is_set_as_well(
     assert browser.cookie.count(".") == 3
     browser.do(lambda: session.destroy())
     assert Browser(app, cookie).values() == {}
+
+
+@pytest.mark.every_storage
+@pytest.mark.parametrize("former", ["cookie"], indirect=True)
+def test_it_is_told_once_that_it_began_and_once_that_it_ended(
+    former: FormerApp, taking_app: TakingApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "flask_srvsession.audit")
+    app = taking_app(former.make_source())
+    began: list[tuple[str, bool]] = []
+
+    def note(sender: Flask, info: Any) -> None:
+        began.append((info.id, info.is_current))
+
+    with session_created.connected_to(note, app):
+        browser = Browser(app, former.sign_in())
+        late = browser.copy()
+        browser.values()
+        late.values()
+        ended = browser.id
+        browser.do(lambda: session.destroy())
+        late.do(lambda: session.destroy())
+
+    assert began == [(ended, True)]
+    [line] = [json.loads(r.getMessage()) for r in caplog.records if "audit" in r.name]
+    assert (line["session"], line["reason"]) == (ended, "logout")
 
 
 def test_sessions_under_a_limit_are_not_ended_by_the_requests_of_their_own_page(

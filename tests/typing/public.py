@@ -6,8 +6,8 @@ that are not needed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -23,6 +23,16 @@ from flask_srvsession.backends import Backend
 from flask_srvsession.backends.memcached import MemcachedBackend
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.backends.redis import RedisBackend
+
+from flask_srvsession.take_over import (
+    CookieSource,
+    FlaskSessionSource,
+    Former,
+    KVSessionSource,
+    Presented,
+    Refused,
+    Source,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type
@@ -115,3 +125,31 @@ def an_outage_says_what_may_have_happened(error: BackendError) -> None:
     assert_type(error.ambiguous, bool)
     assert_type(error.operation, str)
     assert_type(error.code, int)
+
+
+def sessions_are_taken_over_from_sources(app: Flask, client: Any) -> None:
+    sources: list[Source] = [
+        FlaskSessionSource.redis(client, key_prefix="s:", until=date(2027, 1, 31)),
+        FlaskSessionSource(lambda key: b"{}", lambda key: None),
+        CookieSource(secret_keys=["a", b"b"], cookie_name="old"),
+        KVSessionSource(client, lifetime=timedelta(days=1)),
+    ]
+    ServerSession(app, take_over=sources)
+    CookieSource("old")  # type: ignore[call-arg]
+    assert_type(sources[0].recognize("cookie", ["key"]), "Presented | None")
+    assert_type(sources[0].read("id"), "Former | None")
+
+
+class OwnSource(Source):
+    name = "own"
+
+    def recognize(
+        self, cookie: str, secret_keys: Sequence[str | bytes]
+    ) -> Presented | None:
+        return Presented(cookie)
+
+    def read(self, session_id: str) -> Former | None:
+        raise Refused("not that one")
+
+    def delete(self, session_id: str) -> None:
+        pass

@@ -90,6 +90,51 @@ MUTANTS = (
         found_by=f"{_REFUSED}test_a_key_that_comes_in_later_changes_nothing[cookie]",
     ),
     Mutant(
+        name="take-over-of-each-spelling",
+        file="take_over/cookie.py",
+        old='Presented(cookie.rpartition(".")[0], issued',
+        new="Presented(cookie, issued",
+        breaks="a signature in another spelling is the same credential",
+        found_by=f"{_REFUSED}test_a_signature_in_another_spelling_is_the_same_credential"
+        "[cookie]",
+    ),
+    Mutant(
+        name="take-over-shares-claims",
+        file="take_over/claim.py",
+        old='ids.derived(key, f"{label}:name", 16)',
+        new='ids.derived("", f"{label}:name", 16)',
+        breaks="apps with keys of their own have claims of their own",
+        found_by=f"{_REFUSED}test_two_apps_with_keys_of_their_own_take_over_one_cookie"
+        "[cookie]",
+    ),
+    Mutant(
+        name="take-over-under-the-newest-name",
+        file="take_over/claim.py",
+        old="sorted(mac(key.encode()).hex() for mac in self._names)",
+        new="[mac(key.encode()).hex() for mac in self._names[-1:]]",
+        breaks="processes with another choice of keys find one session",
+        found_by=f"{_ORDERS}test_processes_with_another_choice_of_keys_find_one_session"
+        "[next_used-False]",
+    ),
+    Mutant(
+        name="take-over-in-the-order-of-the-keys",
+        file="take_over/claim.py",
+        old="sorted(mac(key.encode()).hex() for mac in self._names)",
+        new="[mac(key.encode()).hex() for mac in self._names]",
+        breaks="processes that list keys in another order find one session",
+        found_by=f"{_ORDERS}test_processes_with_another_choice_of_keys_find_one_session"
+        "[next_used-False]",
+    ),
+    Mutant(
+        name="take-over-begins-in-silence",
+        file="take_over/asking.py",
+        old="            self._tell(store, credential)\n",
+        new="",
+        breaks="a session that was taken over is told to have been created",
+        found_by="take_over/test_taken_over.py::"
+        "test_it_is_told_once_that_it_began_and_once_that_it_ended[cookie-memory]",
+    ),
+    Mutant(
         name="take-over-finds-a-record-in-another-case",
         file="take_over/former_stores.py",
         old="if row.session_id == key and row.expiry",
