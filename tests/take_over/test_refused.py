@@ -295,6 +295,7 @@ def test_a_signature_in_another_spelling_is_the_same_credential(
     app = taking_app(former.make_source())
     others = respelled(cookie)
     assert others
+    assert Browser(app, cookie).values() == {"user_id": 42}
     Browser(app, cookie).do(lambda: session.destroy())
 
     for other in others:

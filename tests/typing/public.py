@@ -23,7 +23,6 @@ from flask_srvsession.backends import Backend
 from flask_srvsession.backends.memcached import MemcachedBackend
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.backends.redis import RedisBackend
-
 from flask_srvsession.take_over import (
     CookieSource,
     FlaskSessionSource,

@@ -93,7 +93,7 @@ MUTANTS = (
         name="take-over-of-each-spelling",
         file="take_over/cookie.py",
         old='Presented(cookie.rpartition(".")[0], issued',
-        new="Presented(cookie, issued",
+        new='Presented(cookie.rpartition(".")[0] + cookie[-1], issued',
         breaks="a signature in another spelling is the same credential",
         found_by=f"{_REFUSED}test_a_signature_in_another_spelling_is_the_same_credential"
         "[cookie]",
