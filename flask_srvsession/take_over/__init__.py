@@ -6,13 +6,14 @@
 from .cookie import CookieSource
 from .flask_session import FlaskSessionSource
 from .kvsession import KVSessionSource
-from .source import Former, Refused, Source
+from .source import Former, Presented, Refused, Source
 
 __all__ = [
     "CookieSource",
     "FlaskSessionSource",
     "Former",
     "KVSessionSource",
+    "Presented",
     "Refused",
     "Source",
 ]

@@ -89,7 +89,8 @@ records = st.builds(
     since=st.integers(0, 2**40),
     last_seen=st.integers(0, 2**40),
     pending=st.none() | st.binary(min_size=16, max_size=16),
-    flags=st.integers(0, 31),
+    flags=st.integers(0, 63),
+    era=st.integers(0, 2**40),
     device=st.none() | st.lists(st.binary() | st.integers(0, 2**40), max_size=3),
     places=st.dictionaries(
         st.binary(min_size=16, max_size=16), st.lists(st.text(), min_size=2, max_size=2)

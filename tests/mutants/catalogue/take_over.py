@@ -13,9 +13,9 @@ MUTANTS = (
         file="take_over/claim.py",
         old="        former, refusal = self._former(source, old_id)\n"
         "        key = self._key(source, old_id)\n"
-        "        claimed = self._store.backend.get(key)\n",
+        "        claimed = self._standing(key, None, ttl)\n",
         new="        key = self._key(source, old_id)\n"
-        "        claimed = self._store.backend.get(key)\n"
+        "        claimed = self._standing(key, None, ttl)\n"
         "        former, refusal = self._former(source, old_id)\n",
         breaks="no request of a page is anonymous while another one takes over",
         found_by=f"{_ORDERS}test_a_take_over_beside_another_request[take-True]",
