@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-log = logging.getLogger("flask_srvsession")
+_log = logging.getLogger("flask_srvsession")
 
 Version: TypeAlias = Any
 """Opaque proof of which version was read; only its own backend looks inside."""
@@ -53,7 +53,7 @@ def sound_head(epoch: object, kept: object) -> Head | None:
     if not (isinstance(epoch, str) and isinstance(kept, str)) or (
         not re.fullmatch("[0-9a-f]{16}", epoch)
     ):
-        log.warning("an epoch of an index is ignored: it is not one of ours")
+        _log.warning("an epoch of an index is ignored: it is not one of ours")
         return None
     return Head(epoch, tuple(kept.split()))
 
