@@ -18,7 +18,7 @@ from .config import Settings
 from .ending import ALL_REVOKED, EVERYTHING, REVOKED, End
 from .errors import BackendError, ConfigurationError
 from .info import SessionInfo
-from .interface import AnswerOutages, ServerSessionInterface
+from .interface import AnswerOutages, ServerSessionInterface, other_interface
 from .runtime import Runtime
 from .session import ServerSideSession
 from .signals import everything_revoked, session_revoked
@@ -315,10 +315,8 @@ def _runtime() -> Runtime:
         raise RuntimeError(
             f"The app {current_app.name!r} has no ServerSession: call init_app(app)."
         ) from None
-    interface = current_app.session_interface
-    if not isinstance(interface, ServerSessionInterface):
-        other = type(interface).__name__
-        raise RuntimeError(  # noqa: TRY004 (nobody has passed a wrong type)
+    if other := other_interface(runtime.app):
+        raise RuntimeError(
             f"The app {current_app.name!r} has another session_interface now, {other}:"
             " its sessions are not seen here. Take out the other extension."
         )

@@ -128,6 +128,14 @@ class ServerSessionInterface(SessionInterface):
         return min(expires, session.ends_at or expires)
 
 
+def other_interface(app: Flask) -> str | None:
+    """Return the name of the interface that keeps the sessions of an app, if it is
+    another one than ours: Flask-Session was left in, say."""
+    interface = app.session_interface
+    ours = isinstance(interface, ServerSessionInterface)
+    return None if ours else type(interface).__name__
+
+
 FOR_CACHES = ("CDN-Cache-Control", "Surrogate-Control")
 """Headers by which a response speaks to shared caches alone (RFC 9213)."""
 
@@ -161,8 +169,9 @@ def _keep_from_shared_caches(response: Response) -> None:
 
 
 def _with_context(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a method of Flask, which from 3.2 on wants the context first."""
-    if "ctx" in signature(function).parameters:
+    """Call a method of Flask, which from 3.2 on wants the context first; for one that
+    an app overrides without it, Flask leaves it out."""
+    if "ctx" in signature(getattr(Flask, function.__name__)).parameters:
         context: Any = app_ctx
         return function(context._get_current_object(), *args)
     return function(*args)

@@ -13,7 +13,7 @@ from flask import Flask, Request, Response
 
 from . import audit
 from .backends.base import Backend
-from .config import Settings, secret_keys
+from .config import Settings, check_flask_keys, secret_keys
 from .ending import LIMIT, LOGIN_REPEATED, End
 from .ids import Credential
 from .keyring import Keyring
@@ -81,13 +81,18 @@ class Runtime:
         """The sessions of the app under its present keys."""
         app, config = self.app, self.app.config
         fallbacks = config.get("SECRET_KEY_FALLBACKS") or ()
-        present = (app.secret_key, *fallbacks, app.permanent_session_lifetime)
+        try:
+            present = (app.secret_key, *fallbacks, app.permanent_session_lifetime)
+        except TypeError:
+            check_flask_keys(config)
+            raise
         if present != self._built_for:
             self._store = self._build()
             self._built_for = present
         return self._store
 
     def _build(self) -> SessionStore:
+        check_flask_keys(self.app.config)  # they may have changed since init_app
         return SessionStore(
             self.backend,
             secret_keys(self.app.config, self.app.secret_key),

@@ -169,9 +169,9 @@ def encode(serializer: Serializer, key: str, value: Any) -> bytes:
     except Exception as error:
         path, culprit = _culprit(serializer, f"session[{key!r}]", value)
         raise TypeError(
-            f"{path} cannot be stored: it is a {type(culprit).__name__} that does not "
-            "survive serialization. Convert it to a str, int, float, bool, None, bytes,"
-            " list, tuple, dict, datetime, UUID or Markup."
+            f"{path} cannot be stored: it is of the type {type(culprit).__name__}, "
+            "which does not survive serialization. Convert it to a str, int, float,"
+            " bool, None, bytes, list, tuple, dict, datetime, UUID or Markup."
         ) from error
 
 

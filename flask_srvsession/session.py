@@ -24,6 +24,12 @@ from .visit import Visit
 LOCAL_KEYS = frozenset({"_remember", "_remember_seconds"})
 """Flask-Login's notes to itself within one request: neither loaded nor stored."""
 
+HINTS = {
+    "sid": " Its public id is session.id.",
+    "copy": " Say dict(session) for a copy of its values.",
+}
+"""The way to what other sessions have as an attribute."""
+
 T = TypeVar("T")
 
 
@@ -129,6 +135,9 @@ class ServerSideSession(SessionMixin):
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return {**self, **other}
 
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**other, **self}
+
     def __ior__(self, other: Mapping[str, Any]) -> ServerSideSession:
         self.update(other)
         return self
@@ -143,7 +152,7 @@ class ServerSideSession(SessionMixin):
     if not TYPE_CHECKING:  # to a type checker, each attribute would be there
 
         def __getattr__(self, name: str) -> Any:
-            hint = " Its public id is session.id." if name == "sid" else ""
+            hint = HINTS.get(name, "")
             raise AttributeError(f"A session has no attribute {name!r}.{hint}")
 
     def clear(self) -> None:

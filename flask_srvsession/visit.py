@@ -486,8 +486,8 @@ class Visit:
         self.draft.saved_as(found.record.values, changes)
         if found.record.flags & PERMANENT or changes.permanent is not None:
             self.expiry_moved = True
+        self.saved |= changes is not NO_CHANGES or bool(self.intent)
         self.intent = Intent.NONE
-        self.saved = True
         return True
 
     def _become_new(self) -> None:

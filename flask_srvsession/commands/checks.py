@@ -13,7 +13,7 @@ from flask import Flask
 from .. import values
 from ..backends.health import Finding
 from ..config import PREFIX, Settings, nearest_key, wrong_flask_keys
-from ..interface import ServerSessionInterface
+from ..interface import other_interface
 from ..login_keys import LOGIN_KEYS, looks_like_identity
 
 MIN_SECRET = 16
@@ -53,11 +53,11 @@ def check_configuration(app: Flask, settings: Settings) -> Iterator[Finding]:
     for finding in _of_sound_configuration(config, settings):
         if finding.key not in wrong:
             yield finding
-    if not isinstance(app.session_interface, ServerSessionInterface):
+    if other := other_interface(app):
         yield Finding(
             "error",
             "session_interface",
-            f"{type(app.session_interface).__name__} was set after ServerSession: it"
+            f"{other} was set after ServerSession: it"
             " keeps the sessions of this app, and these commands do not see them.",
             "Take out the other extension, Flask-Session for example.",
         )

@@ -23,8 +23,9 @@ from ..config import Settings, check_flask_keys
 from ..ending import ALL_REVOKED, End
 from ..errors import BackendError, ConfigurationError
 from ..info import SessionInfo
+from ..interface import other_interface
 from ..store import SessionStore
-from ..store.marker import Keeper
+from ..store.marker import Keeper, Marker
 from .display import as_json, escaped
 
 T = TypeVar("T")
@@ -96,20 +97,29 @@ class Desk:
             check_flask_keys(self.app.config)
         except ConfigurationError as error:
             raise click.UsageError(str(error)) from error
+        self.need_our_interface()
         if not self.backend.shared:
             note("Sessions are in the memory of each process; this one has its own.")
         with self.with_storage():
             self._need_our_key()
             yield
 
-    def keeper(self) -> Keeper:
-        """Return with whose secret key sessions are kept under the prefix."""
+    def marker(self) -> Marker:
+        """Return what tells with whose secret key sessions are kept."""
         store: SessionStore = self.app.extensions["srvsession"].store
-        return store.marker.keeper()
+        return store.marker
+
+    def need_our_interface(self) -> None:
+        """End a command where another extension keeps the sessions of the app."""
+        if other := other_interface(self.app):
+            raise StorageUnreachable(
+                f"The session_interface of this app is {other}, which keeps its"
+                " sessions: they are not seen here. Nothing was done."
+            )
 
     def _need_our_key(self) -> None:
         prefix = escaped(repr(self.settings.key_prefix))
-        keeper = self.keeper()
+        keeper = self.marker().keeper()
         if keeper is Keeper.ANOTHER:
             raise AnotherKey(
                 "This SECRET_KEY is not the one that sessions under"
@@ -118,6 +128,12 @@ class Desk:
         if keeper is Keeper.BOTH:
             note(f"Another SECRET_KEY keeps sessions under {prefix}, too.")
         elif keeper is Keeper.NOBODY and self.backend.shared:
+            if others := self.marker().elsewhere():
+                raise AnotherKey(
+                    f"Nobody has logged in under {prefix} yet, but with this SECRET_KEY"
+                    f" under {escaped(repr(others)[1:-1])}: set SRVSESSION_KEY_PREFIX"
+                    " to that. Nothing was done."
+                )
             note(f"Nobody has logged in under {prefix} yet.")
 
 

@@ -212,6 +212,7 @@ def encrypt(desk: Desk) -> Answer:
 @command("sweep")
 def sweep(desk: Desk) -> Answer:
     """Remove expired records where the storage does not do so by itself."""
+    desk.need_our_interface()
     with desk.with_storage():
         removed = desk.sessions.sweep()
     return Answer({"removed": removed}, f"Removed {removed} expired record(s).")
@@ -297,7 +298,7 @@ def _storage_findings(desk: Desk) -> Iterator[Finding]:
 def _secret_key_findings(desk: Desk) -> Iterator[Finding]:
     if not desk.app.secret_key or any(wrong_flask_keys(desk.app.config)):
         return
-    keeper, prefix = desk.keeper(), desk.settings.key_prefix
+    keeper, prefix = desk.marker().keeper(), desk.settings.key_prefix
     if keeper is Keeper.ANOTHER:
         yield Finding(
             "error",
@@ -313,6 +314,14 @@ def _secret_key_findings(desk: Desk) -> Iterator[Finding]:
             f"Another SECRET_KEY keeps sessions under {prefix!r}, too.",
             "Give each app a prefix of its own. A key that you have replaced is"
             " forgotten after a week.",
+        )
+    elif keeper is Keeper.NOBODY and (others := desk.marker().elsewhere()):
+        yield Finding(
+            "info",
+            "SRVSESSION_KEY_PREFIX",
+            f"Nobody has logged in under {prefix!r} yet, but with this SECRET_KEY"
+            f" under {repr(others)[1:-1]}.",
+            "Set it to that if this app is to see those sessions.",
         )
 
 

@@ -17,13 +17,15 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum, auto
+from itertools import islice
 from typing import NamedTuple
 
 import msgpack
 
 from .. import ids
-from ..backends.base import Cell, Version
+from ..backends.base import Cell, ListsKeys, Version
 from ..backends.guarded import Guarded, changing
 from ..config import Settings
 from ..errors import BackendError
@@ -40,7 +42,11 @@ ASKED_EVERY = 3
 """Seconds after which a process asks for the era again: with the time that the storage
 may take to answer, all know of a new one within five."""
 
+MOST_LOOKED_AT = 100_000
+"""Keys of the storage among which the markers of other prefixes are looked for."""
+
 _ATTEMPTS = 3
+_NAME = "secret-keys"
 
 
 class Keeper(Enum):
@@ -74,12 +80,13 @@ class Marker:
         clock: Callable[[], float],
     ) -> None:
         prefix = settings.key_prefix
-        self.key = f"{prefix}secret-keys"
+        self.key = f"{prefix}{_NAME}"
         self.era = 0
         """The latest that this process has heard of: it never goes back."""
         self.asked = -math.inf
         self._lock = threading.Lock()
         self._backend = backend
+        self._given = secret_keys, settings
         self._life = settings.absolute_lifetime
         self._prefix = prefix
         self._clock = clock
@@ -132,6 +139,26 @@ class Marker:
         entries, _ = self._read()
         self._heard(entries)
         return self._keeper(entries)
+
+    def elsewhere(self) -> list[str]:
+        """Return other prefixes under which sessions are kept with our secret keys, as
+        far as the storage lists its keys."""
+        backend, (secret_keys, settings) = self._backend.backend, self._given
+        if not isinstance(backend, ListsKeys):
+            return []
+        refusals: tuple[type[Exception], ...] = (NotImplementedError, *backend.errors)
+        try:
+            keys = {*islice(backend.keys(""), MOST_LOOKED_AT)} - {self.key}
+        except refusals:
+            return []
+        found = sorted(k.removesuffix(_NAME) for k in keys if k.endswith(_NAME))
+        others = [(p, replace(settings, key_prefix=p)) for p in found]
+        ours = (Keeper.OURS, Keeper.BOTH)
+        return [
+            prefix
+            for prefix, other in others
+            if Marker(self._backend, secret_keys, other, self._clock).keeper() in ours
+        ]
 
     def note(self) -> None:
         """Write, at a login, that sessions are kept under the newest key; warn once if

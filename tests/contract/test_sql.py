@@ -450,6 +450,17 @@ class TestMySQLDialect(SQLContract):
         return mariadb_server.url.replace("mariadb+pymysql", "mysql+pymysql")
 
 
+@pytest.mark.parametrize("backend", ["postgres", "mariadb"], indirect=True)
+def test_a_sweep_goes_on_after_an_idle_connection_was_closed(
+    backend: SQLBackend, request: pytest.FixtureRequest
+) -> None:
+    server = request.node.callspec.params["backend"]
+    backend.sweep()
+    close_connections(request.getfixturevalue(f"{server}_server"))
+
+    assert backend.sweep() == 0
+
+
 def insert(backend: SQLBackend, table: sa.Table, rows: list[dict[str, Any]]) -> None:
     backend.create_tables()
     with backend._database.engine.connect() as connection:

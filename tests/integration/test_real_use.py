@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask
+from flask_wtf import CSRFProtect
+from flask_wtf.csrf import generate_csrf
+from werkzeug.test import Cookie
 
 from flask_srvsession import ServerSession, session, session_replayed
 from flask_srvsession.backends import Backend
 from flask_srvsession.backends.memory import MemoryBackend
+from flask_srvsession.backends.sql import SQLBackend
 from flask_srvsession.ids import CookieSigner
 from flask_srvsession.testing import FakeClock
 from tests.web import Browser
@@ -18,6 +24,8 @@ from tests.web import Browser
 from .apps import index_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import MakeApp
 
 
@@ -162,3 +170,156 @@ def test_a_member_of_a_list_that_is_none_is_ignored_with_a_warning(
 
     assert "a member of an index is ignored" in caplog.text
     assert browser.values() == {}
+
+
+def jar(browser: Browser) -> list[Cookie]:
+    """Return all cookies that a browser has."""
+    return [*(browser.client._cookies or {}).values()]
+
+
+class TestCookieOfAnotherDomain:
+    """SESSION_COOKIE_DOMAIN was introduced while sessions lived."""
+
+    @pytest.fixture
+    def browser(self, make_app: MakeApp) -> Browser:
+        before = make_app()
+        after = make_app(
+            SRVSESSION_KEY_PREFIX=before.config["SRVSESSION_KEY_PREFIX"],
+            SESSION_COOKIE_DOMAIN="example.com",
+        )
+        CSRFProtect(after)
+        after.add_url_rule("/form", "form", lambda: generate_csrf())
+
+        @after.post("/login")
+        def login() -> str:
+            session["user_id"] = 42
+            return "in"
+
+        where = {"base_url": "https://www.example.com"}
+        old, new = Browser(before, **where), Browser(after, **where)
+        old.set(cart=1)
+        new.set(cart=2)
+        [host_only] = jar(old)
+        new.client.set_cookie("session", host_only.value, domain="www.example.com")
+        assert len(jar(new)) == 2
+        return new
+
+    def test_a_login_form_works_at_once_and_one_cookie_is_left(
+        self, browser: Browser, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.WARNING)
+        client, where = browser.client, {"base_url": "https://www.example.com"}
+        token = client.get("/form", **where).text
+
+        answer = client.post(
+            "/login",
+            data={"csrf_token": token},
+            headers={"Referer": "https://www.example.com/form"},
+            **where,
+        )
+
+        assert answer.text == "in"
+        assert [c.domain for c in jar(browser)] == ["example.com"]
+        assert browser.values() == {"user_id": 42}
+        said = [r for r in caplog.records if "presented at once" in r.getMessage()]
+        assert len(said) == 1
+        assert "SESSION_COOKIE_DOMAIN" in said[0].getMessage()
+
+    def test_a_logout_deletes_both(self, browser: Browser) -> None:
+        browser.do(lambda: session.destroy())
+
+        assert jar(browser) == []
+        assert browser.values() == {}
+
+
+@pytest.mark.parametrize("key", ["user", "profile", "google_oauth_token"])
+def test_a_token_that_is_refreshed_is_no_login(
+    make_app: MakeApp, clock: FakeClock, key: str
+) -> None:
+    """As Auth0's quickstart has it: the value changes each hour, the user does not."""
+    app = make_app(SRVSESSION_ABSOLUTE_LIFETIME=10 * 3600)
+    browser = Browser(app)
+
+    def about(sub: str, number: int) -> dict[str, object]:
+        return {"access_token": f"t{number}", "userinfo": {"sub": sub, "n": number}}
+
+    browser.set(**{key: about("ann", 0)})
+    browser.values()
+    session_id = browser.id
+    for number in range(1, 10):
+        clock.advance(3600)
+        browser.set(**{key: about("ann", number)})
+        assert browser.id == session_id
+    clock.advance(3600)
+    assert browser.values() == {}
+
+    browser.set(**{key: about("ann", 0)})
+    before = browser.id
+    browser.set(**{key: about("bob", 0)})
+    assert browser.id != before
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_a_sqlite_file_that_we_create_is_for_its_owner_only(
+    make_app: MakeApp, tmp_path: Path, umask: int
+) -> None:
+    ours, theirs = tmp_path / "ours.db", tmp_path / "theirs.db"
+    former = os.umask(umask)
+    try:
+        theirs.touch(0o644)
+        theirs.chmod(0o644)
+        for file in (ours, theirs):
+            backend = SQLBackend(f"sqlite:///{file}")
+            with_values(make_app(backend), user_id=42)
+            modes = {f.name: f.stat().st_mode & 0o777 for f in tmp_path.iterdir()}
+            beside = [modes[f"{file.name}-{end}"] for end in ("wal", "shm")]
+            assert {modes[file.name], *beside} == {0o600 if file is ours else 0o644}
+            backend.close()
+    finally:
+        os.umask(former)
+
+
+class TestFlaskFromThreeTwoOn:
+    """``handle_user_exception`` and ``log_exception`` take a context first."""
+
+    @pytest.fixture
+    def app(self, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> Flask:
+        for name in ("handle_user_exception", "log_exception"):
+            method = getattr(Flask, name)
+            if "ctx" not in inspect.signature(method).parameters:
+                monkeypatch.setattr(Flask, name, with_context(method))
+        return make_app(
+            SRVSESSION_MAX_PER_KEY={"user_id": 1},
+            SRVSESSION_MAX_PER_KEY_POLICY="reject",
+        )
+
+    def test_a_refusal_at_the_end_of_a_request_is_a_409(self, app: Flask) -> None:
+        app.register_error_handler(409, lambda error: ("two many", 409))
+        with_values(app, user_id=42)
+
+        answer = Browser(app).set(user_id=42)
+
+        assert (answer.status_code, answer.text) == (409, "two many")
+
+    def test_an_error_page_that_fails_is_logged(
+        self, app: Flask, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(error: Exception) -> str:
+            raise KeyError("of the page")
+
+        app.register_error_handler(409, fail)
+        with_values(app, user_id=42)
+
+        assert Browser(app).set(user_id=42).status_code == 409
+        assert "of the page" in caplog.text
+
+
+def with_context(method: Any) -> Any:
+    """Return a method of Flask as it will be."""
+
+    def later(self: Flask, ctx: Any, *args: Any) -> Any:
+        assert ctx.app is self
+        return method(self, *args)
+
+    later.__name__ = method.__name__
+    return later

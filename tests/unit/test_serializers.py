@@ -276,7 +276,7 @@ def test_a_refusal_names_the_path_and_the_type_but_never_the_value(
         encode(MSGPACK, "cart", value)
 
     message = str(refused.value)
-    assert message.startswith(f"{path} cannot be stored: it is a ")
+    assert message.startswith(f"{path} cannot be stored: it is of the type ")
     assert ("set" in message) or ("Opaque" in message)
     assert SECRET not in message
 
@@ -353,3 +353,24 @@ json_values = st.recursive(
 @given(json_values)
 def test_json_gives_back_whatever_flask_keeps(value: Any) -> None:
     assert same(back(value, JSON), value)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [msgpack.ExtType(42, b"x"), msgpack.ExtType(1, b"x"), msgpack.Timestamp(1)],
+)
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda x: x,
+        lambda x: [x],
+        lambda x: (1, x),
+        lambda x: {"a": {"b": [x]}},
+        lambda x: {"a": OrderedDict(b=x)},
+        lambda x: UserDict(b=x),
+    ],
+)
+def test_what_only_messagepack_knows_is_refused(around: Any, foreign: Any) -> None:
+    """It would be stored, and the session that has it could not be read again."""
+    with pytest.raises(TypeError, match="cannot be stored"):
+        encode(MSGPACK, "a", around(foreign))

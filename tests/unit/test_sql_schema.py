@@ -179,6 +179,19 @@ def test_missing_sqlalchemy_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
         backend_from_url("sqlite://")
 
 
+@pytest.mark.parametrize("version", ["1.4.54", "2.0.42", "2.0.9b1"])
+def test_an_older_sqlalchemy_is_named_with_its_version(
+    monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    ours = "flask_srvsession.backends.sql"
+    for name in [n for n in sys.modules if f"{n}.".startswith(f"{ours}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sa, "__version__", version)
+
+    with pytest.raises(ConfigurationError, match=f"2.0.43 or later, not {version}"):
+        backend_from_url("sqlite://")
+
+
 # The tables
 
 

@@ -89,7 +89,7 @@ class TestUnserialisableValue:
         assert browser.does(lambda: session["cart"]) == "{'items': [0, 1, 2]}"
 
     def test_names_its_type(self, browser: Browser) -> None:
-        with pytest.raises(TypeError, match="it is a _Thing that does not survive"):
+        with pytest.raises(TypeError, match="of the type _Thing, which does not"):
             browser.do(lambda: session.update(cart=_nested()))
 
     @ON_MEMORY

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import uuid
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +11,18 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from tests.conftest import MakeApp
+
+
+@pytest.fixture
+def make_app(make_app: MakeApp) -> MakeApp:
+    """Make apps with a key of this test: to a command, others with the same key on the
+    same server would be this app under another prefix."""
+    key = uuid.uuid4().hex
+
+    def make(*args: Any, **config: Any) -> Flask:
+        return make_app(*args, **{"SECRET_KEY": key, **config})
+
+    return make
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,13 +124,38 @@ def test_one_login_of_a_process_looks_at_the_marker(
     assert counted.taken() == [*second, "swap"]
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("backend", ["sqlite", "redis"], indirect=True)
+def test_with_another_prefix_a_command_names_ours_and_ends_with_3(
+    make_app: MakeApp, backend: Backend, command: tuple[str, ...]
+) -> None:
+    key, ours = uuid.uuid4().hex, f"{uuid.uuid4().hex}:"
+    browser = log_in(with_key(make_app, backend, key, SRVSESSION_KEY_PREFIX=ours))
+    log_in(with_key(make_app, backend, OTHER, SRVSESSION_KEY_PREFIX="theirs:"))
+    shell = with_key(make_app, backend, key, SRVSESSION_KEY_PREFIX="other:")
+
+    result = flask(shell, *(browser.id if a == "ID" else a for a in command))
+
+    assert result.exit_code == 3
+    assert "Nobody has logged in under 'other:' yet" in result.stderr
+    assert f"with this SECRET_KEY under '{ours}'" in result.stderr
+    assert "theirs:" not in result.stderr
+    assert result.stdout == ""
+    [finding] = [
+        f for f in printed(shell, "check") if f["key"] == "SRVSESSION_KEY_PREFIX"
+    ]
+    assert finding["severity"] == "info"
+    assert f"under '{ours}'" in finding["problem"]
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "memcached"], indirect=True)
 def test_a_prefix_under_which_nobody_has_logged_in_is_named(
     make_app: MakeApp, backend: Backend
 ) -> None:
-    log_in(with_key(make_app, backend, OURS))
+    log_in(with_key(make_app, backend, OTHER))
 
-    app = with_key(make_app, backend, OURS, SRVSESSION_KEY_PREFIX="other:")
+    key = uuid.uuid4().hex
+    app = with_key(make_app, backend, key, SRVSESSION_KEY_PREFIX="other:")
     result = flask(app, "revoke-all", "user_id=42", "--yes")
     assert result.exit_code == 1
     assert "Nobody has logged in under 'other:' yet." in result.stderr

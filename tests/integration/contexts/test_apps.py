@@ -8,6 +8,7 @@ import flask
 import pytest
 from flask import (
     Flask,
+    has_request_context,
 )
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
@@ -251,6 +252,9 @@ def test_an_app_context_in_a_request_does_not_change_the_session(
 ) -> None:
     app, other = make_app(), make_app()
     browser = Browser(app)
+    with app.test_request_context(), app.app_context():
+        if not has_request_context():
+            pytest.skip("from Flask 3.2 on there is no session in it")
 
     def view() -> None:
         with app.app_context():
@@ -296,7 +300,7 @@ def test_a_test_request_context_finds_the_session_of_its_cookie(
 def test_without_a_request_context_the_session_says_so(make_app: MakeApp) -> None:
     app = make_app()
 
-    with app.app_context(), pytest.raises(RuntimeError, match="request context"):
+    with app.app_context(), pytest.raises(RuntimeError, match=r"request .*context"):
         session["a"] = 1
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from flask import Flask, g, render_template_string
-from flask_login import login_user
+from flask_login import current_user, login_user
 from flask_wtf import CSRFProtect, FlaskForm
 from flask_wtf.csrf import generate_csrf
 from werkzeug.test import TestResponse
@@ -20,6 +20,7 @@ from tests.web import Browser, View
 from ..apps import (
     User,
     new_cookies,
+    use_flask_login,
 )
 from .ways import CART, LOGINS, by_any_login, shopper
 
@@ -64,6 +65,47 @@ def test_a_csrf_token_that_is_set_after_the_login_is_kept(
 
     [cookie] = new_cookies(late.response)
     assert Browser(app, cookie).values()["csrf_token"] == token
+
+
+@by_any_login
+@pytest.mark.parametrize("name", ["csrf_token", "_csrf_token"])
+def test_a_token_that_the_same_request_has_made_before_is_kept(
+    app: Flask, log_in: View, name: str
+) -> None:
+    """A page with a form asks late who is logged in: by a remember cookie, say."""
+    browser = shopper(app)
+
+    def page() -> str:
+        session[name] = "made for this page"
+        log_in()
+        return str(session[name])
+
+    if log_in is LOGINS["clear first"]:
+        return  # an app that has cleared all wants it so
+
+    assert browser.does(page) == "made for this page"
+    assert browser.values()[name] == "made for this page"
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_a_form_on_a_page_that_a_remember_cookie_logs_in_is_taken(
+    make_app: MakeApp, begins: bool
+) -> None:
+    app = make_app()
+    use_flask_login(app)
+    CSRFProtect(app)
+    app.add_url_rule("/save", "save", lambda: "saved", methods=["POST"])
+    browser = Browser(app)
+    browser.does(lambda: f"{login_user(User('42'), remember=True)}")
+    browser.client.delete_cookie("session")
+    if not begins:
+        browser.set(cart=["apple"])
+
+    token = browser.does(lambda: f"{generate_csrf()} {current_user.get_id()}")
+
+    known, user = token.split()
+    assert user == "42"
+    assert post(browser, "/save", known).text == "saved"
 
 
 def test_a_logout_keeps_the_csrf_token(app: Flask) -> None:

@@ -136,6 +136,34 @@ class TestCreateTables:
         assert "layout 7" in result.stderr
         assert "layout 2" in result.stderr
 
+    @pytest.mark.parametrize("command", ["create-tables", "list user_id=42", "check"])
+    def test_a_table_of_somebody_else_is_left_alone_and_named(
+        self, app: Flask, backend: SQLBackend, table: str, command: str
+    ) -> None:
+        run_sql(backend, f"CREATE TABLE {table} (id INTEGER, name VARCHAR(9))")
+
+        result = flask(app, *command.split())
+
+        assert result.exit_code == (1 if command == "check" else 3)
+        assert f"a table {table} which is not one of ours" in result.output
+        assert "Give the session tables another name" in result.output
+        assert "create-tables" not in result.output
+
+    @ON_SERVERS
+    @pytest.mark.parametrize("command", ["create-tables", "list user_id=42"])
+    def test_a_schema_that_does_not_exist_is_named(
+        self, backend: SQLBackend, make_app: MakeApp, command: str
+    ) -> None:
+        elsewhere = SQLBackend(backend._database.url, table="nowhere.sessions")
+
+        result = flask(make_app(elsewhere), *command.split())
+
+        assert result.exit_code == 3
+        assert "There is no schema nowhere in this database" in result.output
+        assert "Create the schema" in result.output
+        assert "run flask sessions create-tables" not in result.output
+        elsewhere.close()
+
     def test_what_disappeared_is_not_created_silently(
         self, app: Flask, backend: SQLBackend, table: str
     ) -> None:

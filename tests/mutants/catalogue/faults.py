@@ -56,4 +56,112 @@ MUTANTS = (
         found_by="integration/lists/test_storage.py::TestLoss::"
         "test_redis_that_may_evict_later_is_noticed",
     ),
+    Mutant(
+        name="another-prefix-is-no-session",
+        file="commands/desk.py",
+        old="if others := self.marker().elsewhere():",
+        new="if others := ():",
+        breaks="a shell with another key prefix does nothing and says so",
+        found_by="integration/cli/test_keys.py::"
+        "test_with_another_prefix_a_command_names_ours_and_ends_with_3",
+    ),
+    Mutant(
+        name="the-prefix-of-another-app-is-named",
+        file="store/marker.py",
+        old="self._clock).keeper() in ours",
+        new="self._clock).keeper() in [*Keeper]",
+        breaks="only prefixes of this very secret key are named",
+        found_by="integration/cli/test_keys.py::"
+        "test_with_another_prefix_a_command_names_ours_and_ends_with_3",
+    ),
+    Mutant(
+        name="a-cookie-of-another-domain-stays",
+        file="interface.py",
+        old="if session._visit.rivals_ended:",
+        new="if False:",
+        breaks="both variants of the cookie are deleted when its domain was changed",
+        found_by="integration/test_real_use.py::TestCookieOfAnotherDomain::"
+        "test_a_login_form_works_at_once_and_one_cookie_is_left",
+    ),
+    Mutant(
+        name="flask-gets-no-context",
+        file="interface.py",
+        old="""if "ctx" in signature(getattr(Flask, function.__name__)).parameters:""",
+        new="if False:",
+        breaks="a refusal is a 409 with Flask's next version, too",
+        found_by="integration/test_real_use.py::TestFlaskFromThreeTwoOn::"
+        "test_a_refusal_at_the_end_of_a_request_is_a_409",
+    ),
+    Mutant(
+        name="an-event-may-begin-what-nobody-gets",
+        file="visit.py",
+        old="if self.response_left or self._is_event():\n            raise",
+        new="if self.response_left:\n            raise",
+        breaks="a login in an event of Flask-SocketIO is refused before it is done",
+        found_by="integration/contexts/test_events.py::"
+        "test_that_would_need_a_cookie_are_refused_and_the_session_stays",
+    ),
+    Mutant(
+        name="events-that-read-renew-nothing",
+        file="visit.py",
+        old="self._renew(self.live)  # nobody",
+        new="pass  # nobody",
+        breaks="events that only read keep a session alive",
+        found_by="integration/contexts/test_events.py::"
+        "test_that_only_read_keep_a_session_alive",
+    ),
+    Mutant(
+        name="a-cookie-from-the-future-is-none",
+        file="arrival.py",
+        old="early = Moved(credential.id, None)",
+        new="pass",
+        breaks="a cookie that another server has just made is not overwritten",
+        found_by="integration/cookies/test_clocks.py::"
+        "test_a_cookie_from_the_future_is_not_overwritten_and_told_of",
+    ),
+    Mutant(
+        name="a-renewal-counts-as-modified",
+        file="visit.py",
+        old="self.saved |= changes is not NO_CHANGES or bool(self.intent)",
+        new="self.saved = True",
+        breaks="modified tells whether the app has changed something",
+        found_by="integration/test_session_object.py::"
+        "test_modified_stays_true_after_the_session_was_saved",
+    ),
+    Mutant(
+        name="modified-is-over-after-the-save",
+        file="visit.py",
+        old="self.saved |= changes is not NO_CHANGES or bool(self.intent)",
+        new="pass",
+        breaks="modified stays true after the session was saved",
+        found_by="integration/test_session_object.py::"
+        "test_modified_stays_true_after_the_session_was_saved",
+    ),
+    Mutant(
+        name="what-only-messagepack-knows-is-stored",
+        file="serializers.py",
+        old="if _EXTENDED.search(packed):",
+        new="if False:",
+        breaks="what could not be read again is refused",
+        found_by="unit/test_serializers.py::"
+        "test_what_only_messagepack_knows_is_refused",
+    ),
+    Mutant(
+        name="sqlite-files-are-for-all",
+        file="backends/sql/drivers.py",
+        old="os.O_CREAT | os.O_EXCL, 0o600",
+        new="os.O_CREAT | os.O_EXCL, 0o644",
+        breaks="a SQLite file that we create is for its owner only",
+        found_by="integration/test_real_use.py::"
+        "test_a_sqlite_file_that_we_create_is_for_its_owner_only",
+    ),
+    Mutant(
+        name="a-refreshed-token-is-a-login",
+        file="logins.py",
+        old="if named != ({}, {}):",
+        new="if False:",
+        breaks="a dict that still names the same user is no login",
+        found_by="integration/test_real_use.py::"
+        "test_a_token_that_is_refreshed_is_no_login",
+    ),
 )

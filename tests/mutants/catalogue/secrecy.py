@@ -58,8 +58,8 @@ MUTANTS = (
     Mutant(
         name="a-refusal-repeats-the-value",
         file="serializers.py",
-        old="it is a {type(culprit).__name__} that does not",
-        new="it is a {type(culprit).__name__} {culprit!r} that does not",
+        old="it is of the type {type(culprit).__name__}, ",
+        new="it is of the type {type(culprit).__name__} {culprit!r}, ",
         breaks="a refusal names path and type, but never the value",
         found_by="unit/test_serializers.py::"
         "test_a_refusal_names_the_path_and_the_type_but_never_the_value",
