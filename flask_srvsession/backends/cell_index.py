@@ -22,20 +22,21 @@ from __future__ import annotations
 import logging
 import math
 import random
+import re
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from .base import EPOCH_ALONE, Cell, Epoch, Head, Version, new_epoch, sound_head
+from .base import EPOCH_ALONE, Cell, Epoch, Head, Version, new_epoch
 
 log = logging.getLogger("flask_srvsession")
 
 _ROUNDS = 64
 _PATIENCE = 3
 _LATEST = 2**32 * 10
+_SOUND_HEAD = re.compile(rb"([0-9a-f]{16}) ([0-3]?\d{1,10})((?: [!-~]+)*)")
 _LONGEST_ROLL = 64 * 1024 * 1024
 
 
@@ -73,11 +74,10 @@ class _Head:
     def of(cls, cell: Cell | None) -> _Head | None:
         if cell is None:
             return None
-        epoch, _, rest = cell.data.decode("ascii", "replace").partition(" ")
-        until, _, kept = rest.partition(" ")
-        head = sound_head(epoch, kept)
-        with suppress(ValueError):
-            return cls(head.epoch, _seconds(int(until)), head.kept) if head else None
+        if found := _SOUND_HEAD.fullmatch(cell.data):
+            epoch, until, kept = found.groups()
+            return cls(epoch.decode(), int(until) / 10, tuple(kept.decode().split()))
+        log.warning("an epoch of an index is ignored: it is not one of ours")
         return None
 
 
@@ -113,11 +113,13 @@ class _Roll:
             members, last = {}, 0
             for name, time_ in zip(names.split(), times.split(), strict=True):
                 last += int(time_)
-                members[name] = _seconds(last)
-            return cls(stamp, _seconds(int(until)), members) if stamp else None
+                members[name] = last / 10
+            if stamp and max(last, int(until)) <= _LATEST:
+                return cls(stamp, int(until) / 10, members)
         except (ValueError, zlib.error):
-            log.warning("a list of sessions is ignored: it cannot be read")
-            return None
+            pass
+        log.warning("a list of sessions is ignored: it cannot be read")
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,13 +386,6 @@ def _living(members: Mapping[str, float], now: float) -> dict[str, float]:
 
 def _tenths(until: float) -> int:
     return math.ceil(until * 10)
-
-
-def _seconds(tenths: int) -> float:
-    """Return a time; ValueError for one in which we do not live any more."""
-    if tenths > _LATEST:
-        raise ValueError
-    return tenths / 10
 
 
 def _rounds() -> Iterator[None]:
