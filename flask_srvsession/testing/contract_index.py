@@ -188,11 +188,11 @@ class IndexContract(ContractBase):
         if not isinstance(backend, Erases):
             pytest.skip("this backend does not erase")
         old = {each: backend.index.epoch(f"{name}:{each}") for each in "abc"}
-        for each in "ab":
+        for each in ("a", "b"):
             backend.index.add(f"{name}:{each}", "one", old[each], MINUTE)
         backend.index.remove(f"{name}:a", ["one"])
         backend.add(key, b"alive", MINUTE)
-        backend.erase([f"{name}:{each}" for each in "abd"])
+        backend.erase([f"{name}:{each}" for each in ("a", "b", "d")])
         heads = {each: backend.index.head(f"{name}:{each}") for each in "abc"}
         assert heads["a"] is None, "erase must remove the epoch of an empty index"
         assert heads["b"] == Head(old["b"]), "erase must leave who is listed"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import redis
 from redis.exceptions import NoScriptError, RedisClusterException
@@ -37,8 +37,7 @@ ASK_AGAIN_IF_KNOWN = 60.0
 ASK_AGAIN = 10.0
 """Seconds after which a primary that did not answer is asked again if it evicts."""
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 _VERSION = 8
 _SCANNED = 500
@@ -213,14 +212,12 @@ class RedisBackend:
         self._client.close()
 
 
-def _repairing(
-    method: Callable[Concatenate[RedisIndex, str, P], T],
-) -> Callable[Concatenate[RedisIndex, str, P], T]:
+def _repairing(method: Method) -> Method:
     """Delete what is no sorted set under the name of an index, and go on: somebody
     else has written it."""
 
     @wraps(method)
-    def call(self: RedisIndex, name: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self: RedisIndex, name: str, *args: Any, **kwargs: Any) -> Any:
         try:
             return method(self, name, *args, **kwargs)
         except redis.ResponseError as error:
@@ -230,7 +227,7 @@ def _repairing(
             self._client.delete(name)
             return method(self, name, *args, **kwargs)
 
-    return call
+    return cast(Method, call)
 
 
 class RedisIndex:
