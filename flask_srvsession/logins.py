@@ -81,6 +81,12 @@ def is_same_user(
     )
 
 
+def names(draft: Draft, logins: LoginKeys) -> set[str]:
+    """Return how the stored login keys name the user, each by itself."""
+    named = (logins.name(k, draft.stored(k)) for k in logins.among(draft.stored_keys()))
+    return {name for name in named if name is not None}
+
+
 def ends_login(draft: Draft, logins: LoginKeys) -> bool:
     """Return whether somebody was logged in and is not any more: nobody is, or else
     somebody else."""

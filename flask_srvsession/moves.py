@@ -1,4 +1,5 @@
-"""A session that moved still counts: for a logout, and for the same login again.
+"""A session that moved still counts: for a logout, for the same login again, and for
+the changes of requests in flight.
 
 A session moves when it gets a new id. Requests with its former cookie may be under way,
 or their client never got the new one.
@@ -11,10 +12,11 @@ from dataclasses import replace
 
 from .draft import Changes, Draft, Undecodable
 from .ending import LOGIN_REPEATED, LOGOUT, End
-from .logins import is_same_user, was_anonymous
+from .errors import BackendError
+from .logins import is_same_user, names, was_anonymous
 from .store import SessionStore
-from .store.record import Record
-from .store.records import Found, Live, Moved
+from .store.record import OPEN, Record
+from .store.records import MAX_ATTEMPTS, Found, Live, Moved
 
 
 def end(
@@ -50,6 +52,45 @@ def begin_again(store: SessionStore, moved: Moved, changes: Changes) -> Changes:
     if unseen and have_same_user(store, values, unseen.record.values):
         store.discard(unseen, LOGIN_REPEATED)
     return replace(changes, cleared=False, assigned=values, removed=(), computed={})
+
+
+def follow(store: SessionStore, live: Live, moved: Moved, changes: Changes) -> Found:
+    """Let the changes of a request that had read `live` follow it to the session that
+    it moved to; return the session as this request goes on to see it, else how it is.
+
+    They could as well have been saved before the move, which carries all over. They do
+    not follow a login, ``clear()``, a key that may name another user, or the end of all
+    other sessions of the user. The request sees nothing of the new session, and sends
+    no cookie.
+    """
+    for _ in range(MAX_ATTEMPTS):
+        was, present = store.records.follow(live.id)
+        is_open = all(each.record.flags & OPEN for each in was)
+        if not (present and is_open and _goes_on(store, live.record, present.record)):
+            return moved
+        unseen = present._replace(created=True)  # its client may not have come yet
+        if isinstance(store.save(unseen, changes), Live):
+            values = changes.apply(live.record.values)
+            record = live.record._replace(values=values)
+            return live._replace(record=record, credential=None)
+    raise BackendError("save")
+
+
+def _goes_on(store: SessionStore, former: Record, present: Record) -> bool:
+    """Whether nobody else may be logged in now, and no revocation came in between."""
+    before = Draft(former.values, store.serializer)
+    after = Draft(present.values, store.serializer)
+    logins = store.settings.logins
+    try:
+        same = names(after, logins) <= names(before, logins)
+    except Undecodable:
+        return False
+    epochs = {name: place[0] for name, place in former.places.items()}
+    return (
+        same
+        and have_same_user(store, former.values, present.values)
+        and all(epochs.get(n, p[0]) == p[0] for n, p in present.places.items())
+    )
 
 
 def held_by(found: Found, values: Mapping[str, bytes]) -> Moved | None:

@@ -354,6 +354,8 @@ class Visit:
 
     def _save(self, live: Live, changes: Changes) -> None:
         found = self.store.save(live, changes)
+        if isinstance(found, Moved):
+            found = moves.follow(self.store, live, found, changes)
         if not self._accept(found, changes):
             self._go_on_without(live, found, changes, login=False)
         elif self.live and not self.live.record.values:  # others removed the rest
@@ -399,13 +401,9 @@ class Visit:
         if login:
             changes = self.draft.without(self.store.settings.drop_at_login, changes)
         is_logout = ends_login(self.draft, self.store.settings.logins)
+        meta = self._metadata()
         found = regeneration.regenerate(
-            self.store,
-            live,
-            changes,
-            login=login,
-            epochs=epochs,
-            meta=self._metadata(),
+            self.store, live, changes, login=login, epochs=epochs, meta=meta
         )
         if self._accept(found, changes):
             if login:

@@ -25,8 +25,9 @@ that long."""
 TRACE_LENGTH = 12
 """Digits of its predecessor's id that a regenerated session remembers."""
 
-DUE, PERMANENT, PRESENTED, TOOK_OVER, BOUND, UNLIMITED = 1, 2, 4, 8, 16, 32
-"""The flags of a record."""
+DUE, PERMANENT, PRESENTED, TOOK_OVER, BOUND, UNLIMITED, OPEN = 1, 2, 4, 8, 16, 32, 64
+"""The flags of a record; `OPEN` only of a tombstone's: the changes of requests that had
+read the session before may follow it."""
 
 Places: TypeAlias = Mapping[bytes, Sequence[str]]
 """Where a session is listed: the name of each index, a digest, with the epoch that it

@@ -14,7 +14,7 @@ from ..errors import BackendError, SessionTooLarge
 from ..ids import Credential
 from .encryption import Unreadable
 from .marker import Marker
-from .record import PRESENTED, Record, RecordCodec, Tombstone
+from .record import OPEN, PRESENTED, Record, RecordCodec, Tombstone
 from .rotation import Verdict
 
 log = logging.getLogger("flask_srvsession")
@@ -139,11 +139,13 @@ class Records:
         then."""
         return self._swap(live, record, self.expires_at(live.id, record))
 
-    def retire(self, live: Live, successor: str, *, whole: bool = False) -> Found:
+    def retire(
+        self, live: Live, successor: str, *, whole: bool = False, is_open: bool = False
+    ) -> Found:
         """Turn the record of `live` into a tombstone; return the session as it is then.
 
         The tombstone remembers who was logged in, for a logout that comes late; the
-        `whole` one keeps all values.
+        `whole` one keeps all values. If it `is_open`, changes may follow the session.
         """
         values = live.record.values
         who = {key: values[key] for key in self._settings.logins.among(values)}
@@ -153,6 +155,7 @@ class Records:
             meta=None,
             operations=b"",
             indexing=b"",
+            flags=live.record.flags | (OPEN if is_open else 0),
         )
         until = int(self._clock()) + TOMBSTONE_TTL
         return self._swap(live, Tombstone(former, successor), until)

@@ -2,8 +2,9 @@
 
 The order is proven in tests/concurrency/models/regenerate.pml: the new record exists,
 bound and listed, before the old one turns into a tombstone, on the version whose
-content was copied. A change of the old one in between is merged into the new one; an
-end of either of them wins. A crash anywhere leaves the old session or the new one, and
+content was copied. A change of the old one in between is merged into the new one, and
+one that comes after it may follow, but never into a login; an end of either of them
+wins. A crash anywhere leaves the old session or the new one, and
 the cookie is set only when the old one is dead.
 """
 
@@ -91,7 +92,7 @@ def _move(
     changes of others in it. Otherwise nothing new is left: the session was ended, or
     else it is returned as it is now, since `fresh` was ended."""
     for _ in range(MAX_ATTEMPTS):
-        found = _retire(store, live, fresh.id, login)
+        found = _retire(store, live, fresh.id, changes, login)
         if isinstance(found, Moved) and found.successor == fresh.id:
             store.lists.forget({live.id: live.record.places})
             return fresh
@@ -106,11 +107,14 @@ def _move(
     raise BackendError("regenerate")
 
 
-def _retire(store: SessionStore, live: Live, successor: str, login: bool) -> Found:
+def _retire(
+    store: SessionStore, live: Live, successor: str, changes: Changes, login: bool
+) -> Found:
     """Turn `live` into a tombstone; return the session as it is then."""
     try:
         whole = login and store.is_anonymous(live.record)  # for the same login again
-        return store.records.retire(live, successor, whole=whole)
+        is_open = not (login or changes.cleared)
+        return store.records.retire(live, successor, whole=whole, is_open=is_open)
     except BackendError as error:
         if not error.quick:
             raise

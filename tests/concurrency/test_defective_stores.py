@@ -220,7 +220,7 @@ def tombstone_first(
 ) -> Found:
     """The old session is retired before the new one is there."""
     chosen = ids.new_id(store.clock())
-    found = retire(store, live, chosen, login)
+    found = retire(store, live, chosen, changes, login)
     if not isinstance(found, Moved):
         return found
     store._add = lambda record, born: (  # type: ignore[method-assign]
@@ -237,13 +237,13 @@ def tombstone_first(
 
 
 def retired_twice(
-    store: SessionStore, live: Live, successor: str, login: bool
+    store: SessionStore, live: Live, successor: str, changes: Changes, login: bool
 ) -> Found:
     """A regenerated session keeps what was read, not what was saved meanwhile."""
-    found = retire(store, live, successor, login)
+    found = retire(store, live, successor, changes, login)
     if not isinstance(found, Live):
         return found
-    return retire(store, found, successor, login)
+    return retire(store, found, successor, changes, login)
 
 
 def revoked_unlisted_first(

@@ -48,6 +48,8 @@ TRIPLES = [
     ("checked_login", "revoke_all", "save"),
     ("empty", "save", "renew"),
     ("rotate", "revoke_others", "save"),
+    ("save", "rotate", "rotate"),
+    ("save", "rotate", "login"),
 ]
 LONG_TRIPLES = [
     ("login", "rotate", "revoke_all"),

@@ -40,6 +40,12 @@ PROPERTIES = [
     Model("regenerate", ("P_DATA", "NOALL")),
     Model("regenerate", ("P_TWO", "NOALL")),
     Model("regenerate", ("P_LOGOUT", "LOGOUT", "NOALL", "PTR")),
+    Model("regenerate", ("P_ALL", "FLIGHT")),
+    Model("regenerate", ("P_DATA", "NOALL", "FLIGHT")),
+    Model("regenerate", ("P_TWO", "NOALL", "FLIGHT")),
+    Model("regenerate", ("P_LOGOUT", "LOGOUT", "NOALL", "PTR", "FLIGHT")),
+    Model("regenerate", ("P_KEPT", "NOALL", "FLIGHT")),
+    Model("regenerate", ("P_PLANTED", "FLIGHT", "LOGIN")),
     *(
         Model("take_over", (promise, *source))
         for promise in ("P_END", "P_SERVED", "P_ALL", "P_CRASH")
@@ -59,6 +65,9 @@ MUTANTS = [
     Model("regenerate", ("P_ALL", "FRESH")),
     Model("regenerate", ("P_DATA", "NOALL", "TAKEFIRST")),
     Model("regenerate", ("P_LOGOUT", "LOGOUT", "NOALL")),
+    Model("regenerate", ("P_ALL", "FLIGHT", "UPSERT")),
+    Model("regenerate", ("P_KEPT", "NOALL", "FLIGHT", "DROP")),
+    Model("regenerate", ("P_PLANTED", "FLIGHT", "LOGIN", "EVEROPEN")),
     Model("take_over", ("P_SERVED", "CLAIMFIRST")),
     Model("take_over", ("P_SERVED", "LISTFIRST")),
     Model("take_over", ("P_CRASH", "DELFIRST")),

@@ -13,6 +13,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+from flask_srvsession import moves
 from flask_srvsession.backends.base import Epoch
 from flask_srvsession.backends.cell_index import CellIndex
 from flask_srvsession.backends.guarded import Guarded
@@ -25,7 +26,7 @@ from flask_srvsession.serializers import MsgpackSerializer
 from flask_srvsession.store import SessionStore, regeneration, revocation, rotation
 from flask_srvsession.store.lists import Binding, Lists, entry
 from flask_srvsession.store.record import Record, RecordCodec, Tombstone
-from flask_srvsession.store.records import Found, Live
+from flask_srvsession.store.records import Found, Live, Moved
 from flask_srvsession.store.rotation import ADMITTED, Verdict
 from flask_srvsession.testing import FakeClock
 from tests.concurrency.interleave import Fault, Jobs, Scenario, SteppedBackend
@@ -73,6 +74,10 @@ class Notes:
     """Regenerated session -> the one it came from."""
     saved: list[tuple[str, str, bytes]] = field(default_factory=list)
     """Session, key and value of each save that was acknowledged."""
+    followed: list[str] = field(default_factory=list)
+    """Sessions that had moved when a save came, which followed them."""
+    logins: set[str] = field(default_factory=set)
+    """Sessions that began with a login in another one."""
     ended: set[str] = field(default_factory=set)
     """Sessions whose destroy returned."""
     gone: set[str] = field(default_factory=set)
@@ -274,7 +279,12 @@ class World:
 
     def _save(self, changes: Changes, key: str) -> Found:
         live = self._request()
-        found = self._answer(live and self.store.save(live, changes), live)
+        found: Found = live and self.store.save(live, changes)
+        if live and isinstance(found, Moved):
+            found = moves.follow(self.store, live, found, changes)
+            if isinstance(found, Live):
+                self.notes.followed.append(live.id)
+        found = self._answer(found, live)
         if isinstance(found, Live):
             self.notes.saved.append((found.id, key, changes.assigned[key]))
         return found
@@ -294,6 +304,8 @@ class World:
         )
         if isinstance(found, Live):
             self.notes.parents[found.id] = live.id
+            if login:
+                self.notes.logins.add(found.id)
         return self._answer(found, live)
 
     def _answer(self, found: Found, live: Live | None) -> Found:
@@ -503,6 +515,14 @@ def rotation_is_orderly(world: World) -> None:
             assert not {*judged} & {Verdict.REPLAYED, Verdict.FORGED}
 
 
+def no_change_follows_a_login(world: World) -> None:
+    """What a request of before a login saves after it does not get there."""
+    for session_id in world.notes.followed:
+        while isinstance(stone := world.stored(session_id), Tombstone):
+            session_id = stone.successor
+            assert session_id not in world.notes.logins, "a change followed a login"
+
+
 EACH_STEP: tuple[Callable[[World], None], ...] = (
     nothing_lives_after_its_end,
     what_is_gone_stays_gone,
@@ -511,6 +531,7 @@ EACH_STEP: tuple[Callable[[World], None], ...] = (
     the_live_are_listed,
     a_revocation_is_complete,
     rotation_is_orderly,
+    no_change_follows_a_login,
 )
 
 

@@ -53,7 +53,7 @@ class TestAfterItsChangesWereDropped:
         return late.response
 
     @pytest.mark.parametrize(
-        "meanwhile", [rotate, log_out, log_out_and_in, lambda b: b.set(user_id=7)]
+        "meanwhile", [log_out, log_out_and_in, lambda b: b.set(user_id=7)]
     )
     def test_a_request_begins_no_session_and_sets_no_cookie(
         self, app: Flask, meanwhile: Act

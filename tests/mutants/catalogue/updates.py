@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ..mutant import Mutant
 
+_FOLLOWING = "integration/updates/test_following.py::"
+
 MUTANTS = (
     Mutant(
         name="compute-is-not-repeated",
@@ -136,5 +138,69 @@ MUTANTS = (
         breaks="what the storage does not take is SessionTooLarge, not an outage",
         found_by="integration/bad_input/test_values.py::TestTooLargeSession::test_"
         "is_refused_below_the_limit_where_the_storage_takes_less",
+    ),
+    Mutant(
+        name="changes-follow-a-login",
+        file="store/regeneration.py",
+        old="is_open = not (login or changes.cleared)",
+        new="is_open = not changes.cleared",
+        breaks="no change of before a login enters it afterwards",
+        found_by=_FOLLOWING + "test_they_follow_no_login_and_no_end",
+    ),
+    Mutant(
+        name="changes-follow-a-clear",
+        file="store/regeneration.py",
+        old="is_open = not (login or changes.cleared)",
+        new="is_open = not login",
+        breaks="a session that was cleared and filled again has nothing of before",
+        found_by=_FOLLOWING + "test_they_follow_no_login_and_no_end",
+    ),
+    Mutant(
+        name="changes-follow-another-name",
+        file="moves.py",
+        old="same = names(after, logins) <= names(before, logins)",
+        new="same = True",
+        breaks="changes follow to no session that may be somebody else's",
+        found_by=_FOLLOWING + "test_they_follow_no_login_and_no_end",
+    ),
+    Mutant(
+        name="changes-follow-a-logout",
+        file="moves.py",
+        old="and have_same_user(store, former.values, present.values)",
+        new="and True",
+        breaks="changes of somebody do not follow their logout",
+        found_by=_FOLLOWING + "test_they_follow_no_login_and_no_end",
+    ),
+    Mutant(
+        name="changes-follow-a-kept-session",
+        file="moves.py",
+        old="and all(epochs.get(n, p[0]) == p[0] for n, p in present.places.items())",
+        new="and epochs is not None",
+        breaks="a request of before all others were ended changes nothing after it",
+        found_by=_FOLLOWING + "test_they_follow_no_login_and_no_end",
+    ),
+    Mutant(
+        name="changes-do-not-follow",
+        file="visit.py",
+        old="            found = moves.follow(self.store, live, found, changes)\n",
+        new="            pass\n",
+        breaks="changes in flight follow a session whose user stays the same",
+        found_by=_FOLLOWING + "test_changes_in_flight_follow",
+    ),
+    Mutant(
+        name="who-follows-sees-the-new-session",
+        file="moves.py",
+        old="values = changes.apply(live.record.values)\n            record",
+        new="values = changes.apply(present.record.values)\n            record",
+        breaks="a request whose session has moved sees nothing of the new one",
+        found_by=_FOLLOWING + "test_the_request_sees_nothing_of_the_new_session",
+    ),
+    Mutant(
+        name="who-follows-presents-the-cookie",
+        file="moves.py",
+        old="unseen = present._replace(created=True)",
+        new="unseen = present",
+        breaks="a session whose cookie nobody has presented lives for an hour at most",
+        found_by=_FOLLOWING + "test_a_session_that_nobody_has_presented_stays_so",
     ),
 )
