@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 from flask import Flask, Request
@@ -114,14 +112,13 @@ def cookies(request: Request, name: str) -> list[str]:
     header: str = request.environ.get("HTTP_COOKIE", "")
     if '"' in header:  # may quote a semicolon
         return request.cookies.getlist(name)
-    return _pattern(name).findall(header)
-
-
-@lru_cache(maxsize=64)
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(
-        rf"(?:\A|;)[ \t]*{re.escape(name)}[ \t]*(?:=[ \t]*([^;]*?)[ \t]*)?(?=;|\Z)"
-    )
+    values: list[str] = []
+    for pair in header.split(";"):
+        if name in pair:
+            key, _, value = pair.partition("=")
+            if key.strip(" \t") == name:
+                values.append(value.strip(" \t"))
+    return values
 
 
 def _chosen(

@@ -223,7 +223,7 @@ class Draft(MutableMapping[str, Any]):
 
     def decode(self, keys: Iterable[str]) -> None:
         """Make sure that these values can be read; :class:`Undecodable` if not."""
-        for key in self._base.keys() & keys:
+        for key in keys:
             if key not in self._values and key not in self._removed:
                 self._values[key] = self._decode(key, self._base[key])
 
@@ -273,8 +273,7 @@ class Draft(MutableMapping[str, Any]):
         mine, values = {**self._base, **changes.assigned}, self._values
         for key, computation in self._computed.items():
             mine[key] = computation.after
-        self._stored = base
-        self.discard_changes()
+        self.__init__(base, self._serializer)  # type: ignore[misc]
         for key, value in values.items():
             if mine.get(key) == base.get(key):
                 self._values[key] = value

@@ -91,7 +91,7 @@ class LoginKeys(dict[str, bool]):
 
     def among(self, keys: Iterable[str]) -> list[str]:
         """Return those of `keys` that are login keys."""
-        return [key for key in keys if self[key]]
+        return list(filter(self.__getitem__, keys))
 
     def name(self, key: str, value: object) -> str | None:
         """Return how the login key `key` names the user, None if it does not."""

@@ -55,10 +55,12 @@ class ServerSideSession(SessionMixin):
         if key in LOCAL_KEYS:
             return self._visit.local[key]
         with self._lock:
+            visit = self._visit
             try:
-                return self._draft()[key]
+                draft = visit.draft if visit.loaded else visit.load()
+                return draft[key]
             except Undecodable as undecodable:
-                self._visit.give_up(undecodable)
+                visit.give_up(undecodable)
                 raise KeyError(undecodable.key) from None
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -66,12 +68,12 @@ class ServerSideSession(SessionMixin):
         if key in LOCAL_KEYS:
             return self._visit.local.get(key, default)
         with self._lock:
+            visit = self._visit
             try:
-                visit = self._visit
                 draft = visit.draft if visit.loaded else visit.load()
                 return draft.get(key, default)
             except Undecodable as undecodable:
-                self._visit.give_up(undecodable)
+                visit.give_up(undecodable)
                 return default
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -81,12 +83,13 @@ class ServerSideSession(SessionMixin):
             self._visit.local[key] = value
             return
         with self._lock:
-            draft = self._draft()
-            if self._visit.store.settings.logins[key]:
+            visit = self._visit
+            draft = visit.draft if visit.loaded else visit.load()
+            if visit.store.settings.logins[key]:
                 if is_login(draft.get(key), value):
-                    self._visit.drop_at_login()
+                    visit.drop_at_login()
                 elif value is None:
-                    self._visit.note_logout()
+                    visit.note_logout()
             draft[key] = value
 
     def __delitem__(self, key: str) -> None:

@@ -118,9 +118,9 @@ class Visit:
             self.runtime.devices.admit(self, live)
         self.loaded = True
         try:
-            settings, stored = self.store.settings, self.draft.stored_keys()
-            logins, feeding = settings.logins, settings.feeding
-            self.draft.decode([k for k in stored if logins[k] or k in feeding])
+            settings = self.store.settings
+            logins = filter(settings.logins.__getitem__, values)
+            self.draft.decode([*logins, *(values.keys() & settings.feeding_alone)])
         except Undecodable as undecodable:
             self.give_up(undecodable)
         if self.live and ANSWERED not in self.request.environ and self._is_event():

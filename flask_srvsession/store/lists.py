@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import logging
-import secrets
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -351,15 +352,16 @@ def _spelled(index: tuple[str, Mapping[str, Any]]) -> tuple[str, list[tuple[str,
     return name, [(k, getattr(f, "__qualname__", "")) for k, f in keys.items()]
 
 
-def new_mark(now: float) -> str:
-    """Return a mark that no other session of the same index value has.
+def new_mark(now: float, chance: bytes = b"") -> str:
+    """Return a mark that no other session of the same index value has; the same one
+    for the same four bytes of `chance`.
 
     It begins with the part of a second that has passed `now`, in steps of 31 us: so of
     logins within one second it is known which was first, to all who read the list.
     """
     steps = int(now % 1 * 2**15)
     moment = "".join(_ORDERED[steps >> shift & 31] for shift in (10, 5, 0))
-    return moment + secrets.token_urlsafe(4)[:5]
+    return moment + base64.urlsafe_b64encode(chance or os.urandom(4)).decode()[:5]
 
 
 def _entries(members: Iterable[str]) -> Iterator[Entry]:

@@ -335,11 +335,11 @@ class SessionStore:
         SessionTooLarge. A session that has ended is not created again. Its places go
         over to the epochs in `epochs`.
         """
-        operation, mark = os.urandom(OPERATION_LENGTH), new_mark(self.clock())
+        operation, at = os.urandom(OPERATION_LENGTH), self.clock()
         began, doubt = live.record, None
         listed: dict[bytes, Sequence[str]] = {}
         for _ in range(MAX_ATTEMPTS):
-            record = self._changed(live, changes, operation, mark, epochs)
+            record = self._changed(live, changes, operation, at, epochs)
             if record.places is not live.record.places:
                 added = gained(live.record.places, record.places)
                 listed.update(added)
@@ -477,7 +477,7 @@ class SessionStore:
         live: Live,
         changes: Changes,
         operation: bytes,
-        mark: str,
+        began: float,
         epochs: Mapping[bytes, Epoch] | None,
     ) -> Record:
         """Return the record with `changes` made and its token moved on, if due.
@@ -495,6 +495,7 @@ class SessionStore:
         listed, indexing = record.places, self.lists.indexing
         stale = record.indexing != indexing
         if stale or epochs or changes.cleared or changes.touches(self.settings.feeding):
+            mark = new_mark(began, operation)
             listed, indexing = self.lists.places(
                 values, listed, epochs or {}, mark, rename=stale
             )

@@ -191,14 +191,14 @@ class Claims:
 
     def _seal(self, key: str, session_id: str) -> bytes:
         body = session_id.encode("ascii")
-        return self._macs[0](b"claim:", key.encode(), b":", body)[:_SEAL] + body
+        return self._macs[0](b"claim:%b:" % key.encode(), body)[:_SEAL] + body
 
     def _credential(self, key: str, claimed: bytes, old_id: str) -> Credential | None:
         """Return the credential that a claim stands for; None for one that no key of
         ours has sealed: it has ended for us."""
         seal, body = claimed[:_SEAL], claimed[_SEAL:]
         for mac in self._macs:
-            own = mac(b"claim:", key.encode(), b":", body)[:_SEAL]
+            own = mac(b"claim:%b:" % key.encode(), body)[:_SEAL]
             session_id = body.decode("ascii", "replace")
             if hmac.compare_digest(own, seal) and ids.is_id(session_id):
                 token = self._token(mac, key, old_id, session_id)
@@ -208,8 +208,8 @@ class Claims:
 
     def _token(self, mac: Mac, key: str, old_id: str, session_id: str) -> str:
         secret = old_id.encode("utf-8", "surrogatepass")
-        parts = b"token:", key.encode(), session_id.encode(), b":", secret
-        return mac(*parts)[:16].hex()
+        sessions = b"token:%b%b:" % (key.encode(), session_id.encode())
+        return mac(sessions, secret)[:16].hex()
 
 
 def _encoded(store: SessionStore, values: Mapping[str, object]) -> dict[str, bytes]:
