@@ -17,6 +17,9 @@ MAX_CLOCK_SKEW = 60
 """Seconds by which the clocks of two servers may differ."""
 
 _ID = r"[0-9a-f]{32}_[1-9a-f][0-9a-f]{0,11}"
+_COOKIE = re.compile(
+    rf"(({_ID})\.([1-9][0-9]{{0,8}})\.([0-9a-f]{{32}}))\.([0-9A-Za-z_-]{{43}})"
+)
 _BLOCK = 64
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
@@ -136,13 +139,13 @@ class CookieSigner:
 
     def loads(self, value: str) -> Credential | None:
         """Return the credential if `value` is exactly as we would have sent it."""
-        payload, _, signature = value.rpartition(".")
-        if not value.isascii():
+        match = _COOKIE.fullmatch(value)
+        if match is None:
             return None
+        payload, session_id, generation, token, signature = match.groups()
         message, given = payload.encode("ascii"), signature.encode("ascii")
         for mac in self._macs:
             if hmac.compare_digest(_text(mac(message)), given):
-                session_id, generation, token = payload.split(".")
                 return Credential(session_id, int(generation), token)
         return None
 
