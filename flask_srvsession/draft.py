@@ -199,9 +199,13 @@ class Draft(MutableMapping[str, Any]):
         """Return the keys that are stored."""
         return [*self._stored]
 
-    def is_own(self, key: str) -> bool:
-        """Return whether this request has set the value of `key`."""
-        return key in self._assigned
+    def drop(self, keys: Iterable[str]) -> list[str]:
+        """Remove the values of those of `keys` that this request has not set; return
+        these keys, also those without a value."""
+        others = [key for key in keys if key not in self._assigned]
+        for key in {*self}.intersection(others):
+            del self[key]
+        return others
 
     def touched(self) -> list[str]:
         """Return the keys whose value this request has set or removed, or may have

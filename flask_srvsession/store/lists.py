@@ -360,7 +360,7 @@ def new_mark(now: float, chance: bytes = b"") -> str:
     logins within one second it is known which was first, to all who read the list.
     """
     steps = int(now % 1 * 2**15)
-    moment = "".join(_ORDERED[steps >> shift & 31] for shift in (10, 5, 0))
+    moment = _ORDERED[steps >> 10] + _ORDERED[steps >> 5 & 31] + _ORDERED[steps & 31]
     return moment + base64.urlsafe_b64encode(chance or os.urandom(4)).decode()[:5]
 
 
