@@ -30,7 +30,7 @@ LEEWAY = 30
 AT_HAND = 2048
 """Bound cookies that need no second look: a browser sends the same one for minutes."""
 
-_MAC_LENGTH = 16
+_MAC_LENGTH, _LONGEST = 16, 64
 _COOKIE = re.compile(r"([1-9][0-9]{0,8})\.([0-9a-f]{1,12})\.([0-9a-f]{32})")
 _OFFER = re.compile(rf"({ids._ID})\.([0-9a-f]{{1,12}})\.([0-9a-f]{{32}})")
 
@@ -78,6 +78,8 @@ class Seals:
     def of_cookie(self, value: str, session_id: str, at: float) -> Stamp | None:
         """Return the content of a bound cookie, if it is one of this session and good
         `at` this time."""
+        if len(value) > _LONGEST:
+            return None
         stamp = self._seen("cookie", value, session_id)
         return stamp if stamp and _is_recent(stamp.issued, at, self._life) else None
 
