@@ -1,4 +1,4 @@
-"""Records of Flask-Session 0.5, as it has written them (on Flask 2.2): pickles."""
+"""Records of Flask-Session 0.5 to 0.7, as these have written them: pickles up to 0.6."""
 
 from __future__ import annotations
 
@@ -26,20 +26,34 @@ RECORD = (
     b"user_id\x94K*\x8c\x04cart\x94]\x94\x8c\x04book\x94au."
 )
 SID = "1acc4e25-acd9-40cf-906d-8b80bf793688"
-SIGNED = "7b685fb9-ad03-4f2e-b49e-ba7d85ad9757.FViEYYKVvRnDhC1tyKkCIn9MsOo"
-"""The cookie with SESSION_USE_SIGNER, and with this SECRET_KEY."""
+OLD = {
+    "0.5": SID,
+    "0.5 signed": "7b685fb9-ad03-4f2e-b49e-ba7d85ad9757.FViEYYKVvRnDhC1tyKkCIn9MsOo",
+    "0.6": "_zrx93NlEPW5wpJOfMYl1H52QVqF05cIiWB9Tv3x7H8",
+    "0.6 signed": "CqeLsmk7kUdw9Lj8_HzSFpaQXqPIuv49xwx-VzKFlIk"
+    ".pjQ3XmlXfWcppaviuFBTFcZjQkI",
+}
+"""The cookies; the signed ones are those of SESSION_USE_SIGNER and this SECRET_KEY."""
+
+RECORD_0_7 = b"\x83\xaa_permanent\xc3\xa7user_id*\xa4cart\x91\xa4book"
+COOKIES_0_7 = {
+    "0.7": "3FTtUFiYQbZFECDUMywWEGCXe7cY4CNvVWBW_2qYeY4",
+    "0.7 signed": "H3ajoNnSGWZu7b1omjPJKqmgtCOFD-VNoGo9ZoWanjk"
+    ".0ly3U3MDXYjZVpNE4TDh_mJquWI",
+}
 
 SCHEMA = """create table sessions (id integer primary key, session_id varchar(255)
 unique, data blob, expiry datetime)"""
 
 
-@pytest.mark.parametrize("cookie", [SID, SIGNED])
+@pytest.mark.parametrize("version", OLD)
 def test_a_record_is_refused_with_the_reason_and_left(
-    taking_app: TakingApp, caplog: pytest.LogCaptureFixture, cookie: str
+    taking_app: TakingApp, caplog: pytest.LogCaptureFixture, version: str
 ) -> None:
+    cookie = OLD[version]
     key = f"session:{cookie.partition('.')[0]}"
-    records = {key: RECORD}
-    source = FlaskSessionSource(records.get, records.pop, use_signer=cookie == SIGNED)
+    records, signed = {key: RECORD}, "signed" in version
+    source = FlaskSessionSource(records.get, records.pop, use_signer=signed)
     app = taking_app(source)
 
     assert Browser(app, cookie).values() == {}
@@ -49,6 +63,20 @@ def test_a_record_is_refused_with_the_reason_and_left(
     reasons = [name for name in printed(app, "stats") if name.startswith("refused")]
     assert len(reasons) == 1
     assert "the record is pickled" in reasons[0]
+
+
+@pytest.mark.parametrize("version", COOKIES_0_7)
+def test_a_record_of_0_7_is_taken_over(taking_app: TakingApp, version: str) -> None:
+    cookie = COOKIES_0_7[version]
+    records = {f"session:{cookie.partition('.')[0]}": RECORD_0_7}
+    source = FlaskSessionSource(
+        records.get, records.pop, use_signer="signed" in version
+    )
+
+    browser = Browser(taking_app(source), cookie)
+
+    assert browser.values() == {"user_id": 42, "cart": ["book"]}
+    assert records == {}
 
 
 def test_its_table_is_read(
