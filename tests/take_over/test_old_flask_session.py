@@ -1,4 +1,4 @@
-"""Records of Flask-Session 0.5 to 0.7, as these have written them: pickles up to 0.6."""
+"""Records of Flask-Session 0.5 to 0.7, as written by it: pickles up to 0.6."""
 
 from __future__ import annotations
 
