@@ -23,7 +23,7 @@ from .runtime import Runtime
 from .session import ServerSideSession
 from .signals import everything_revoked, session_revoked
 from .store import SessionStore, revocation
-from .store.lists import Binding, Watch
+from .store.lists import Binding
 from .store.records import Live
 from .sweeper import Sweeper
 
@@ -242,7 +242,7 @@ class ServerSession:
         *,
         keep_current: bool = False,
         durable: int = 0,
-        watch: Watch = iter,
+        watch: revocation.Watch | None = None,
         end: End = ALL_REVOKED,
     ) -> int:
         store, binding = _store_and_binding(index)

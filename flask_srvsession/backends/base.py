@@ -76,8 +76,9 @@ class Index(Protocol):
         listed already keeps the later one of the two expiries.
         """
 
-    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
-        """Begin a new epoch; return it with all members. All of them stay listed.
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, Head | None]:
+        """Begin a new epoch; return it, and the head that it ended. All members stay
+        listed.
 
         `keep` are the members that :attr:`Head.kept` names until the next fence.
         """
@@ -92,12 +93,19 @@ class Index(Protocol):
     def remove(self, name: str, members: Collection[str]) -> None:
         """Unlist `members`; those that are not listed are no error."""
 
-    def members(self, name: str) -> list[str]:
-        """Return the members that have not expired.
+    def members(
+        self, name: str, most: int, after: str | None = None
+    ) -> list[str] | None:
+        """Return the first members that have not expired, at most so many; of those
+        that follow the member `after`, or None if that is not listed.
 
         The one that expires soonest comes first; those that expire at the same time
-        come in the order in which they were added.
+        come in the order in which they were added. A list may have a million members:
+        do no more work than for those that are returned, if the storage can.
         """
+
+    def count(self, name: str) -> int:
+        """Return how many members have not expired."""
 
 
 class Backend(Protocol):
@@ -165,6 +173,15 @@ class ReadsMany(Protocol):
         Those under which nothing is may be left out. Others may change something
         between the reads of two.
         """
+
+
+@runtime_checkable
+class DeletesMany(Protocol):
+    """A backend that deletes several cells in less time than one after the other."""
+
+    def delete_many(self, cells: Mapping[str, Version]) -> Collection[str]:
+        """Delete the cells under these keys that still have these versions; return the
+        keys of those that were deleted. They are at most :data:`MOST_AT_ONCE`."""
 
 
 @runtime_checkable

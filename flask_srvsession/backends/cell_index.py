@@ -9,8 +9,8 @@ it:
   read before the head: its version then vouches that a fence, which changes the head
   first, has not come to the roll yet.
 - A fence changes the head, then restamps the roll. A member that was added in between
-  is in the roll that is restamped, and so in the list that the fence returns; nobody
-  is added under the old epoch after that.
+  is in the roll that is restamped, and so listed when the fence returns; nobody is
+  added under the old epoch after that.
 - A roll with another stamp is a fence that is between its steps, or died there:
   anybody may finish it.
 - A roll that is missing under a head was lost by the storage. Sessions of this epoch
@@ -27,6 +27,7 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 from .base import EPOCH_ALONE, Cell, Epoch, Head, Version, new_epoch
@@ -149,6 +150,7 @@ class CellIndex:
         self._cells = cells
         self._clock = clock
         self._read_in_order = read_in_order
+        self._last: tuple[bytes, _Roll | None] = (b"", None)
 
     def epoch(self, name: str) -> Epoch:
         """Return the current epoch of the list; begin one where there is none. It lives
@@ -187,15 +189,16 @@ class CellIndex:
                 return True
         raise _contention()
 
-    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
-        """Begin a new epoch; return it with all members that were added before it. Its
-        head names those in `keep`; nobody is removed."""
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, Head | None]:
+        """Begin a new epoch; return it, and the head before it. The new head names
+        those in `keep`; nobody is removed."""
         for _ in _rounds():
             seen = self._aligned(name)
             until = max(seen.head.until, self._clock() + EPOCH_ALONE)
             head = _Head(new_epoch(), until, tuple(keep))
             if self._write_head(name, seen.head_cell, head):
-                return head.epoch, self._restamp(name, seen.roll, head)
+                self._restamp(name, seen.roll, head)
+                return head.epoch, _present(seen.head)
         raise _contention()
 
     def head(self, name: str) -> Head | None:
@@ -214,10 +217,24 @@ class CellIndex:
                 return
         raise _contention()
 
-    def members(self, name: str) -> list[str]:
-        """Return the members that have not expired, the soonest expiry first."""
+    def members(
+        self, name: str, most: int, after: str | None = None
+    ) -> list[str] | None:
+        """Return the first `most` members that have not expired, the soonest expiry
+        first; of those that follow `after`, or None if that is not listed."""
         _, roll = self._read_roll(name)
-        return list(_living(roll.members, self._clock())) if roll else []
+        listed, now = roll.members if roll else {}, self._clock()
+        if after is not None and after not in listed:
+            return None
+        rest = iter(listed.items())
+        if after is not None:
+            next(member for member, _ in rest if member == after)
+        return [*islice((m for m, until in rest if until > now), most)]
+
+    def count(self, name: str) -> int:
+        """Return how many members have not expired."""
+        _, roll = self._read_roll(name)
+        return len(_living(roll.members, self._clock())) if roll else 0
 
     def drop(self, name: str) -> None:
         """Delete the index, its epoch too, unless it has members.
@@ -292,19 +309,15 @@ class CellIndex:
         roll = replace(roll, stamp=head.epoch, until=until)
         return self._write_roll(name, over, roll)
 
-    def _restamp(self, name: str, before: _Roll, head: _Head) -> list[str]:
-        """Take a fence's second step; return the members that were listed by then."""
+    def _restamp(self, name: str, before: _Roll, head: _Head) -> None:
+        """Take a fence's second step."""
         for _ in _rounds():
             cell, roll = self._read_roll(name)
-            if roll is not None and roll.stamp == head.epoch:
-                return list(roll.members)  # somebody did it for us
             if roll is not None and roll.stamp != before.stamp:
-                # It is another fence's already, or was lost and begun again.
-                return list({**before.members, **roll.members})
+                return  # somebody did it for us; or it was lost and begun again
             # Lost since the first step: the members that we know are better than none.
-            roll = roll or before
-            if self._stamp(name, cell, roll, head):
-                return list(roll.members)
+            if self._stamp(name, cell, roll or before, head):
+                return
         raise _contention()
 
     def _outlast(self, name: str, seen: _Aligned, until: float) -> float | None:
@@ -323,7 +336,7 @@ class CellIndex:
             return *self._read_roll(name), *self._read_head(name)
         cells = self._read_in_order([_roll_key(name), _head_key(name)])
         roll, head = cells.get(_roll_key(name)), cells.get(_head_key(name))
-        return roll, _Roll.load(roll.data) if roll else None, head, _Head.of(head)
+        return roll, self._loaded(roll), head, _Head.of(head)
 
     def _read_head(self, name: str) -> tuple[Cell | None, _Head | None]:
         cell = self._cells.get(_head_key(name))
@@ -331,7 +344,17 @@ class CellIndex:
 
     def _read_roll(self, name: str) -> tuple[Cell | None, _Roll | None]:
         cell = self._cells.get(_roll_key(name))
-        return cell, _Roll.load(cell.data) if cell else None
+        return cell, self._loaded(cell)
+
+    def _loaded(self, cell: Cell | None) -> _Roll | None:
+        """Return the roll; a long one that is read in parts is parsed once."""
+        if cell is None:
+            return None
+        data, roll = self._last
+        if data != cell.data:
+            roll = _Roll.load(cell.data)
+            self._last = cell.data, roll
+        return roll
 
     def _write_roll(self, name: str, over: Cell | None, roll: _Roll) -> bool:
         data = roll.dump()

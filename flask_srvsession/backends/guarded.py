@@ -6,10 +6,19 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
+from itertools import islice
 from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 from ..errors import BackendError, ConfigurationError, NotReplicated
-from .base import MOST_AT_ONCE, Backend, Cell, ReadsMany, Replicated, Version
+from .base import (
+    MOST_AT_ONCE,
+    Backend,
+    Cell,
+    DeletesMany,
+    ReadsMany,
+    Replicated,
+    Version,
+)
 from .causes import describe
 from .outage import Outage, StorageHangs
 
@@ -208,6 +217,17 @@ class Guarded:
     def delete(self, key: str, version: Version | None = None) -> bool:
         """Delete a cell; tried twice."""
         return self.twice("destroy", self.backend.delete, key, version)
+
+    def delete_many(self, cells: Mapping[str, Version]) -> set[str]:
+        """Delete the cells that still have these versions; return the keys of those
+        that were deleted. Tried twice: then some may be gone that it does not name."""
+        if not isinstance(self.backend, DeletesMany):
+            return {key for key, version in cells.items() if self.delete(key, version)}
+        deleted = set[str]()
+        for start in range(0, len(cells), MOST_AT_ONCE):
+            part = dict(islice(cells.items(), start, start + MOST_AT_ONCE))
+            deleted |= {*self.twice("destroy", self.backend.delete_many, part)}
+        return deleted
 
     def need(self, replicas: int) -> None:
         """Raise ConfigurationError where nobody can ask the replicas, and

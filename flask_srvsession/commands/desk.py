@@ -7,7 +7,7 @@ import getpass
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -50,7 +50,7 @@ class Sessions(Protocol):
         self,
         index: dict[str, Any],
         *,
-        watch: Callable[[Collection[str]], Iterable[str]],
+        watch: Callable[[int, int], None] | None = None,
         end: End,
     ) -> int: ...
 
@@ -207,6 +207,21 @@ def all_ended(actor: str | None, reason: str | None) -> End:
 def note(text: str) -> None:
     """Say something to the person at the terminal."""
     click.echo(escaped(text), err=True)
+
+
+@contextmanager
+def watched(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Give what is told how much is done, and of how much; people see a bar of it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield show
 
 
 def progress(items: Collection[T], label: str) -> Iterator[T]:

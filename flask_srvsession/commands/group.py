@@ -7,7 +7,7 @@ stdout, everything else to stderr. Neither tokens nor the values of a session ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ from .desk import (
     note,
     operator,
     progress,
+    watched,
 )
 from .personal import erase as remove
 from .personal import kept
@@ -97,7 +98,7 @@ def revoke(
     ended: list[str] = []
     missing: list[str] = []
     with desk.with_records():
-        for session_id in _ending(session_ids):
+        for session_id in progress(session_ids, "Ending sessions"):
             lived = desk.sessions.revoke(
                 session_id, actor=actor or operator(), reason=reason, **owner
             )
@@ -125,9 +126,10 @@ def revoke_all(
             count = sum(len(desk.sessions.find(**place)) for place in places)
             _confirm(yes, f"End all sessions of {', '.join(whose)} ({count} now)?")
         end = all_ended(actor, reason)
-        ended = sum(
-            desk.sessions._revoke_all(place, watch=_ending, end=end) for place in places
-        )
+        ended = 0
+        for place in places:
+            with watched("Ending sessions") as watch:
+                ended += desk.sessions._revoke_all(place, watch=watch, end=end)
     return Answer({"revoked": ended}, _ended(ended), DONE if ended else NOT_FOUND)
 
 
@@ -348,10 +350,6 @@ def _ended(count: int) -> str:
 def _confirm(yes: bool, question: str) -> None:
     if not yes:
         click.confirm(display.escaped(question), abort=True, err=True)
-
-
-def _ending(session_ids: Collection[str]) -> Iterator[str]:
-    return progress(session_ids, "Ending sessions")
 
 
 COMMANDS = (

@@ -44,7 +44,7 @@ def erase(desk: Desk, whose: Mapping[str, str], *, end: End) -> int:
     names = set(binding.names)
     for live in revocation.find(store, binding):
         names |= live.record.places.keys()
-    ended = desk.sessions._revoke_all(dict(whose), watch=iter, end=end)
+    ended = desk.sessions._revoke_all(dict(whose), end=end)
     backend = desk.backend
     if not isinstance(backend, Erases):
         kind = type(backend).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 
-from ..backends.base import Backend, Cell, Index, ReadsHeads, ReadsMany
+from ..backends.base import Backend, Cell, Head, Index, ReadsHeads, ReadsMany
 from ..backends.causes import describe
 from ..backends.health import Finding
 from ..errors import ConfigurationError
@@ -100,10 +100,12 @@ def _indexes(backend: Backend, name: str) -> Iterator[str]:
     yield "list a session"
     _expect(index.add(name, "one", epoch, LIFE))
     yield "read a list of sessions"
-    _expect(index.members(name) == ["one"])
+    _expect(index.members(name, 2) == ["one"])
+    yield "count a list of sessions"
+    _expect(index.count(name) == 1)
     yield "end an epoch"
-    present, members = index.fence(name, ["one"])
-    _expect(present != epoch and members == ["one"])
+    present, former = index.fence(name, ["one"])
+    _expect(present != epoch and former == Head(epoch))
     yield "read an epoch"
     head = index.head(name)
     _expect(head is not None and head == (present, ("one",)))
@@ -115,7 +117,7 @@ def _indexes(backend: Backend, name: str) -> Iterator[str]:
     _expect(not index.add(name, "two", epoch, LIFE))
     yield "unlist a session"
     index.remove(name, ["one"])
-    _expect(index.members(name) == [])
+    _expect(index.members(name, 2) == [])
 
 
 def _expect(done: bool) -> None:

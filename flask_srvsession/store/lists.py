@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,9 +24,6 @@ MOST_SEEN = 4096
 """Sessions whose lists are remembered, so that a load asks for their heads at once."""
 
 _ORDERED = "0123456789abcdefghijklmnopqrstuv"
-
-Watch = Callable[[Collection[str]], Iterable[str]]
-"""Goes through ids, and may show somebody how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +179,12 @@ class Lists:
                 if known in carried and name not in carried:
                     name = known
             epoch, own = carried.get(name) or (None, mark)
-            if name != newest and rename:
-                name, epoch = newest, None
-            elif name != newest:
-                indexing = b""  # to be renamed by the next save
+            if name != newest:
+                present = self._renamed(name, epoch, newest) if rename else None
+                if present:
+                    name, epoch = newest, present
+                else:
+                    indexing = b""  # to be renamed by the next save
             epoch = epochs.get(name, epoch)
             places[name] = (self._epoch(name) if epoch is None else epoch, own)
         return places, indexing
@@ -201,28 +200,77 @@ class Lists:
         )
 
     def fence(
-        self, binding: Binding, keep: Mapping[bytes, Entry]
-    ) -> tuple[dict[bytes, Epoch], dict[Entry, bytes]]:
+        self,
+        binding: Binding,
+        keep: Mapping[bytes, Entry],
+        before: Mapping[bytes, Epoch] | None = None,
+    ) -> tuple[dict[bytes, Epoch], bool]:
         """Begin a new epoch under each name, which the entries in `keep` outlive;
-        return them, and all entries with their names."""
+        return them, and whether these belong to the epochs that ended: none of them
+        was to end with an earlier one, but those of the caller `before`.
+
+        The newest name comes last: what :meth:`places` renames meanwhile is listed
+        there under the epoch before.
+        """
         epochs: dict[bytes, Epoch] = {}
-        entries: dict[Entry, bytes] = {}
-        for name in binding.names:
+        belong, own = True, before or {}
+        for name in reversed(binding.names):
             kept = [keep[name].member] if name in keep else []
-            epochs[name], members = self._backend.twice(
+            epochs[name], former = self._backend.twice(
                 "revoke", self._index.fence, self.name(name), kept
             )
-            entries.update(dict.fromkeys(_entries(members), name))
-        return epochs, entries
+            if former and kept and former.epoch != own.get(name):
+                belong = belong and _knows(former, keep[name])
+        return epochs, belong
 
-    def entries(self, binding: Binding) -> dict[Entry, bytes]:
-        """Return all entries with their names, those of the dead among them, in the
-        order in which they were listed; those under older keys' names first."""
+    def oldest(self, binding: Binding, most: int) -> tuple[dict[Entry, bytes], bool]:
+        """Return the first entries with their names, at most so many, and whether there
+        are no more. Those of the dead are among them; they are in the order in which
+        they were listed, those under older keys' names first."""
         entries: dict[Entry, bytes] = {}
+        left = most
         for name in reversed(binding.names):
-            members = self._backend.twice("find", self._index.members, self.name(name))
+            members = self._members(name, left) or []
             entries.update(dict.fromkeys(_entries(members), name))
-        return entries
+            left -= len(members)
+            if not left:
+                return entries, False
+        return entries, True
+
+    def pages(
+        self, binding: Binding, size: int, after: tuple[bytes, str] | None = None
+    ) -> Iterator[dict[Entry, bytes]]:
+        """Yield all entries with their names, so many at once, in the same order; those
+        that follow the member `after` of a name.
+
+        The caller may unlist those of a page. Where somebody else unlists the one that
+        the next page follows, the list is read from its front again: so an entry may
+        come twice.
+        """
+        names = [*reversed(binding.names)]
+        start, last = after or (names[0], None)
+        for name in names[names.index(start) :]:
+            page = self._members(name, size, last)
+            while page or page is None:
+                if page is None:
+                    page = self._members(name, size)
+                    continue
+                full = len(page) == size
+                more = self._members(name, size, page[-1]) if full else []
+                yield dict.fromkeys(_entries(page), name)
+                page = more
+            last = None
+
+    def count(self, binding: Binding) -> int:
+        """Return how many entries there are, those of the dead among them."""
+        count, names = self._index.count, map(self.name, binding.names)
+        return sum(self._backend.twice("find", count, name) for name in names)
+
+    def _members(
+        self, name: bytes, most: int, after: str | None = None
+    ) -> list[str] | None:
+        members = self._index.members
+        return self._backend.twice("find", members, self.name(name), most, after)
 
     def remove(self, entries: Mapping[Entry, bytes]) -> None:
         """Unlist these entries; those that are not listed are no error."""
@@ -299,7 +347,7 @@ class Lists:
         heads = {name: self.head(name) for name in places}
         if not admits(session_id, places, heads):
             return {}
-        return {name: self._epoch(name) for name in places}
+        return {name: head.epoch for name, head in heads.items() if head}
 
     def head(self, name: bytes) -> Head | None:
         """Return the head of the list of this name; None if there is none."""
@@ -308,6 +356,12 @@ class Lists:
     def name(self, name: bytes) -> str:
         """Return the name of a list as the storage has it."""
         return self._prefix + name.hex()
+
+    def _renamed(self, name: bytes, epoch: Epoch | None, newest: bytes) -> Epoch | None:
+        """Return the epoch in which a place gets the `newest` name; None if the one
+        that it has had under `name` is over. A fence of both ends this one last."""
+        present, head = self._epoch(newest), self.head(name)
+        return present if head and head.epoch == epoch else None
 
     def _epoch(self, name: bytes) -> Epoch:
         return self._backend.twice("epoch", self._index.epoch, self.name(name))
@@ -318,12 +372,13 @@ def admits(session_id: str, places: Places, heads: Mapping[bytes, Head | None]) 
     session when that ended. A head that is not there was lost."""
     for name, (epoch, mark) in places.items():
         head = heads.get(name)
-        if head is None:
-            return False
-        listed = Entry(session_id, epoch, mark)
-        if head.epoch != epoch and listed.member not in head.kept:
+        if head is None or not _knows(head, Entry(session_id, epoch, mark)):
             return False
     return True
+
+
+def _knows(head: Head, entry: Entry) -> bool:
+    return head.epoch == entry.epoch or entry.member in head.kept
 
 
 def gained(before: Places, after: Places) -> dict[bytes, Sequence[str]]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from .. import ids
 from .lists import Binding, Entry
 from .record import Record
-from .records import Live
+from .records import Line
 
 DELIVERY = 60
 """Seconds after which a session that nobody has presented takes up no place."""
@@ -77,10 +77,11 @@ def may_be_used(record: Record, now: float, *, later: bool) -> bool:
     return known or (counts and now - record.last_seen < DELIVERY)
 
 
-def is_elsewhere(binding: Binding, was: list[Live], live: Live | None) -> bool:
+def is_elsewhere(binding: Binding, line: Line) -> bool:
     """Whether a session was regenerated to one that lives, but is not listed under
     `binding`: its user signed out, say. A session that was not may be listed before its
     record says so."""
+    was, live, _ = line
     return bool(was and live and not binding.lists(live.record))
 
 

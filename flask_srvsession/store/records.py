@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from .. import ids
@@ -62,6 +62,17 @@ class Moved(NamedTuple):
 
     def __repr__(self) -> str:  # without values
         return f"<Moved {self.id}>"
+
+
+class Line(NamedTuple):
+    """Where a session has gone on, if it was regenerated lately."""
+
+    was: Sequence[Live]
+    """The session before each of its last moves."""
+    live: Live | None
+    """The session as it is, None if it does not live, or cannot be read."""
+    unreadable: Version = None
+    """The version of what is stored under its id, if that cannot be read."""
 
 
 Found = Live | Moved | None
@@ -124,6 +135,18 @@ class Records:
             return was, None
         return was, Live(session_id, content, version, self._clock())
 
+    def lines(self, session_ids: Collection[str]) -> dict[str, Line]:
+        """Return the line of each id, read in as few commands as the storage needs."""
+        lines, now = {}, self._clock()
+        for session_id, (content, version) in self.read_many(session_ids).items():
+            if isinstance(content, Tombstone):
+                line = Line(*self.follow(session_id))
+            else:
+                live = content and Live(session_id, content, version, now)
+                line = Line([], live, None if live else version)
+            lines[session_id] = line
+        return lines
+
     def reread(self, live: Live) -> Found:
         """Return `live` as it is now."""
         return self._as_found(live, *self.read(live.id))
@@ -184,6 +207,25 @@ class Records:
         for former in reversed(passed):
             self.delete(former)
         return ended
+
+    def end_unchanged(self, lines: Mapping[str, Line]) -> tuple[list[Live], list[str]]:
+        """Delete the sessions of these lines if they are still as they were read, in as
+        few commands as the storage needs; return them, and the ids under which there is
+        something else."""
+        found = {
+            line.live.id if line.live else session_id: line
+            for session_id, line in lines.items()
+        }
+        versions = {
+            self.key(i): line.live.version if line.live else line.unreadable
+            for i, line in found.items()
+            if line.live or line.unreadable is not None
+        }
+        deleted = self.backend.delete_many(versions)
+        gone = {i for i in found if self.key(i) in deleted}
+        ended = [line.live for i, line in found.items() if i in gone and line.live]
+        left = [i for i in found if self.key(i) in versions and i not in gone]
+        return ended, left
 
     def check_size(self, values: Mapping[str, bytes]) -> None:
         """Raise SessionTooLarge if the storage or the configuration forbids this."""

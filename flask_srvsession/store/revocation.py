@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from .. import ids
-from ..backends.base import MOST_AT_ONCE, Epoch, Version
+from ..backends.base import MOST_AT_ONCE, Epoch, Head
 from ..backends.guarded import changing
 from ..draft import Changes
 from ..ending import ALL_REVOKED, End
 from ..errors import BackendError
-from .lists import Binding, Entry, Watch, entry
-from .record import TRACE_LENGTH, Record, Tombstone
+from .lists import Binding, Entry, entry
+from .record import Record
 from .records import MAX_ATTEMPTS, Live, Moved
 from .sessions import SessionStore
+
+PAGE = 1000
+"""Entries that are read at once, where all are needed: others wait for a storage that
+does one thing after the other."""
+
+UNLISTED = 20_000
+"""Entries that are unlisted at once: memcached writes the whole list for that."""
+
+Watch = Callable[[int, int], None]
+"""Is told how many entries are done, and of how many."""
 
 
 class Revocation(NamedTuple):
@@ -23,6 +34,7 @@ class Revocation(NamedTuple):
     epochs: Mapping[bytes, Epoch]
     """The epoch that began with it, under each name."""
     ended: list[Live]
+    """Those that lived, without their values."""
     gone: set[str]
     """The ids of all that do not live any more, by whom ever ended."""
     kept: Live | None
@@ -36,21 +48,41 @@ def find(
     limit: int | None = None,
     after: str | None = None,
 ) -> list[Live]:
-    """Return the live sessions of `binding`, those that began first in front: at most
-    `limit` of those that follow the id `after`. Without their values, so that a long
-    list takes little memory."""
-    entries = store.lists.entries(binding)
-    listed = sorted(dict.fromkeys(e.session_id for e in entries), key=ids.born)
-    if after in listed:
-        listed = listed[listed.index(after) + 1 :]
-    elif after is not None:  # it has ended: of its own second, none is left out
-        listed = [each for each in listed if ids.born(each) >= ids.born(after)]
-    found = list[Live]()
-    for start in range(0, len(listed), MOST_AT_ONCE):
-        found += _living(store, binding, listed[start : start + MOST_AT_ONCE], entries)
-        if limit is not None and len(found) >= limit:
-            return found[:limit]
-    return found
+    """Return the live sessions of `binding`, in the order in which they were listed: at
+    most `limit` of those that follow the id `after`. Without their values, so that a
+    long list takes little memory."""
+    born, start = 0, _place_of(store, binding, after) if after else None
+    if after and start is None:  # it has ended: of its own second, none is left out
+        born = ids.born(after)
+    found = dict[str, Live]()
+    size = PAGE if limit is None else min(PAGE, max(limit, MOST_AT_ONCE))
+    for page in store.lists.pages(binding, size, start):
+        listed = dict.fromkeys(e.session_id for e in page)
+        wanted = (i for i in listed if i not in found and ids.born(i) >= born)
+        for batch in _batches(wanted):
+            found.update((e.id, e) for e in _living(store, binding, batch, page))
+            if limit is not None and len(found) >= limit:
+                return [*found.values()][:limit]
+    return [*found.values()]
+
+
+def _place_of(
+    store: SessionStore, binding: Binding, session_id: str
+) -> tuple[bytes, str] | None:
+    """Return the name and the member under which a session is listed."""
+    live = store.records.live(session_id)
+    if live:
+        for name in binding.names:
+            if name in live.record.places:
+                return name, entry(live.id, name, live.record.places).member
+    return None
+
+
+def _batches(session_ids: Iterable[str]) -> Iterator[list[str]]:
+    """Yield as many at once as a storage is asked for."""
+    left = iter(session_ids)
+    while batch := [*islice(left, MOST_AT_ONCE)]:
+        yield batch
 
 
 def _living(
@@ -80,62 +112,91 @@ def revoke_all(
     binding: Binding,
     *,
     keep: Live | None = None,
-    watch: Watch = iter,
+    watch: Watch | None = None,
     end: End = ALL_REVOKED,
 ) -> Revocation:
-    """End all sessions of `binding`, but for `keep`; `watch` sees each end.
+    """End all sessions of `binding`, but for `keep`; `watch` sees how far it is.
 
-    The epoch ends first: a login with the old one is refused, and all that are listed
-    are known. A session is unlisted after its record is deleted: so this can be done
-    again after a crash.
+    The epoch ends first. From then on a login with the old one is refused, and whoever
+    is listed with it is ended: those with the new one have come later. A session is
+    unlisted after its record is deleted: so this can be done again after a crash.
     """
-    epochs, entries, kept = _fence(store, binding, keep)
-    spared = {live.id for live in (keep, kept) if live}
-    ended, gone = list[Live](), set[str]()
-    listed = [*dict.fromkeys(e.session_id for e in entries)]
-    for number, session_id in enumerate(watch(listed)):
-        if number % MOST_AT_ONCE == 0:
-            read = store.records.read_many(listed[number : number + MOST_AT_ONCE])
-        was, live = _line(store, session_id, *read[session_id])
-        line = [*was, live] if live else was
-        traces = {other[:TRACE_LENGTH] for other in spared}
-        if any(h.id in spared or h.record.replaces in traces for h in line):
-            spared.update(h.id for h in line)  # successors of the kept session
-            continue
-        ending = live.id if live else session_id
-        if lived := store.records.end(ending, live):
-            ended.append(lived)
-            store.ended(lived, end)
-        gone |= {session_id, ending}
-    store.lists.remove({e: n for e, n in entries.items() if e.session_id not in spared})
+    epochs, kept = _fence(store, binding, keep)
+    done = Revocation(epochs, [], set(), kept)
+    total = store.lists.count(binding) if watch else 0
+    # This request's own may be that of somebody else.
+    spared = keep.id if keep and not binding.lists(keep.record) else ""
+    seen, leaving = 0, dict[Entry, bytes]()
+    for page in store.lists.pages(binding, PAGE):
+        stay = set[str]()
+        for batch in _batches(dict.fromkeys(e.session_id for e in page)):
+            stay |= _end(store, binding, batch, done, spared, end)
+            seen += len(batch)
+            if watch:
+                watch(min(seen, total), total)
+        leaving.update((e, n) for e, n in page.items() if e.session_id not in stay)
+        if len(leaving) >= UNLISTED:
+            store.lists.remove(leaving)
+            leaving.clear()
+    store.lists.remove(leaving)
     elsewhere = {
         live.id: {n: p for n, p in live.record.places.items() if n not in epochs}
-        for live in ended
+        for live in done.ended
     }
     store.lists.forget(elsewhere)
-    return Revocation(epochs, ended, gone, kept)
+    return done
 
 
-def _line(
+def _end(
     store: SessionStore,
-    session_id: str,
-    content: Record | Tombstone | None,
-    version: Version,
-) -> tuple[list[Live], Live | None]:
-    """Return what a session was and is, of what was read a moment ago: whoever ends
-    it finds out if it has changed since."""
-    if isinstance(content, Tombstone):
-        return store.records.follow(session_id)
-    if content is None:
-        return [], None
-    return [], Live(session_id, content, version, store.clock())
+    binding: Binding,
+    session_ids: Sequence[str],
+    done: Revocation,
+    spared: str,
+    end: End,
+) -> set[str]:
+    """End these sessions, and what they have moved to; return the ids of those that
+    have the new epoch, or a later one."""
+    stay, left = set[str](), session_ids
+    for _ in range(MAX_ATTEMPTS):
+        lines = store.records.lines(left)
+        # The epochs are asked for after the records: none of these is later.
+        later = {name: store.lists.head(name) for name in binding.names}
+        for session_id, (_, live, _) in [*lines.items()]:
+            if live and (
+                live.id == spared or _is_later(live.record, done.epochs, later)
+            ):
+                stay.add(session_id)
+                del lines[session_id]
+        ended, left = store.records.end_unchanged(lines)
+        for lived in ended:
+            store.ended(lived, end)
+            done.ended.append(lived._replace(record=lived.record._replace(values={})))
+        done.gone.update(lines, (line.live.id for line in lines.values() if line.live))
+        if not left:
+            return stay
+    raise BackendError("revoke")
+
+
+def _is_later(
+    record: Record, epochs: Mapping[bytes, Epoch], later: Mapping[bytes, Head | None]
+) -> bool:
+    """Return whether a session logged in after the fence that began `epochs`, or was
+    kept by it: no other one gets a newer epoch than its own."""
+    for name, (epoch, _) in record.places.items():
+        if name in epochs:
+            head = later[name]
+            if epoch == epochs[name] or (head and epoch == head.epoch):
+                return True
+    return False
 
 
 def _fence(
     store: SessionStore, binding: Binding, keep: Live | None
-) -> tuple[Mapping[bytes, Epoch], Mapping[Entry, bytes], Live | None]:
-    """End the epoch; take `keep`, or its successor by then, along into
-    the new one, before any session is ended."""
+) -> tuple[Mapping[bytes, Epoch], Live | None]:
+    """End the epoch; take `keep`, or its successor by then, along into the new one,
+    before any session is ended. One that an earlier fence was to end is not kept."""
+    epochs: Mapping[bytes, Epoch] = {}
     for _ in range(MAX_ATTEMPTS):
         places = keep.record.places if keep else {}
         listed = {
@@ -143,12 +204,12 @@ def _fence(
             for name in binding.names
             if keep and name in places
         }
-        epochs, entries = store.lists.fence(binding, listed)
+        epochs, belongs = store.lists.fence(binding, listed, epochs)
         if keep is None or not listed:
-            return epochs, entries, None
-        found = store.save(keep, Changes(), epochs=epochs)
+            return epochs, None
+        found = store.save(keep, Changes(), epochs=epochs) if belongs else None
         if isinstance(found, Live):
-            return epochs, entries, found
+            return epochs, found
         successor = found.successor if isinstance(found, Moved) else None
         keep = store.records.follow(successor)[1] if successor else None
     raise BackendError("revoke")

@@ -19,17 +19,17 @@ from ..backends.base import Backend, Epoch, Head, Version
 from ..backends.guarded import UNHEARD, Guarded, Hook, changing
 from ..config import Settings
 from ..draft import Changes, Draft, Undecodable
-from ..ending import LIMIT, REVOKED, End
+from ..ending import REVOKED, End
 from ..errors import BackendError, StaleLogin, TooManySessions
 from ..ids import CookieSigner, Credential
 from ..info import SessionInfo, utc
 from ..logins import was_anonymous
 from ..serializers import Serializer
-from . import places, rotation
+from . import rotation
 from .encryption import EncryptionKeys
-from .lists import Binding, Entry, Lists, entry, gained, new_mark
+from .lists import Binding, Lists, entry, gained, new_mark
 from .marker import ASKED_EVERY, Marker
-from .places import DELIVERY, PlaceLost, is_elsewhere, may_be_used
+from .places import DELIVERY, PlaceLost
 from .record import (
     DUE,
     OPERATION_LENGTH,
@@ -44,6 +44,7 @@ from .record import (
     took_over,
 )
 from .records import MAX_ATTEMPTS, TOMBSTONE_TTL, Follow, Found, Live, Moved, Records
+from .room import Room
 from .rotation import ADMITTED, OWN, Verdict
 
 log = logging.getLogger("flask_srvsession")
@@ -83,6 +84,7 @@ class SessionStore:
         self.marker = Marker(self.backend, secret_keys, settings, clock)
         self.records = Records(self.backend, codec, settings, clock, self.marker)
         self.lists = Lists(self.backend, serializer, settings, names)
+        self.room = Room(self.records, self.lists, settings, clock, ended)
 
     # -- loading ----------------------------------------------------------------
 
@@ -289,7 +291,7 @@ class SessionStore:
                     if replaced and binding.lists(replaced.record):
                         self._take_over(replaced)
                     else:
-                        self._make_room(binding, own, limit)
+                        self.room.make(binding, own, limit)
         except (TooManySessions, PlaceLost):
             self.lists.forget({session_id: wanted})
             raise
@@ -298,26 +300,6 @@ class SessionStore:
         """Make sure that the place of `replaced` is still its own."""
         if self.records.live(replaced.id) is None:
             raise PlaceLost
-
-    def _make_room(self, binding: Binding, own: Entry, limit: int) -> None:
-        """Unlist the dead, and end the oldest if that is not enough, or refuse."""
-
-        def counts(session_id: str, later: bool) -> bool:
-            was, live = self.records.follow(session_id)
-            if live is None or is_elsewhere(binding, was, live):
-                return False
-            return may_be_used(live.record, self.clock(), later=later)
-
-        listed = self.lists.entries(binding)
-        dead, surplus = places.leaving(listed, own, limit, counts)
-        if surplus and self.settings.max_per_key_policy == "reject":
-            raise TooManySessions
-        gone = dict.fromkeys((*dead, *surplus))
-        for session_id in dict.fromkeys(e.session_id for e in gone):
-            if is_elsewhere(binding, *self.records.follow(session_id)):
-                continue
-            self.destroy(session_id, end=LIMIT)
-        self.lists.remove({e: listed[e] for e in gone})
 
     # -- saving -------------------------------------------------------------------
 

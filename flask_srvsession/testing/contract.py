@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .contract_cells import CellContract
 from .contract_index import IndexContract
+from .contract_many import ManyContract
 
 
-class BackendContract(CellContract, IndexContract):
+class BackendContract(CellContract, ManyContract, IndexContract):
     """The duties of every backend; subclass it and provide the fixture `backend`.
 
     Where time is that of an injected clock, override ``elapse(seconds)``; where the

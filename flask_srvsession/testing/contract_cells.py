@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ..backends.base import MOST_AT_ONCE, Backend, Cell
+from ..backends.base import Backend, Cell
 from .contract_base import (
     DAY,
     MINUTE,
@@ -25,7 +25,7 @@ from .contract_base import (
     read_many,
 )
 
-_INDEX = ("epoch", "add", "fence", "head", "remove", "members")
+_INDEX = ("epoch", "add", "fence", "head", "remove", "members", "count")
 
 
 class CellContract(ContractBase):
@@ -150,33 +150,6 @@ class CellContract(ContractBase):
         holds(backend, key, b"data", "after add with a ttl of 40 days")
         is_version(backend.swap(key, b"more", version, 90 * DAY), "with add's version")
         holds(backend, key, b"more", "after swap with a ttl of 90 days")
-
-    # get_many, where a backend has it
-
-    def test_get_many_returns_what_get_returns(
-        self, backend: Backend, key: str
-    ) -> None:
-        """Each cell that is there, under its own key, and nothing else."""
-        stored = {f"{key}:{name}": name.encode() for name in ("one", "two", "")}
-        for each, data in stored.items():
-            backend.add(each, data, MINUTE)
-        cells = read_many(backend, [f"{key}:absent", *stored, f"{key}:ONE"])
-        assert {each: cell.data for each, cell in cells.items()} == stored, (
-            "get_many must return what is there, under its own key, and nothing else"
-        )
-        for each, cell in cells.items():
-            version = backend.swap(each, b"new", cell.version, MINUTE)
-            is_version(version, "with the version that get_many returned")
-
-    def test_get_many_takes_many_keys(self, backend: Backend, key: str) -> None:
-        """As many as it is ever asked for, with a kilobyte under each."""
-        stored = {f"{key}:{n}": bytes([n]) * 1024 for n in range(MOST_AT_ONCE)}
-        for each, data in stored.items():
-            backend.add(each, data, MINUTE)
-        cells = read_many(backend, list(stored))
-        assert {each: cell.data for each, cell in cells.items()} == stored, (
-            f"get_many must return all of {MOST_AT_ONCE}"
-        )
 
     # swap
 

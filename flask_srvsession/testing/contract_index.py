@@ -17,6 +17,7 @@ from .contract_base import (
     ContractBase,
     at_once,
     bind,
+    everybody,
     holds,
     is_version,
     lists,
@@ -39,12 +40,12 @@ class IndexContract(ContractBase):
     def test_members_are_listed(self, backend: Backend, name: str) -> None:
         """An added member is listed, once, however often it was added."""
         epoch = backend.index.epoch(name)
-        assert backend.index.members(name) == [], "a new index must be empty"
+        assert everybody(backend, name) == [], "a new index must be empty"
         for member in ("one_1", "two_2", "one_1"):
             added = backend.index.add(name, member, epoch, MINUTE)
             assert added is True, "add with the current epoch must be True"
         lists(backend, name, {"one_1", "two_2"})
-        assert backend.index.members(f"{name}0") == [], "names must not share members"
+        assert everybody(backend, f"{name}0") == [], "names must not share members"
         assert backend.index.epoch(name) == epoch, "add must not move the epoch"
 
     def test_a_member_may_live_longer_than_30_days(
@@ -64,13 +65,14 @@ class IndexContract(ContractBase):
     ) -> None:
         """After a fence nobody is added with an epoch that was read before it."""
         epoch = backend.index.epoch(name)
-        fenced, _ = backend.index.fence(name)
+        fenced, former = backend.index.fence(name)
+        assert former == Head(epoch), "fence must return the head that it ended"
         assert fenced != epoch, "fence must start a new epoch"
         assert backend.index.epoch(name) == fenced, "fence must return the new epoch"
         assert backend.index.add(name, "late", epoch, MINUTE) is False, (
             "add must refuse an old epoch, or a login outlives a revocation"
         )
-        assert backend.index.members(name) == [], "a refused member must not be listed"
+        assert everybody(backend, name) == [], "a refused member must not be listed"
         assert backend.index.add(name, "new", fenced, MINUTE) is True
 
     def test_add_to_an_unknown_index_is_refused(
@@ -80,26 +82,24 @@ class IndexContract(ContractBase):
         refused = backend.index.add(name, "late", "0123456789abcdef", MINUTE)
         assert refused is False, "add must not adopt an epoch that it is given"
 
-    def test_fence_lists_everybody_and_removes_nobody(
-        self, backend: Backend, name: str
-    ) -> None:
-        """A fence returns the members, and they stay listed for a second attempt."""
+    def test_fence_removes_nobody(self, backend: Backend, name: str) -> None:
+        """The members stay listed, for whoever ends them, and for a second attempt."""
         epoch = backend.index.epoch(name)
         for member in ("one", "two"):
             backend.index.add(name, member, epoch, MINUTE)
-        second, members = backend.index.fence(name)
-        assert sorted(members) == ["one", "two"], "fence must return all members"
-        assert len(backend.index.members(name)) == 2, (
-            "fence must remove nobody: after a crash it has to find them again"
+        second, _ = backend.index.fence(name)
+        assert len(everybody(backend, name)) == 2, (
+            "fence must remove nobody: they are to be found and ended"
         )
-        third, members = backend.index.fence(name)
-        assert sorted(members) == ["one", "two"], "fence must remove nobody"
+        third, former = backend.index.fence(name)
+        assert former == Head(second), "fence must return the head that it ended"
+        lists(backend, name, {"one", "two"})
         assert len({epoch, second, third}) == 3, "each fence must start a new epoch"
 
     def test_fence_works_on_an_unknown_index(self, backend: Backend, name: str) -> None:
         """A fence where nothing is known yet starts the first epoch."""
-        epoch, members = backend.index.fence(name)
-        assert members == [], "nobody was listed"
+        epoch, former = backend.index.fence(name)
+        assert former in (None, Head(former.epoch if former else "")), "kept nobody"
         assert backend.index.epoch(name) == epoch, "fence must return the new epoch"
 
     def test_head_follows_the_epoch(self, backend: Backend, name: str) -> None:
@@ -124,10 +124,8 @@ class IndexContract(ContractBase):
         epoch = backend.index.epoch(name)
         for member in ("mine_1", "mine.2", "other"):
             backend.index.add(name, member, epoch, MINUTE)
-        fenced, members = backend.index.fence(name, ["mine_1", "mine.2"])
-        assert sorted(members) == ["mine.2", "mine_1", "other"], (
-            "fence must return all members, those that it keeps too"
-        )
+        fenced, _ = backend.index.fence(name, ["mine_1", "mine.2"])
+        lists(backend, name, {"mine.2", "mine_1", "other"})
         kept = Head(fenced, ("mine_1", "mine.2"))
         assert backend.index.head(name) == kept, "head must name whom a fence kept"
         added = backend.index.add(name, "new", fenced, 90 * DAY)
@@ -137,7 +135,8 @@ class IndexContract(ContractBase):
         assert backend.index.head(name) == kept, (
             "only a fence may change whom the last one kept"
         )
-        again, _ = backend.index.fence(name, ["mine.2"])
+        again, former = backend.index.fence(name, ["mine.2"])
+        assert former == kept, "fence must return the head with whom that one kept"
         assert backend.index.head(name) == Head(again, ("mine.2",)), (
             "whom the last fence did not keep must be forgotten"
         )
@@ -214,7 +213,7 @@ class IndexContract(ContractBase):
         backend.index.remove(name, ["one", "nobody", "two"])
         lists(backend, name, {"three"})
         backend.index.remove(name, ["three"])
-        assert backend.index.members(name) == [], "all members were removed"
+        assert everybody(backend, name) == [], "all members were removed"
         assert backend.index.epoch(name) == epoch, "remove must not move the epoch"
         assert backend.index.add(name, "four", epoch, MINUTE) is True
 
@@ -223,11 +222,11 @@ class IndexContract(ContractBase):
         epoch = backend.index.epoch(name)
         for member, ttl in (("late", DAY), ("soon", MINUTE), ("a", 90 * DAY)):
             backend.index.add(name, member, epoch, ttl)
-        assert backend.index.members(name) == ["soon", "late", "a"], (
+        assert everybody(backend, name) == ["soon", "late", "a"], (
             "the member that expires soonest must come first"
         )
         backend.index.add(name, "soon", epoch, 40 * DAY)
-        assert backend.index.members(name) == ["late", "soon", "a"], (
+        assert everybody(backend, name) == ["late", "soon", "a"], (
             "a member that was added again must move to its new expiry"
         )
 
@@ -238,10 +237,38 @@ class IndexContract(ContractBase):
         for member in added:
             backend.index.add(name, member, epoch, MINUTE)
         order = "members of the same ttl must be in the order in which they were added"
-        assert backend.index.members(name) == added, order
-        _, members = backend.index.fence(name)
-        assert sorted(members) == sorted(added), "fence must return all members"
-        assert backend.index.members(name) == added, order
+        assert everybody(backend, name) == added, order
+        backend.index.fence(name)
+        assert everybody(backend, name) == added, order
+
+    def test_members_are_read_in_parts(self, backend: Backend, name: str) -> None:
+        """A part has the first of those that follow a member; a member that is not
+        listed is followed by nobody."""
+        members, count = backend.index.members, backend.index.count
+        assert count(name) == 0, "nobody is listed"
+        assert members(name, 2, "one") is None, "members after nobody must be None"
+        epoch = backend.index.epoch(name)
+        added = [f"m{number * 7 % 10}" for number in range(5)]
+        for member in added:
+            backend.index.add(name, member, epoch, MINUTE)
+        backend.index.add(name, "last", epoch, DAY)
+        order = [*added, "last"]
+        assert members(name, 2) == order[:2], "members must return the first ones"
+        assert members(name, 2, order[1]) == order[2:4], "and those that follow"
+        assert members(name, 4, order[1]) == order[2:], "and all that there are"
+        assert members(name, 2, order[5]) == [], "nobody follows the last one"
+        assert count(name) == 6, "count must count all members"
+        backend.index.remove(name, order[:2])
+        assert members(name, 2, order[1]) is None, (
+            "members after one that is not listed any more must be None: to begin"
+            " anywhere else could pass over somebody"
+        )
+        assert members(name, 2, order[2]) == order[3:5], "those that follow"
+        assert count(name) == 4, "count must not count who was removed"
+        backend.index.add(name, order[2], epoch, 40 * DAY)
+        assert members(name, 9, order[3]) == [order[4], "last", order[2]], (
+            "a member that was added again must be listed at its new place"
+        )
 
     def test_members_expire(self, backend: Backend, name: str) -> None:
         """An expired member is not listed; to add it again never shortens its time."""
@@ -273,7 +300,8 @@ class IndexContract(ContractBase):
 
             def fence(index: str = index, attempt: int = attempt) -> Any:
                 time.sleep(attempt / 1000)  # meets other adds in each attempt
-                return backend.index.fence(index)
+                fenced, _ = backend.index.fence(index)
+                return fenced, everybody(backend, index)
 
             adders = [bind(add, number) for number in range(THREADS - 1)]
             *added, (fenced, members) = at_once([*adders, fence])
@@ -281,8 +309,8 @@ class IndexContract(ContractBase):
             done = {member for member, result in outcome if result}
             missed = done - set(members)
             assert not missed, (
-                f"{len(missed)} members were added with the old epoch, but the fence"
-                " did not return them: a login outlives a revocation"
+                f"{len(missed)} members were added with the old epoch, but after the"
+                " fence they were not listed: a login outlives a revocation"
             )
             refused = {member for member, result in outcome if not result}
             assert not refused & set(members), "a refused member was listed"

@@ -236,8 +236,8 @@ class _SteppedIndex:
     def add(self, name: str, member: str, expect: Epoch, ttl: int) -> bool:
         return bool(self._call("add", name, member, expect, ttl))
 
-    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
-        fenced: tuple[Epoch, list[str]] = self._call("fence", name, keep)
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, Head | None]:
+        fenced: tuple[Epoch, Head | None] = self._call("fence", name, keep)
         return fenced
 
     def head(self, name: str) -> Head | None:
@@ -247,9 +247,14 @@ class _SteppedIndex:
     def remove(self, name: str, members: Collection[str]) -> None:
         self._call("remove", name, members)
 
-    def members(self, name: str) -> list[str]:
-        listed: list[str] = self._call("members", name)
+    def members(
+        self, name: str, most: int, after: str | None = None
+    ) -> list[str] | None:
+        listed: list[str] | None = self._call("members", name, most, after)
         return listed
+
+    def count(self, name: str) -> int:
+        return int(self._call("count", name))
 
     def _call(self, method: str, name: str, *args: Any) -> Any:
         function = getattr(self._index, method)

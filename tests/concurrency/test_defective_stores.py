@@ -250,7 +250,7 @@ def revoked_unlisted_first(
     store: SessionStore, binding: Binding, *, keep: Live | None = None
 ) -> Revocation:
     """All that are to be revoked are taken off the list, then ended."""
-    store.lists.remove(store.lists.entries(binding))
+    store.lists.remove(store.lists.oldest(binding, 100)[0])
     return revoke_all(store, binding, keep=keep)
 
 
@@ -258,8 +258,8 @@ def kept_but_not_saved(
     store: SessionStore, binding: Binding, *, keep: Live | None = None
 ) -> Revocation:
     """The session that is kept is not taken along into the new epoch."""
-    epochs, entries = store.lists.fence(binding, {})
-    for entry in entries:
+    epochs, _ = store.lists.fence(binding, {})
+    for entry in store.lists.oldest(binding, 100)[0]:
         if keep is None or entry.session_id != keep.id:
             store.records.end(entry.session_id)
     return Revocation(epochs, [], set(), keep)

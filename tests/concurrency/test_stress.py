@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from flask_srvsession.backends.base import Epoch
+from flask_srvsession.backends.base import Epoch, Head
 from flask_srvsession.backends.cell_index import CellIndex
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.config import Settings
@@ -309,7 +309,7 @@ class WatchedIndex(CellIndex):
         super().__init__(backend)
         self._backend = backend
 
-    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, Head | None]:
         result = super().fence(name, keep)
         self._backend.fenced()
         return result

@@ -188,7 +188,7 @@ class World:
         return False
 
     def _is_listed(self, session_id: str, record: Record) -> None:
-        listed = {e.session_id for e in self.store.lists.entries(USER)}
+        listed = {e.session_id for e in self.store.lists.oldest(USER, 100)[0]}
         assert record.places, "it is served, but bound to nobody"
         if not self.ending:
             assert session_id in listed, "it is served, but not listed"

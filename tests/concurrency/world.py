@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from flask_srvsession import moves
-from flask_srvsession.backends.base import Epoch
+from flask_srvsession.backends.base import Epoch, Head
 from flask_srvsession.backends.cell_index import CellIndex
 from flask_srvsession.backends.guarded import Guarded
 from flask_srvsession.backends.memory import MemoryBackend
@@ -392,9 +392,9 @@ class RememberingIndex(CellIndex):
     def epoch(self, name: str) -> Epoch:
         return self._note(name, super().epoch(name))
 
-    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
-        epoch, members = super().fence(name, keep)
-        return self._note(name, epoch), members
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, Head | None]:
+        epoch, former = super().fence(name, keep)
+        return self._note(name, epoch), former
 
     def before(self, name: str, epoch: Epoch) -> list[Epoch]:
         """Return the epochs that ended before `epoch` began."""
@@ -483,7 +483,7 @@ def the_live_are_listed(world: World) -> None:
         fed = {b.names[0] for b in (USER, TEAM) if b.index in record.values}
         assert record.places.keys() == fed, "its content feeds an index in vain"
         for name in record.places:
-            listed = world.storage.index.members(LISTS.name(name))
+            listed = world.storage.index.members(LISTS.name(name), 100) or ()
             own = entry(session_id, name, record.places)
             assert own.member in listed, "it is bound, but not listed"
 

@@ -75,7 +75,7 @@ class SQLContract(BackendContract):
 
         backend.index.remove(name, [*map(str, range(70_000)), "last"])
 
-        assert backend.index.members(name) == []
+        assert backend.index.members(name, 9) == []
 
 
 class TestInMemory(SQLContract):
@@ -196,7 +196,7 @@ class Sweeping(SQLContract):
 
         backend.sweep()
 
-        assert backend.index.fence("left")[1] == []
+        assert backend.index.members("left", 9) == []
         assert backend.index.epoch("left") != epoch
         assert backend.index.epoch("stays") == stays
 
@@ -209,7 +209,7 @@ class Sweeping(SQLContract):
             backend.sweep()
 
             assert backend.index.head("user") == Head(epoch)
-            assert backend.index.members("user") == ["one"]
+            assert backend.index.members("user", 9) == ["one"]
 
     def test_a_sweep_ends_where_most_epochs_are_still_needed(
         self, backend: SQLBackend

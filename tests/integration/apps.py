@@ -82,8 +82,8 @@ def index_name(app: Flask, value: object, index: str = "user_id") -> str:
 def listed(app: Flask, value: object, index: str = "user_id") -> set[str]:
     """Return the ids of the sessions that are listed under an index value."""
     backend: Backend = app.extensions["srvsession"].backend
-    listed = backend.index.members(index_name(app, value, index))
-    return {ids.unpack(entry.partition(".")[0]) for entry in listed}
+    listed = backend.index.members(index_name(app, value, index), 1_000_000)
+    return {ids.unpack(entry.partition(".")[0]) for entry in listed or ()}
 
 
 class User(UserMixin):

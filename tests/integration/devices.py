@@ -153,10 +153,8 @@ def list_entries(backend: Any, name: str, entries: Collection[str]) -> None:
         data = _Roll(roll.stamp, roll.until, members).dump()
         assert backend.swap(f"{name}:m", data, cell.version, DAY)
     elif isinstance(index, SQLIndex):
-        head = index.head(name)
-        assert head is not None
         expires = int((time.time() + DAY) * 1000)
-        row = {"name": name, "expires": expires, "epoch": head.epoch}
+        row = {"name": name, "expires": expires}
         rows = [row | {"member": entry} for entry in entries]
         executed(backend, sa.insert(backend._tables.members), rows)
     else:

@@ -90,7 +90,7 @@ class CountingIndex:
         self._calls.append("index.add")
         return self._index.add(name, member, expect, ttl)
 
-    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, Head | None]:
         self._calls.append("index.fence")
         return self._index.fence(name, keep)
 
@@ -102,9 +102,15 @@ class CountingIndex:
         self._calls.append("index.remove")
         self._index.remove(name, members)
 
-    def members(self, name: str) -> list[str]:
+    def members(
+        self, name: str, most: int, after: str | None = None
+    ) -> list[str] | None:
         self._calls.append("index.members")
-        return self._index.members(name)
+        return self._index.members(name, most, after)
+
+    def count(self, name: str) -> int:
+        self._calls.append("index.count")
+        return self._index.count(name)
 
 
 class CountingBackend:

@@ -238,7 +238,7 @@ def test_each_call_touches_one_slot(
     epoch = backend.index.epoch("slots:index")
     backend.index.add("slots:index", "slots:a", epoch, MINUTE)
     backend.index.head("slots:index")
-    backend.index.members("slots:index")
+    backend.index.members("slots:index", 9)
     backend.index.fence("slots:index")
     backend.index.remove("slots:index", ["slots:a"])
 

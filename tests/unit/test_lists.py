@@ -183,10 +183,11 @@ def test_a_member_that_is_junk_is_ignored_with_a_warning(
         backend.index.add(name, member, epoch, HOUR)
 
     with caplog.at_level(logging.WARNING):
-        found = each.entries(binding)
-        _, fenced = each.fence(binding, {})
+        found, whole = each.oldest(binding, 9)
+        [page] = each.pages(binding, 9)
 
-    assert [*found] == [*fenced] == [good._replace(epoch="")]
+    assert whole
+    assert [*found] == [*page] == [good._replace(epoch="")]
     assert len(caplog.records) == 4
     assert "junk" not in caplog.text
 
@@ -229,16 +230,23 @@ def test_both_names_are_read_and_fenced_and_cleared() -> None:
         added.append(listed)
     present, former = [listed._replace(epoch="") for listed in added]
 
-    assert [*now.entries(binding).items()] == [(former, oldest), (present, newest)]
+    entries, whole = now.oldest(binding, 9)
+    assert [*entries.items()] == [(former, oldest), (present, newest)]
+    assert whole
+    assert now.oldest(binding, 1) == ({former: oldest}, False)
+    assert [*now.pages(binding, 1)] == [{former: oldest}, {present: newest}]
+    after = oldest, former.member
+    assert [*now.pages(binding, 1, after)] == [{present: newest}]
+    assert now.count(binding) == 2
 
-    epochs, entries = now.fence(binding, {newest: present})
-    assert entries == {present: newest, former: oldest}
+    epochs, belongs = now.fence(binding, {newest: added[0]})
+    assert belongs
     assert now.head(newest) == Head(epochs[newest], (present.member,))
     assert now.head(oldest) == Head(epochs[oldest])
     assert not now.add(newest, added[0], HOUR)  # its epoch has ended
 
     now.remove(entries)
-    assert now.entries(binding) == {}
+    assert now.oldest(binding, 9) == ({}, True)
 
 
 class Refusing(MemoryBackend):
@@ -339,16 +347,24 @@ def test_an_epoch_that_is_given_outweighs_that_of_the_record() -> None:
 
 def test_under_an_older_name_it_stays_there_unless_it_may_be_renamed() -> None:
     """A revocation that is under way may know the older name alone."""
-    each = lists(OLD, NEW)
+    backend = MemoryBackend()
+    before, each = lists(OLD, backend=backend), lists(OLD, NEW, backend=backend)
     binding = each.binding("user_id", "42")
     newest, oldest = binding.names
-    carried = {oldest: ["a past epoch", "its mark"]}
+    epoch = before.epoch(before.binding("user_id", "42"))
+    carried = {oldest: [epoch, "its mark"]}
 
-    stays = each.places(values(user_id=42), carried, {}, "new", rename=False)
-    moves = each.places(values(user_id=42), carried, {}, "new", rename=True)
+    def places(rename: bool) -> object:
+        return each.places(values(user_id=42), carried, {}, "new", rename=rename)
 
-    assert stays == ({oldest: ("a past epoch", "its mark")}, b"")
+    stays, moves = places(rename=False), places(rename=True)
+
+    assert stays == ({oldest: (epoch, "its mark")}, b"")
     assert moves == ({newest: (each.epoch(binding), "its mark")}, each.indexing)
+
+    before.fence(before.binding("user_id", "42"), {})  # of both names the first
+
+    assert places(rename=True) == stays
     assert gained(carried, stays[0]) == {}
     assert gained(carried, moves[0]) == moves[0]
 

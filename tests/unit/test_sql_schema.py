@@ -420,7 +420,7 @@ def test_reading_writes_nothing(backend: SQLBackend) -> None:
     backend.get("key")
     backend.index.epoch("user")
     backend.index.head("user")
-    backend.index.members("user")
+    backend.index.members("user", 9)
 
     assert {*interference.executed} - {"PRAGMA"} == {"SELECT"}
     assert interference.count("SELECT") == 4
@@ -463,7 +463,7 @@ def test_what_the_database_has_undone_is_repeated(backend: SQLBackend) -> None:
 
     assert isinstance(swapped, int)
     assert added
-    assert backend.index.members("user") == ["one"]
+    assert backend.index.members("user", 9) == ["one"]
 
 
 def test_repeating_ends(backend: SQLBackend) -> None:

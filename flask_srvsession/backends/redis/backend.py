@@ -42,6 +42,8 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 _VERSION = 8
 _SCANNED = 500
 _WRONG_TYPE = "WRONGTYPE"
+_REMOVED = 500
+"""Members that one command unlists: others wait for it."""
 _TAG = re.compile(r"[^{]*\{[^}]+\}")
 _WAIT_SHARE = 0.5  # of the timeout, so that the answer of WAIT comes before it
 
@@ -156,6 +158,20 @@ class RedisBackend:
             return bool(self._client.delete(key))
         return bool(self._delete(key, version))
 
+    def delete_many(self, cells: Mapping[str, Version]) -> set[str]:
+        """Delete the cells under these keys that still have these versions, in one
+        round trip for each server; return the keys of those that were deleted."""
+        deleted = set()
+        with deadline(timeout(self._client)):
+            for primary, keys in _by_primary(self._client, cells):
+                commands = [self._delete.command(key, cells[key]) for key in keys]
+                for key, answer in zip(keys, _answers(primary, commands), strict=True):
+                    if isinstance(answer, redis.RedisError):  # not known, or moved
+                        answer = self._delete(key, cells[key])
+                    if answer:
+                        deleted.add(key)
+        return deleted
+
     def sweep(self) -> int:
         """Return 0: the server removes expired data itself."""
         return 0  # the server removes expired keys
@@ -244,6 +260,7 @@ class RedisIndex:
         self._add = _Script(client, "index_add")
         self._fence = _Script(client, "index_fence")
         self._members = _Script(client, "index_members")
+        self._count = _Script(client, "index_count")
         self._drop = _Script(client, "index_drop")
 
     @_repairing
@@ -259,12 +276,12 @@ class RedisIndex:
         return bool(self._add(name, member, expect, ttl * 1000))
 
     @_repairing
-    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
-        """Begin a new epoch; return it with all members that were added before it. Its
-        head names those in `keep`; nobody is removed."""
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, Head | None]:
+        """Begin a new epoch; return it, and the head before it. The new head names
+        those in `keep`; nobody is removed."""
         epoch = new_epoch()
-        members = self._fence(name, epoch, " ".join(keep), EPOCH_ALONE * 1000)
-        return epoch, _texts(members)
+        former = self._fence(name, epoch, " ".join(keep), EPOCH_ALONE * 1000)
+        return epoch, _head(former)
 
     @_repairing
     def head(self, name: str) -> Head | None:
@@ -274,13 +291,23 @@ class RedisIndex:
     @_repairing
     def remove(self, name: str, members: Collection[str]) -> None:
         """Unlist `members`; those that are not listed are no error."""
-        if members:
-            self._client.zrem(name, *members)
+        leaving = [*members]
+        for start in range(0, len(leaving), _REMOVED):
+            self._client.zrem(name, *leaving[start : start + _REMOVED])
 
     @_repairing
-    def members(self, name: str) -> list[str]:
-        """Return the members that have not expired, the soonest expiry first."""
-        return _texts(self._members(name))
+    def members(
+        self, name: str, most: int, after: str | None = None
+    ) -> list[str] | None:
+        """Return the first `most` members that have not expired, the soonest expiry
+        first; of those that follow `after`, or None if that is not listed."""
+        found = self._members(name, most, after or "")
+        return None if found is None else _texts(found)
+
+    @_repairing
+    def count(self, name: str) -> int:
+        """Return how many members have not expired."""
+        return int(self._count(name))
 
     @_repairing
     def drop(self, name: str) -> None:
@@ -372,9 +399,13 @@ class _Script:
     def __call__(self, key: str, *args: str | bytes | int) -> Any:
         ask = self._client.execute_command
         try:
-            return ask("EVALSHA", self._digest, 1, key, *args)
+            return ask(*self.command(key, *args))
         except NoScriptError:
             return ask("EVAL", self._text, 1, key, *args)
+
+    def command(self, key: str, *args: str | bytes | int) -> tuple[Any, ...]:
+        """Return the command that runs it where it is known."""
+        return "EVALSHA", self._digest, 1, key, *args
 
 
 def _check_client(client: Any) -> None:

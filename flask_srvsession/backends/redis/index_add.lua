@@ -10,7 +10,12 @@ end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '(0', string.format('%.0f', now))
+-- Some of those that have expired: in time all, and others do not wait long.
+local gone = redis.call(
+  'ZRANGEBYSCORE', KEYS[1], '(0', string.format('%.0f', now), 'LIMIT', 0, 100)
+if #gone > 0 then
+  redis.call('ZREM', KEYS[1], unpack(gone))
+end
 
 local life = tonumber(ARGV[3])
 local expiry = string.format('%.0f', now + life * 1000)

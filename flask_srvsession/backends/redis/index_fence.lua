@@ -1,5 +1,5 @@
 -- KEYS: the index. ARGV: the new epoch, the members to keep, separated by spaces, how
--- long an epoch lives alone in ms. Returns all members, the expired ones too.
+-- long an epoch lives alone in ms. Returns the head before.
 local former = redis.call('ZRANGEBYSCORE', KEYS[1], 0, 0)
 local added = redis.pcall('ZADD', KEYS[1], 0, ARGV[1] .. ' ' .. ARGV[2])
 if type(added) == 'table' then
@@ -14,4 +14,4 @@ end
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
-return redis.call('ZRANGEBYSCORE', KEYS[1], '(0', '+inf')
+return former

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -160,6 +160,15 @@ class SQLBackend:
             values["old"] = version
         return self._database.write(statement, **values) > 0
 
+    def delete_many(self, cells: Mapping[str, Version]) -> set[str]:
+        """Delete the cells under these keys that still have these versions; return the
+        keys of those that were deleted. Then they are off the disk, too."""
+        if not self._database.engine.dialect.delete_returning:  # MySQL
+            return {key for key, version in cells.items() if self.delete(key, version)}
+        values = {"keys": [*cells], "cells": [*cells.items()], "now": self._now()}
+        rows = self._database.change(self._statements.delete_many, **values)
+        return {row.id for row in rows}
+
     def sweep(self) -> int:
         """Remove cells that expired more than a minute ago; return how many.
 
@@ -249,6 +258,9 @@ class _Statements:
         self.swap = sa.update(cells).where(here, unchanged, alive)
         self.delete = sa.delete(cells).where(here, alive).execution_options(**DURABLE)
         self.delete_version = self.delete.where(unchanged)
+        pairs = sa.tuple_(c.id, c.version).in_(sa.bindparam("cells", expanding=True))
+        gone = sa.delete(cells).where(these, pairs, alive).returning(c.id)
+        self.delete_many = gone.execution_options(**DURABLE)
 
 
 def _server(url: URL) -> str:

@@ -82,6 +82,14 @@ class Database:
             **statement.get_execution_options(),
         )
 
+    def change(self, statement: sa.UpdateBase, **values: Any) -> Sequence[Row[Any]]:
+        """Do the same as :meth:`write`; return the rows that the statement returns."""
+        self._make_ready()
+        return self._run(
+            lambda c: c.execute(statement, values).all(),
+            **statement.get_execution_options(),
+        )
+
     def create_tables(self) -> bool:
         """Create the tables where they are missing; many may do so at once.
 

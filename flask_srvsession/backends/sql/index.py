@@ -20,6 +20,7 @@ from .sweep import LARGEST_BATCH
 log = logging.getLogger("flask_srvsession")
 
 _ATTEMPTS = 4
+_FENCES = 16
 
 
 class SQLIndex:
@@ -69,17 +70,22 @@ class SQLIndex:
         add = self._statements.add
         return self._database.write(add, index=name, present=expect, **new) > 0
 
-    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, list[str]]:
-        """Begin a new epoch; return it with all members that were added before it.
+    def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, Head | None]:
+        """Begin a new epoch; return it, and the head before it.
 
-        Its head names those in `keep`; nobody is removed. Then it is on the disk.
+        The new head names those in `keep`; nobody is removed. Then it is on the disk.
         """
-        new = {"epoch": new_epoch(), "kept": " ".join(keep)}
-        fence, expires = self._statements.fence, self._in(EPOCH_ALONE)
-        self._database.write(fence, name=name, expires=expires, **new)
-        fenced = self._statements.fenced
-        rows = self._database.read(fenced, index=name, present=new["epoch"])
-        return new["epoch"], _sound_members(rows)
+        epoch = new_epoch()
+        new = {"epoch": epoch, "kept": " ".join(keep), "expires": self._in(EPOCH_ALONE)}
+        move = self._statements.move
+        for _ in range(_FENCES):
+            former = self.head(name)
+            if former is None:  # or none of ours is there
+                self._database.write(self._statements.fence, name=name, **new)
+                return epoch, None
+            if self._database.write(move, index=name, present=former.epoch, **new):
+                return epoch, former
+        raise OSError("the epoch is changed all the time")
 
     def head(self, name: str) -> Head | None:
         """Return the current epoch and the members that the last fence kept, None
@@ -93,12 +99,27 @@ class SQLIndex:
             part = gone[at : at + LARGEST_BATCH]
             self._database.write(self._statements.remove, index=name, gone=part)
 
-    def members(self, name: str) -> list[str]:
-        """Return the members that have not expired, the soonest expiry first, equal
-        ones in the order of their adds."""
-        members = self._statements.members
-        rows = self._database.read(members, index=name, now=self._in(0))
-        return _sound_members(rows)
+    def members(
+        self, name: str, most: int, after: str | None = None
+    ) -> list[str] | None:
+        """Return the first `most` members that have not expired, the soonest expiry
+        first, equal ones in the order of their adds; of those that follow `after`, or
+        None if that is not listed."""
+        read, here = self._database.read, {"index": name, "now": self._in(0)}
+        if after is None:
+            rows = read(self._statements.members, most=most, **here)
+            return _sound_members(rows)
+        place = read(self._statements.place, index=name, listed=after)
+        if not place:
+            return None
+        here |= {"expires": place[0].expires, "number": place[0].id}
+        return _sound_members(read(self._statements.following, most=most, **here))
+
+    def count(self, name: str) -> int:
+        """Return how many members have not expired."""
+        count = self._statements.count
+        [(found,)] = self._database.read(count, index=name, now=self._in(0))
+        return int(found)
 
     def drop(self, name: str) -> None:
         """Delete the index, its epoch too, unless it has members."""
@@ -144,19 +165,18 @@ class _Statements:
             ["name"],
             lambda new: {c: new[c] for c in ("epoch", "kept", "expires")},
         )
-        self.fenced = sa.select(m.member).where(listed, m.epoch != present)
+        self.move = self.prolong.execution_options(**DURABLE)
 
         member = sa.bindparam("listed", type_=sa.String)
         until = sa.bindparam("until", type_=sa.BigInteger)
-        row = sa.select(e.name, member, present, until).where(this, e.epoch == present)
+        row = sa.select(e.name, member, until).where(this, e.epoch == present)
         # The lock: adds follow each other, so a later one of the list sees the earlier.
         self.add = _or_change(
             insert(members).from_select(
-                [m.name, m.member, m.epoch, m.expires], row.with_for_update()
+                [m.name, m.member, m.expires], row.with_for_update()
             ),
             ["name", "member"],
             lambda new: {
-                "epoch": new.epoch,
                 "expires": sa.case(
                     (m.expires > new.expires, m.expires), else_=new.expires
                 ),
@@ -165,10 +185,25 @@ class _Statements:
         self.drop = sa.delete(epochs).where(this, ~sa.exists().where(listed))
         gone = m.member.in_(sa.bindparam("gone", expanding=True))
         self.remove = sa.delete(members).where(listed, gone)
-        self.members = sa.select(m.member).where(
-            listed, m.expires > sa.bindparam("now")
+        self._read_members(m, listed)
+
+    def _read_members(self, m: Any, listed: Any) -> None:
+        """Add the statements that read the members of an index."""
+        member = sa.bindparam("listed", type_=sa.String)
+        alive = m.expires > sa.bindparam("now")
+        self.count = sa.select(sa.func.count()).where(listed, alive)
+        self.members = (
+            sa.select(m.member)
+            .where(listed, alive)
+            .order_by(m.expires, m.id)
+            .limit(sa.bindparam("most", type_=sa.Integer))
         )
-        self.members = self.members.order_by(m.expires, m.id)
+        self.place = sa.select(m.expires, m.id).where(listed, m.member == member)
+        expires = sa.bindparam("expires", type_=sa.BigInteger)
+        number = sa.bindparam("number", type_=sa.BigInteger)
+        self.following = self.members.where(
+            m.expires >= expires, (m.expires > expires) | (m.id > number)
+        )
 
 
 def _or_change(insert: Any, key: list[str], changes: Callable[[Any], Any]) -> Any:

@@ -58,17 +58,7 @@ class Tables:
             sa.Column("epoch", _text(16), nullable=False),
             sa.Column("kept", sa.Text, nullable=False),
         )
-        self.members = _table(
-            f"{base}_members",
-            metadata,
-            sa.Column("id", _COUNT, sa.Identity(), primary_key=True),
-            sa.Column(
-                "name", _text(200), ForeignKey(self.epochs.c.name), nullable=False
-            ),
-            sa.Column("member", _text(200), nullable=False),
-            sa.Column("epoch", _text(16), nullable=False),  # it was last added under
-            sa.UniqueConstraint("name", "member"),
-        )
+        self.members = _members(f"{base}_members", metadata, self.epochs)
         self.layout = sa.Table(
             f"{base}_layout",
             metadata,
@@ -200,6 +190,20 @@ def _table(name: str, metadata: sa.MetaData, *columns: Any) -> sa.Table:
     expires = sa.Column("expires", sa.BigInteger, nullable=False)
     by_expires = sa.Index(f"{name}_by_expires", "expires")
     return sa.Table(name, metadata, *columns, expires, by_expires, **_INNODB)
+
+
+def _members(name: str, metadata: sa.MetaData, epochs: sa.Table) -> sa.Table:
+    members = _table(
+        name,
+        metadata,
+        sa.Column("id", _COUNT, sa.Identity(), primary_key=True),
+        sa.Column("name", _text(200), ForeignKey(epochs.c.name), nullable=False),
+        sa.Column("member", _text(200), nullable=False),
+        sa.UniqueConstraint("name", "member"),
+    )
+    m = members.c
+    sa.Index(f"{name}_in_order", m.name, m.expires, m.id)  # a long list, in parts
+    return members
 
 
 _COUNT = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

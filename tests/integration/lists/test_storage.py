@@ -142,10 +142,11 @@ class TestCost:
         assert reads(app) - before == count + 2  # the list, and the epoch
 
     @ON_REDIS
-    def test_redis_revokes_n_sessions_in_n_and_3_commands(
+    def test_redis_revokes_n_sessions_in_n_and_5_commands(
         self, app: Flask, redis_server: Server
     ) -> None:
-        """A fence; one read of all; a delete each; one unlisting of all."""
+        """A fence; the list; one read of all, and the epoch; a delete each, all in one
+        round trip; one unlisting of all."""
         signed_in(app, 42, 3)
         revoke_all(app)
         signed_in(app, 42, 3)
@@ -155,7 +156,7 @@ class TestCost:
 
         commands = monitor.taken()
         monitor.close()
-        assert len(commands) == 3 + 3
+        assert len(commands) == 3 + 5
 
     @ON_REDIS
     @pytest.mark.parametrize(("count", "most"), [(5, 130), (100, 130), (1000, 150)])
@@ -464,7 +465,7 @@ class TestWhatCannotBeRead:
     ) -> None:
         browsers = signed_in(app, count=2)
         list_entries(backend, index_name(app, 42), [odd])
-        assert odd in backend.index.members(index_name(app, 42))
+        assert odd in (backend.index.members(index_name(app, 42), 9) or ())
 
         assert {info.id for info in found(app)} == {b.id for b in browsers}
         assert revoke_all(app) == 2

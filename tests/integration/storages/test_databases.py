@@ -391,7 +391,7 @@ class TestCost:
         executed(backend, sa.insert(tables.cells), [cell | {"id": n} for n in many])
         epoch = common | {"epoch": "e", "kept": ""}
         executed(backend, sa.insert(tables.epochs), [epoch | {"name": n} for n in many])
-        member = common | {"member": "m", "epoch": "e"}
+        member = common | {"member": "m"}
         executed(
             backend, sa.insert(tables.members), [member | {"name": n} for n in many]
         )
