@@ -249,6 +249,21 @@ def test_both_names_are_read_and_fenced_and_cleared() -> None:
     assert now.oldest(binding, 9) == ({}, True)
 
 
+def test_of_several_names_the_newest_is_fenced_last() -> None:
+    """A session that is renamed meanwhile is listed there under the epoch before."""
+    backend = MemoryBackend()
+    each, fenced = lists(OLD, NEW, backend=backend), list[str]()
+    fence = backend.index.fence
+    backend.index.fence = lambda name, keep=(): (  # type: ignore[method-assign]
+        fenced.append(name) or fence(name, keep)  # type: ignore[func-returns-value]
+    )
+    binding = each.binding("user_id", "42")
+
+    each.fence(binding, {})
+
+    assert fenced == [each.name(name) for name in reversed(binding.names)]
+
+
 class Refusing(MemoryBackend):
     """Fails at unlisting, each time after some seconds on the clock of the guard."""
 

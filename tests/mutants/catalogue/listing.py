@@ -7,12 +7,100 @@ from ..mutant import Mutant
 MUTANTS = (
     Mutant(
         name="a-part-of-a-list-begins-with-the-last",
-        file="store/revocation.py",
-        old="listed.index(after) + 1 :",
-        new="listed.index(after) :",
+        file="backends/sql/index.py",
+        old="| (m.id > number)",
+        new="| (m.id >= number)",
         breaks="a list in parts has each session once",
-        found_by="integration/lists/test_revocation.py::TestFind::"
-        "test_gives_a_long_list_in_parts",
+        found_by="contract/test_sql.py::TestSQLite::test_members_are_read_in_parts",
+    ),
+    Mutant(
+        name="a-part-that-follows-nobody-is-the-last",
+        file="store/lists.py",
+        old="page = self._members(name, size)\n",
+        new="page = []\n",
+        breaks="the end of all misses nobody, where others leave meanwhile",
+        found_by="integration/lists/test_long_lists.py::TestRevocation::"
+        "test_does_not_pass_over_anybody_where_others_leave_meanwhile",
+    ),
+    Mutant(
+        name="the-end-of-all-ends-who-comes-later",
+        file="store/revocation.py",
+        old="if epoch == epochs[name] or (head and epoch == head.epoch):",
+        new="if False:",
+        breaks="the end of all leaves who has logged in since it began",
+        found_by="integration/lists/test_long_lists.py::TestRevocation::"
+        "test_leaves_who_has_logged_in_since_it_began",
+    ),
+    Mutant(
+        name="a-later-end-of-all-is-overlooked",
+        file="store/revocation.py",
+        old="if epoch == epochs[name] or (head and epoch == head.epoch):",
+        new="if epoch == epochs[name]:",
+        breaks="the end of all leaves who has logged in since it began",
+        found_by="integration/lists/test_long_lists.py::TestRevocation::"
+        "test_leaves_who_has_logged_in_after_another_one_that_came_later",
+    ),
+    Mutant(
+        name="who-changes-outlives-the-end-of-all",
+        file="store/revocation.py",
+        old="        if not left:\n            return stay",
+        new="        return stay",
+        breaks="the end of all ends a session whatever it is doing",
+        found_by="concurrency/test_interleavings.py::"
+        "test_two_requests_keep_the_promises",
+    ),
+    Mutant(
+        name="whoever-was-to-end-is-kept",
+        file="store/revocation.py",
+        old=" if belongs else None",
+        new="",
+        breaks="keep_current keeps nobody whom an earlier end of all was to end",
+        found_by="integration/lists/test_long_lists.py::TestRevocation::"
+        "test_whoever_an_earlier_one_was_to_end_cannot_keep_the_own_session",
+    ),
+    Mutant(
+        name="whoever-was-to-end-gets-the-name-of-a-newer-key",
+        file="store/lists.py",
+        old="return present if head and head.epoch == epoch else None",
+        new="return present",
+        breaks="a change of SECRET_KEY brings nobody past an end of all",
+        found_by="unit/test_lists.py::"
+        "test_under_an_older_name_it_stays_there_unless_it_may_be_renamed",
+    ),
+    Mutant(
+        name="the-newest-name-ends-first",
+        file="store/lists.py",
+        old="for name in reversed(binding.names):\n            kept =",
+        new="for name in binding.names:\n            kept =",
+        breaks="a change of SECRET_KEY brings nobody past an end of all",
+        found_by="unit/test_lists.py::test_of_several_names_the_newest_is_fenced_last",
+    ),
+    Mutant(
+        name="a-long-list-has-no-limit",
+        file="store/room.py",
+        old="self._end(binding, dict(islice(some.items(), surplus)), lines)",
+        new="return",
+        breaks="a limit holds in a list of any length",
+        found_by="integration/lists/test_long_lists.py::TestLimit::"
+        "test_a_login_beyond_it_ends_the_oldest",
+    ),
+    Mutant(
+        name="in-a-long-list-the-oldest-leaves-with-the-dead",
+        file="store/room.py",
+        old="if len(alive) < len(some):\n                continue",
+        new="if False:\n                continue",
+        breaks="the dead leave before the oldest",
+        found_by="integration/lists/test_long_lists.py::TestLimit::"
+        "test_the_dead_leave_before_the_oldest",
+    ),
+    Mutant(
+        name="in-a-long-list-the-dead-behind-the-oldest-stay",
+        file="store/room.py",
+        old="if self._drop_others(binding, some):",
+        new="if False:",
+        breaks="places of the dead in a long list are found in time",
+        found_by="integration/lists/test_long_lists.py::TestLimit::"
+        "test_that_is_lowered_refuses_logins_until_enough_have_left",
     ),
     Mutant(
         name="a-limit-forgets-devices-from-before",
@@ -70,8 +158,8 @@ MUTANTS = (
     Mutant(
         name="a-fence-does-not-restamp",
         file="backends/cell_index.py",
-        old="return head.epoch, self._restamp(name, seen.roll, head)",
-        new="return head.epoch, list(seen.roll.members)",
+        old="self._restamp(name, seen.roll, head)\n                return",
+        new="return",
         breaks="a fence misses nobody",
         found_by="concurrency/test_cell_index.py::"
         "test_every_order_of_steps_keeps_the_index_whole",
@@ -88,7 +176,7 @@ MUTANTS = (
     Mutant(
         name="another-fence-is-taken-for-ours",
         file="backends/cell_index.py",
-        old="if roll is not None and roll.stamp == head.epoch:",
+        old="if roll is not None and roll.stamp != before.stamp:",
         new="if roll is not None:",
         breaks="a fence misses nobody",
         found_by="concurrency/test_cell_index.py::"
@@ -158,20 +246,18 @@ MUTANTS = (
     ),
     Mutant(
         name="the-dead-take-up-places",
-        file="store/sessions.py",
-        old="if live is None or is_elsewhere(binding, was, live):\n"
-        "                return False",
-        new="if live is None or is_elsewhere(binding, was, live):\n"
-        "                return True",
+        file="store/room.py",
+        old="if line.live is None or is_elsewhere(binding, line):\n            return False",
+        new="if line.live is None or is_elsewhere(binding, line):\n            return True",
         breaks="what has expired does not count",
         found_by="integration/lists/test_limits.py::test_what_has_expired_does_not"
         "_count",
     ),
     Mutant(
         name="who-is-just-moving-makes-room",
-        file="store/sessions.py",
-        old="if live is None or is_elsewhere(binding, was, live):",
-        new="if live is None or was:",
+        file="store/room.py",
+        old="if line.live is None or is_elsewhere(binding, line):",
+        new="if line.live is None or line.was:",
         breaks="a session keeps its place while it gets another id",
         found_by="concurrency/test_limit_interleavings.py::test_requests_side_by_s"
         "ide_keep_the_limit",

@@ -158,10 +158,35 @@ MUTANTS = (
     Mutant(
         name="redis-lists-who-has-expired",
         file="backends/redis/index_members.lua",
+        old="'-inf', string.format('%.0f', now)",
+        new="'-inf', 0",
+        breaks="members expire",
+        found_by="contract/test_redis.py::TestRedis::test_members_expire",
+    ),
+    Mutant(
+        name="redis-counts-who-has-expired",
+        file="backends/redis/index_count.lua",
         old="'(' .. string.format('%.0f', now)",
         new="'-inf'",
         breaks="members expire",
         found_by="contract/test_redis.py::TestRedis::test_members_expire",
+    ),
+    Mutant(
+        name="redis-reads-a-part-from-the-front",
+        file="backends/redis/index_members.lua",
+        old="first = math.max(first, rank + 1)",
+        new="first = 1",
+        breaks="a list in parts has each session once",
+        found_by="contract/test_redis.py::TestRedis::test_members_are_read_in_parts",
+    ),
+    Mutant(
+        name="sql-deletes-many-whatever-their-version",
+        file="backends/sql/backend.py",
+        old=".where(these, pairs, alive)",
+        new=".where(these, alive)",
+        breaks="delete_many deletes those of the given versions",
+        found_by="contract/test_sql.py::TestSQLite::"
+        "test_delete_many_deletes_what_has_not_changed",
     ),
     Mutant(
         name="redis-lists-members-of-one-millisecond-in-any-order",
