@@ -40,7 +40,7 @@ def test_each_can_still_be_compiled() -> None:
 
 
 def test_each_names_a_test_that_exists() -> None:
-    parts = ("cells", "index")
+    parts = ("cells", "index", "many")
     inherited = "".join(text(f"{PACKAGE}/testing/contract_{p}.py") for p in parts)
     for mutant in MUTANTS:
         file, *path = mutant.found_by.partition("[")[0].split("::")

@@ -255,7 +255,7 @@ def test_of_several_names_the_newest_is_fenced_last() -> None:
     each, fenced = lists(OLD, NEW, backend=backend), list[str]()
     fence = backend.index.fence
     backend.index.fence = lambda name, keep=(): (  # type: ignore[method-assign]
-        fenced.append(name) or fence(name, keep)  # type: ignore[func-returns-value]
+        fenced.append(name) or fence(name, keep)
     )
     binding = each.binding("user_id", "42")
 

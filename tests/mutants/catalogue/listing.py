@@ -247,8 +247,10 @@ MUTANTS = (
     Mutant(
         name="the-dead-take-up-places",
         file="store/room.py",
-        old="if line.live is None or is_elsewhere(binding, line):\n            return False",
-        new="if line.live is None or is_elsewhere(binding, line):\n            return True",
+        old="if line.live is None or is_elsewhere(binding, line):\n"
+        "            return False",
+        new="if line.live is None or is_elsewhere(binding, line):\n"
+        "            return True",
         breaks="what has expired does not count",
         found_by="integration/lists/test_limits.py::test_what_has_expired_does_not"
         "_count",
