@@ -399,7 +399,7 @@ class _Script:
     def __call__(self, key: str, *args: str | bytes | int) -> Any:
         ask = self._client.execute_command
         try:
-            return ask(*self.command(key, *args))
+            return ask("EVALSHA", self._digest, 1, key, *args)
         except NoScriptError:
             return ask("EVAL", self._text, 1, key, *args)
 
