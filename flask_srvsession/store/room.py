@@ -120,7 +120,7 @@ class Room:
         return alive, lines
 
     def _lines(self, entries: Iterable[Entry]) -> Lines:
-        return self._records.lines({e.session_id for e in entries})
+        return self._records.lines([*dict.fromkeys(e.session_id for e in entries)])
 
     def _counts(self, binding: Binding, line: Line, *, later: bool = False) -> bool:
         if line.live is None or is_elsewhere(binding, line):
