@@ -20,6 +20,11 @@ EPOCH_ALONE = 15 * 60
 """Seconds for which an epoch that nobody binds to is kept; half as long at least after
 it was asked for. A stranger may ask for one with each login that fails."""
 
+
+class Busy(Exception):
+    """A call has waited for others of this app, not for the storage: that answers."""
+
+
 MOST_AT_ONCE = 100
 """Keys that a backend is asked for in one call."""
 

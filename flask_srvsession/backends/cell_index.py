@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
-from .base import EPOCH_ALONE, Cell, Epoch, Head, Version, new_epoch
+from .base import EPOCH_ALONE, Busy, Cell, Epoch, Head, Version, new_epoch
 
 log = logging.getLogger("flask_srvsession")
 
@@ -41,7 +41,7 @@ _SOUND_HEAD = re.compile(rb"([0-9a-f]{16}) ([0-3]?\d{1,10})((?: [!-~]+)*)")
 _LONGEST_ROLL = 64 * 1024 * 1024
 
 
-class IndexContention(OSError):
+class IndexContention(Busy, OSError):
     """An index was changed by others each time that it was to be changed."""
 
 

@@ -13,6 +13,7 @@ from ..errors import BackendError, ConfigurationError, NotReplicated
 from .base import (
     MOST_AT_ONCE,
     Backend,
+    Busy,
     Cell,
     DeletesMany,
     ReadsMany,
@@ -154,7 +155,8 @@ class Guarded:
         self._tell(operation, began, type(error).__name__)
         if last or not quick:
             cause = describe(error, getattr(self.backend, "server", ""))
-            self.outage.failed(operation, cause, now, late=not quick)
+            late = None if isinstance(error, Busy) else not quick
+            self.outage.failed(operation, cause, now, late=late)
         return BackendError(operation, ambiguous=operation not in READS, quick=quick)
 
     def _tell(self, operation: str, began: float, outcome: str) -> None:

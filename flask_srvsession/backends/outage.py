@@ -47,6 +47,7 @@ class Outage:
         self._next_probe = 0.0
         self._began = self._failed_at = self._told_at = 0.0
         self._count = 0
+        self._has_hung = False
         self._causes: set[str] = set()
 
     def admit(self, operation: str, now: float) -> None:
@@ -65,18 +66,24 @@ class Outage:
         """Whether calls fail at once, except for a probe now and then."""
         return self._breaks and self._timeouts >= HANGS_AFTER
 
-    def failed(self, operation: str, cause: str, now: float, *, late: bool) -> None:
-        """Note a failure; `late` is that of a call that has waited for a timeout."""
+    def failed(
+        self, operation: str, cause: str, now: float, *, late: bool | None
+    ) -> None:
+        """Note a failure; `late` is that of a call that has waited for a timeout, None
+        where that tells nothing about the storage."""
         with self._lock:
             if not self.on:
                 self.on, self._began, self._told_at, self._count = True, now, now, 0
                 self._causes.clear()
+                self._has_hung = False
                 self.begun += 1
             self._failed_at = now
             self._count += 1
-            self._timeouts = self._timeouts + 1 if late else 0
+            if late is not None:
+                self._timeouts = self._timeouts + 1 if late else 0
             if begins := self.is_hanging and self._timeouts == HANGS_AFTER:
                 self._next_probe = now + PROBE_EVERY
+                begins, self._has_hung = not self._has_hung, True
             lasts = now - self._told_at >= COUNT_EVERY
             if lasts:
                 self._told_at = now

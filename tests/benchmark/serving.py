@@ -82,14 +82,15 @@ def _gunicorn(factory: str, url: str, directory: Path) -> Iterator[int]:
     ]
     process = subprocess.Popen(command, env=environment)
     try:
-        _wait_for(port, process)
+        wait_for(port, process)
         yield port
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return when somebody listens; AssertionError if the process has ended."""
     for _ in range(200):
         assert process.poll() is None, "gunicorn ended at once"
         try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flask_srvsession.backends.base import Busy
 from flask_srvsession.backends.guarded import Guarded
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.backends.outage import (
@@ -23,7 +24,7 @@ from flask_srvsession.errors import BackendError
 class Storage(MemoryBackend):
     """Takes `seconds` for each call, on a clock of its own, and fails if told to."""
 
-    errors = (OSError,)
+    errors = (OSError, Busy)
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,6 +176,35 @@ def test_timeouts_with_answers_in_between_are_no_hang(
         guard.get("key")
 
     assert not guard.outage.is_hanging
+
+
+def test_who_waits_for_others_of_this_app_finds_no_hang(
+    guard: Guarded, storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage.seconds = 1.0
+    for error in (TimeoutError(), TimeoutError(), *[Busy()] * 5):
+        storage.error = error
+        fail(guard)
+    assert not guard.outage.is_hanging
+
+    storage.error = TimeoutError()  # but hides none, either
+    fail(guard)
+
+    assert guard.outage.is_hanging
+
+
+def test_a_storage_that_hangs_again_and_again_is_one_line(
+    guard: Guarded, storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        storage.now += PROBE_EVERY
+        storage.error, storage.seconds = TimeoutError(), 0.3
+        fail(guard, HANGS_AFTER)
+        storage.now += PROBE_EVERY
+        storage.error = None
+        guard.outage.worked(storage.now - 2 * PROBE_EVERY)  # the outage goes on
+
+    assert sum(line.startswith("storage hangs") for line in lines(caplog)) == 1
 
 
 def test_failures_at_once_are_no_hang(guard: Guarded, storage: Storage) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
 from ...errors import ConfigurationError
+from ..base import Busy
 from . import drivers
 from .schema import Tables
 
@@ -39,8 +42,53 @@ REPEATABLE = {"repeatable": True}
 _T = TypeVar("_T")
 
 
-class PoolExhausted(OSError):
+class PoolExhausted(Busy, OSError):
     """All connections of this process were in use for as long as one is waited for."""
+
+
+class Turns:
+    """Lets so many in at a time, who has waited longest first.
+
+    The pool's own queue lets others pass: of 150 clients, some would wait for ever.
+    """
+
+    def __init__(self, places: int, patience: float) -> None:
+        self._free, self._patience = places, patience
+        self._lock, self._waiting = threading.Lock(), deque[threading.Lock]()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        try:
+            came = turn.acquire(timeout=self._patience)
+        except BaseException:  # a greenlet was killed
+            self._leave(turn)
+            raise
+        if not came:
+            self._leave(turn)
+            raise PoolExhausted(f"no connection for {self._patience} s")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._pass_on()
+
+    def _leave(self, turn: threading.Lock) -> None:
+        with self._lock:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            else:  # it came at the last moment
+                self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self._waiting:
+            self._waiting.popleft().release()
+        else:
+            self._free += 1
 
 
 class Database:
@@ -57,6 +105,7 @@ class Database:
         self._is_sqlite = url.get_backend_name() == "sqlite"
         self.in_memory = self._is_sqlite and drivers.is_in_memory(url)
         self.engine = self._create_engine(timeout)
+        self._begin_queues()
         self._is_ready = False
         self._pools_of_parents: list[object] = []
         _databases.add(self)
@@ -100,7 +149,7 @@ class Database:
             if self._run(self._tables.are_there, repeatable=True):
                 return refused is not None
             try:
-                with self.patient() as connection:
+                with self._creators, self.patient() as connection:
                     self._tables.create(connection)
                 return True
             except DBAPIError as error:
@@ -140,6 +189,7 @@ class Database:
         not touched: a close here could close them there."""
         self._pools_of_parents.append(self.engine.pool)
         self.engine.dispose(close=False)
+        self._begin_queues()
         self._is_ready = False  # a database in memory is a new one
 
     def _make_ready(self) -> None:
@@ -158,12 +208,10 @@ class Database:
         pauses = iter(_PAUSES)
         while True:
             try:
-                with self.engine.connect() as connection:
+                with self._turns, self.engine.connect() as connection:
                     if self._is_sqlite:
                         drivers.set_durable(connection, durable)
                     return work(connection)
-            except sa.exc.TimeoutError as error:
-                raise PoolExhausted(str(error)) from error
             except DBAPIError as error:
                 if _says(error, _NO_TABLE):
                     self._is_ready = False  # the next call finds out more
@@ -172,6 +220,11 @@ class Database:
                 if is_late or not _may_be_repeated(error, repeatable):
                     raise
             time.sleep((pause or 0) * random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
+
+    def _begin_queues(self) -> None:
+        size, wait = self._options["pool_size"], self._options["pool_timeout"]
+        self._turns = Turns(1, _PATIENCE) if self.in_memory else Turns(size, wait)
+        self._creators = Turns(1, self._timeout)
 
     def _create_engine(self, timeout: float, **options: Any) -> Engine:
         options = {
@@ -188,8 +241,7 @@ class Database:
             **options,
         }
         if self.in_memory:
-            # The data live as long as the one connection, which takes turns.
-            options |= {"pool_size": 1, "pool_timeout": 30}
+            options |= {"pool_size": 1, "pool_timeout": _PATIENCE}
         try:
             engine = sa.create_engine(self.url, **options)
         except ModuleNotFoundError as error:

@@ -415,4 +415,40 @@ MUTANTS = (
         found_by="topologies/test_clients.py::"
         "test_nothing_is_left_to_read_of_a_new_connection_by_tls",
     ),
+    Mutant(
+        name="own-crowd-taken-for-a-hang",
+        file="backends/guarded.py",
+        old="late = None if isinstance(error, Busy) else not quick",
+        new="late = not quick",
+        breaks="who waits for others of this app opens no breaker",
+        found_by="unit/test_outage.py::"
+        "test_who_waits_for_others_of_this_app_finds_no_hang",
+    ),
+    Mutant(
+        name="each-hang-is-a-line",
+        file="backends/outage.py",
+        old="begins, self._has_hung = not self._has_hung, True",
+        new="pass",
+        breaks="an outage is one line",
+        found_by="unit/test_outage.py::"
+        "test_a_storage_that_hangs_again_and_again_is_one_line",
+    ),
+    Mutant(
+        name="newcomers-pass-those-who-wait",
+        file="backends/sql/engine.py",
+        old="self._waiting.popleft().release()",
+        new="self._waiting.pop().release()",
+        breaks="who has waited longest for a connection gets it",
+        found_by="unit/test_sql_turns.py::"
+        "test_those_who_wait_go_first_in_their_order_and_nobody_passes_them",
+    ),
+    Mutant(
+        name="a-late-turn-is-lost",
+        file="backends/sql/engine.py",
+        old="else:  # it came at the last moment\n                self._pass_on()",
+        new="",
+        breaks="no connection is lost to somebody who has given up",
+        found_by="unit/test_sql_turns.py::"
+        "test_a_turn_that_comes_at_the_last_moment_is_passed_on",
+    ),
 )

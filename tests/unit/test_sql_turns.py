@@ -1,0 +1,71 @@
+"""Who waits for a connection to a database gets it in the order of their coming."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from flask_srvsession.backends.sql.engine import PoolExhausted, Turns
+
+PATIENCE = 20.0
+
+
+def waiting(turns: Turns, count: int) -> None:
+    """Return when so many wait."""
+    for _ in range(2000):
+        if len(turns._waiting) == count:
+            return
+        time.sleep(0.01)
+    raise TimeoutError
+
+
+def test_those_who_wait_go_first_in_their_order_and_nobody_passes_them() -> None:
+    turns, order = Turns(1, PATIENCE), list[int]()
+
+    def go(number: int) -> None:
+        with turns:
+            order.append(number)
+        with turns:  # at once again, as the next statement of a request does
+            order.append(number)
+
+    threads = [threading.Thread(target=go, args=(number,)) for number in range(4)]
+    with turns:
+        for number, thread in enumerate(threads):
+            thread.start()
+            waiting(turns, number + 1)
+    for thread in threads:
+        thread.join(PATIENCE)
+
+    assert order == [0, 1, 2, 3, 0, 1, 2, 3]
+
+
+def test_who_has_waited_too_long_leaves_the_queue() -> None:
+    turns = Turns(2, 0.01)
+    with turns, turns:
+        for _ in range(3):
+            with pytest.raises(PoolExhausted):
+                turns.__enter__()
+
+    with turns, turns:
+        assert not turns._waiting
+
+
+def test_a_turn_that_comes_at_the_last_moment_is_passed_on() -> None:
+    turns = Turns(1, PATIENCE)
+    with turns:
+        late = threading.Lock()
+        late.acquire()
+        turns._waiting.append(late)
+    turns._leave(late)  # it has waited too long, but has just been called
+
+    with turns:
+        pass
+
+
+def test_who_fails_inside_gives_the_place_back() -> None:
+    turns = Turns(1, 0.01)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), turns:
+            raise ZeroDivisionError
