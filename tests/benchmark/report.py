@@ -26,7 +26,7 @@ from .contenders import (
 )
 from .runner import Results
 from .scale import DEVICES, Scale
-from .serving import CART, FACTORIES, HOME, STATIC
+from .serving import FACTORIES
 from .store_cost import Cost
 from .targets import Target
 
@@ -158,7 +158,7 @@ def serving(rates: Mapping[tuple[str, str], float]) -> str:
     """Return the requests per second of the example app."""
     rows = [
         (page, *(f"{rates[name, page]:.0f}" for name in FACTORIES))
-        for page in (STATIC, HOME, CART)
+        for page in dict.fromkeys(page for _, page in rates)
     ]
     return _table(("requests per second", *FACTORIES), rows)
 

@@ -1,4 +1,7 @@
-"""Requests per second of the example app, under gunicorn with two workers."""
+"""Requests of the example app per second of CPU time of gunicorn's two workers.
+
+python -m tests.benchmark.serving  # these figures alone
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,10 @@ from .contenders import COOKIE, OURS, PEER
 WORKERS, CLIENTS = 2, 4
 SECONDS = 1.0
 FACTORIES = {COOKIE: "with_cookie", PEER: "with_peer", OURS: "with_ours"}
+KINDS = {
+    "threads": ("--worker-class=gthread", "--threads=4"),
+    "gevent": ("-k", "gevent"),
+}
 STATIC, HOME, CART = "a static file", "the shop, signed in", "a change of the cart"
 
 
@@ -42,26 +49,34 @@ class Page:
 def requests_per_second(
     rounds: int, tell: Callable[[str], None]
 ) -> dict[tuple[str, str], float]:
-    """Return the median of `rounds`, by contender and page."""
+    """Return the median of `rounds`, by contender and by page and kind of worker."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         redis = stack.enter_context(running_redis(directory))
         apps = {
-            name: stack.enter_context(_gunicorn(factory, redis.url, directory))
+            (name, kind): stack.enter_context(
+                _gunicorn(factory, redis.url, directory, *options)
+            )
             for name, factory in FACTORIES.items()
+            for kind, options in KINDS.items()
         }
-        pages = {name: _pages(port) for name, port in apps.items()}
+        pages = {app: _pages(port) for app, (port, _) in apps.items()}
         seen: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         for number in range(rounds):
             tell(f"gunicorn, round {number + 1} of {rounds}")
             for page in (STATIC, HOME, CART):
-                for name, port in apps.items():
-                    seen[name, page].append(_rate(port, pages[name][page]))
+                for (name, kind), (port, pid) in apps.items():
+                    before = _cpu_seconds(pid)
+                    answered = _ask(port, pages[name, kind][page])
+                    rate = answered / (_cpu_seconds(pid) - before)
+                    seen[name, f"{page}, {kind}"].append(rate)
     return {key: statistics.median(rates) for key, rates in seen.items()}
 
 
 @contextmanager
-def _gunicorn(factory: str, url: str, directory: Path) -> Iterator[int]:
+def _gunicorn(
+    factory: str, url: str, directory: Path, *options: str
+) -> Iterator[tuple[int, int]]:
     port = free_port()
     environment = {
         **os.environ,
@@ -77,13 +92,14 @@ def _gunicorn(factory: str, url: str, directory: Path) -> Iterator[int]:
         "gunicorn",
         bind,
         workers,
+        *options,
         "--log-level=error",
         app,
     ]
     process = subprocess.Popen(command, env=environment)
     try:
         wait_for(port, process)
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait(10)
@@ -141,7 +157,16 @@ def _header(cookies: SimpleCookie) -> str:
     return "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
 
 
-def _rate(port: int, page: Page) -> float:
+def _cpu_seconds(pid: int) -> float:
+    """Return the CPU time of the children of a process until now."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    stats = [Path(f"/proc/{child}/stat").read_text().split() for child in children]
+    ticks = sum(int(stat[13]) + int(stat[14]) for stat in stats)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _ask(port: int, page: Page) -> int:
+    """Let the clients ask for a second; return how many requests were answered."""
     deadline = time.perf_counter() + SECONDS
 
     def ask() -> int:
@@ -156,7 +181,12 @@ def _rate(port: int, page: Page) -> float:
             answered += 1
         return answered
 
-    began = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        answered = sum(pool.map(lambda _: ask(), range(CLIENTS)))
-    return answered / (time.perf_counter() - began)
+        return sum(pool.map(lambda _: ask(), range(CLIENTS)))
+
+
+if __name__ == "__main__":
+    rates = requests_per_second(7, lambda text: None)
+    for page in dict.fromkeys(page for _, page in rates):
+        ours, peer = rates[OURS, page], rates[PEER, page]
+        print(f"{page}: {ours:.0f} a second, {ours / peer:.2f} of Flask-Session's")

@@ -224,7 +224,7 @@ class Database:
     def _begin_queues(self) -> None:
         size, wait = self._options["pool_size"], self._options["pool_timeout"]
         self._turns = Turns(1, _PATIENCE) if self.in_memory else Turns(size, wait)
-        self._creators = Turns(1, self._timeout)
+        self._creators = Turns(1, _PATIENCE)
 
     def _create_engine(self, timeout: float, **options: Any) -> Engine:
         options = {
