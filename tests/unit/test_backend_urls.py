@@ -148,13 +148,10 @@ def test_sentinel_and_cluster_urls_need_no_server_to_be_built(
         f"redis+sentinel://:{SECRET}@host/service/first",
         f"redis+sentinel://:{SECRET}@host,/service",
         f"redis+sentinel://:{SECRET}@host:port/service",
-        f"redis+sentinel://host/service?sentinel_{SECRET}=1",
         f"redis+cluster://:{SECRET}@host/1",
         f"redis+cluster://:{SECRET}@host,",
-        f"redis+cluster://host?{SECRET}=1",
         f"rediss+cluster://host?ssl_cert_reqs={SECRET}",
         f"rediss://host?ssl_cert_reqs={SECRET}",
-        f"redis://host?{SECRET}=1",
     ],
 )
 def test_a_bad_redis_url_is_refused_before_it_is_used(rest: str) -> None:
@@ -231,6 +228,42 @@ def test_a_bad_url_is_refused_and_never_repeated(url: str) -> None:
     assert SECRET not in str(raised.value)
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+WRONG_OPTIONS = {
+    "redis://h": "socket_timeout=soon socket_connect_timeout=soon db=first protocol=4"
+    " max_connections=many health_check_interval=often socket_timout=1",
+    "rediss://h": "ssl_cert_reqs=sometimes ssl_min_version=old",
+    "unix:///run/redis.sock": "db=first",
+    "redis+sentinel://h/s": "socket_timeout=soon sentinel_socket_timeout=soon s=1",
+    "redis+cluster://h": "socket_timeout=soon pool=1",
+    "memcached://h": "timeout=soon max_bytes=many tls=1",
+    "sqlite:///nowhere.db": "timeout=soon vacuum=1 srvsession_timeout=soon"
+    " srvsession_timeout=0 srvsession_pool_size=many srvsession_pool_size=0"
+    " srvsession_pool_timeout=soon srvsession_pool_timeout=-1 srvsession_tabel=s",
+    "postgresql://u:hunter2@127.0.0.1:1/x": "connect_timeout=soon sslmod=require",
+    "mysql://u:hunter2@127.0.0.1:1/x": "read_timeout=soon charset=none ssl_on=1",
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "option"),
+    [(url, option) for url in WRONG_OPTIONS for option in WRONG_OPTIONS[url].split()],
+)
+def test_each_wrong_option_names_itself_at_the_first_contact(
+    url: str, option: str
+) -> None:
+    name = option.partition("=")[0].removeprefix("srvsession_")
+    with pytest.raises(ConfigurationError, match=rf"\b{name}|_{name}") as raised:
+        backend_from_url(f"{url}?{option}").get("key")
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["redis://:pa?ss@h", "memcached://pa?ss@h"])
+def test_a_password_with_a_question_mark_is_no_option(url: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        backend_from_url(url)
+    assert "ss@h" not in str(raised.value)
 
 
 def test_an_unknown_scheme_names_the_known_ones() -> None:

@@ -282,8 +282,9 @@ def _options(query: str) -> dict[str, Any]:
     options = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
+            called = "" if "@" in query else f", not {name}"
             raise ConfigurationError(
-                "A memcached:// URL takes the options timeout and max_bytes only."
+                f"A memcached:// URL takes the options timeout and max_bytes{called}."
             )
         try:
             options[name] = known[name](value)

@@ -52,6 +52,8 @@ _CONNECTIONS = {
     "rediss": (PunctualSSLConnection, PunctualSentinelSSLConnection),
 }
 
+_REFUSALS = (ValueError, TypeError, KeyError, redis.RedisError)
+
 _Address = tuple[str, int]
 
 
@@ -63,18 +65,38 @@ def client_from_url(url: str) -> Any:
     scheme, _, rest = url.partition("://")
     protocol, _, topology = scheme.lower().partition("+")
     build, example = _TOPOLOGIES[topology]
+    url = f"{_ALIASES.get(protocol, protocol)}://{rest}"
     try:
-        return build(f"{_ALIASES.get(protocol, protocol)}://{rest}")
+        return build(url)
     except ConfigurationError:
         raise
-    except (ValueError, TypeError, KeyError, redis.RedisError):
+    except _REFUSALS:
         # The reason may repeat a piece of the URL, and so of the password.
+        if option := _wrong_option(build, *url.split("?", 1)):
+            raise ConfigurationError(
+                f"The option {option} of this {scheme.lower()}:// URL is none of"
+                " redis-py's connections, or its value cannot be used."
+            ) from None
         raise ConfigurationError(
             f"This {scheme.lower()}:// URL cannot be understood. It looks like"
             f" {scheme.lower()}://[user:password@]{example}, with special characters"
             " in the password percent-encoded, and options of redis-py's connections"
             " as its query."
         ) from None
+
+
+def _wrong_option(build: Callable[[str], Any], address: str, query: str = "") -> str:
+    """Return the name of the option that is refused even alone, or "".
+
+    With an @ it may be no option, but a password whose ? is not encoded.
+    """
+    options = [] if "@" in query else [("", ""), *parse_qsl(query, True)]
+    for name, value in options:
+        try:
+            build(f"{address}?{urlencode({name: value} if name else {})}")
+        except _REFUSALS:
+            return name  # none if the address alone is refused
+    return ""
 
 
 def is_cluster(client: Any) -> bool:

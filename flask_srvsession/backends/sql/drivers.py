@@ -23,6 +23,7 @@ _DRIVERS = {
 """The databases, each with the driver that is taken where the URL names none."""
 _PACKAGES = {"psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}
 """Where a driver is found, if not under the name of its module."""
+_REFUSALS = (TypeError, ValueError, AttributeError)  # PyMySQL's for a charset
 _MYSQL = ("connect_timeout", "read_timeout", "write_timeout")
 _NO_FILE = ("unable to open database file", "attempt to write a readonly database")
 
@@ -107,7 +108,7 @@ def prepare_connections(engine: Engine, timeout: float) -> None:
             _make_private(engine.url)
         try:
             return opens(*args, **kw)
-        except (TypeError, dialect.loaded_dbapi.ProgrammingError):
+        except (*_REFUSALS, dialect.loaded_dbapi.ProgrammingError):
             raise refuses_options(engine.url) from None
 
     def prepare(connection: Any, record: object) -> None:

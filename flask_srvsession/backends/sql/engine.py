@@ -6,6 +6,7 @@ import os
 import random
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -243,10 +244,12 @@ class Database:
         if self.in_memory:
             options |= {"pool_size": 1, "pool_timeout": _PATIENCE}
         try:
-            engine = sa.create_engine(self.url, **options)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", "Query string argument")
+                engine = sa.create_engine(self.url, **options)
         except ModuleNotFoundError as error:
             raise drivers.is_missing(self.url, error) from error
-        except ValueError:
+        except (ValueError, sa.exc.SAWarning):
             raise drivers.refuses_options(self.url) from None
         drivers.prepare_connections(engine, timeout)
         return engine

@@ -181,4 +181,13 @@ MUTANTS = (
         found_by="contrib/test_opentelemetry.py::"
         "test_an_outage_is_counted_when_it_begins",
     ),
+    Mutant(
+        name="a-wrong-option-of-redis-is-not-named",
+        file="backends/redis/clients.py",
+        old="return name  # none if the address alone is refused",
+        new='return ""',
+        breaks="each wrong option names itself",
+        found_by="unit/test_backend_urls.py::"
+        "test_each_wrong_option_names_itself_at_the_first_contact",
+    ),
 )
