@@ -233,3 +233,18 @@ class TestFlasksOwnKeys:
         found = dict(wrong_flask_keys({"SECRET_KEY": 5, "SESSION_COOKIE_PATH": 5}))
 
         assert list(found) == ["SECRET_KEY", "SESSION_COOKIE_PATH"]
+
+
+@pytest.mark.parametrize("feed", ["len", 3])
+def test_an_index_is_fed_by_a_key_and_a_callable_or_none(feed: Any) -> None:
+    with pytest.raises(ConfigurationError, match="callables or None"):
+        configured(INDEXES={"team": {"team": feed}})
+
+
+def test_encryption_without_its_package_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(ConfigurationError, match=r"flask-srvsession\[encryption\]"):
+        configured(ENCRYPTION_KEYS=[b"k" * 32])

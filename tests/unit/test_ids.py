@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Callable
 from typing import Any
@@ -37,6 +38,14 @@ def signer() -> CookieSigner:
 @pytest.fixture
 def credential() -> Credential:
     return Credential(ids.new_id(1_750_000_000), 3, ids.new_token())
+
+
+@pytest.mark.parametrize("length", [1, 64, 65, 200])
+def test_a_mac_is_hmac_for_a_key_of_any_length(length: int) -> None:
+    key = bytes(range(length))
+
+    assert ids.Mac(key)(b"one", b"two") == hmac.digest(key, b"onetwo", "sha256")
+    assert ids.Mac(key, 16)(b"") == hmac.digest(key, b"", "sha256")[:16]
 
 
 def test_an_id_says_when_its_session_was_born() -> None:

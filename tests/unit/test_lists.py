@@ -192,6 +192,14 @@ def test_a_member_that_is_junk_is_ignored_with_a_warning(
     assert "junk" not in caplog.text
 
 
+def test_the_first_key_of_an_index_has_to_name_something() -> None:
+    of = lists(indexes={"team": {"team": None, "group": None, "club": len}})
+
+    assert of.named("team", {"group": 1.5, "club": "four"}) == "4"
+    with pytest.raises(TypeError, match=r"session\['team'\]"):
+        of.named("team", {"team": 1.5, "group": "reds"})
+
+
 def test_entries_of_one_mark_or_one_session_share_a_place() -> None:
     one, other = ids.new_id(1), ids.new_id(1)
 

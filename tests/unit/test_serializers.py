@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from flask_srvsession.serializers import (
+    MAX_NESTED_TUPLES,
     SERIALIZERS,
     JSONSerializer,
     MsgpackSerializer,
@@ -249,6 +250,17 @@ REFUSED = [
     time(12, 30),
     UserDict(a=1),
     iter(()),
+]
+
+
+def nested(depth: int) -> Any:
+    return (nested(depth - 1),) if depth else ()
+
+
+REFUSED += [
+    nested(MAX_NESTED_TUPLES),
+    msgpack.ExtType(5, b"x"),
+    [{"at": msgpack.Timestamp(1)}],
 ]
 
 
