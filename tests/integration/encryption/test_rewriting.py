@@ -8,6 +8,7 @@ import pytest
 
 from flask_srvsession import session
 from flask_srvsession.backends.memcached import MemcachedBackend
+from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.store import rewriting
 from flask_srvsession.store.encryption import ENCRYPTED
 from tests.servers import running_memcached
@@ -107,6 +108,18 @@ def test_where_keys_cannot_be_listed_it_says_so(make_app: MakeApp, prefix: str) 
         assert "encrypted when they are written" in result.stderr
         assert in_other(app, browser).values()["user_id"] == USER
         backend.close()
+
+
+class Unlisted(MemoryBackend):
+    """A storage that cannot list its keys."""
+
+    keys = None  # type: ignore[assignment]
+
+
+def test_a_storage_without_a_list_of_keys_is_no_failure(make_app: MakeApp) -> None:
+    app = make_app(Unlisted())
+
+    assert rewriting.session_ids(app.extensions["srvsession"].store) is None
 
 
 @ON_MEMORY
