@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
-import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -416,7 +416,8 @@ def new_mark(now: float, chance: bytes = b"") -> str:
     """
     steps = int(now % 1 * 2**15)
     moment = _ORDERED[steps >> 10] + _ORDERED[steps >> 5 & 31] + _ORDERED[steps & 31]
-    return moment + base64.urlsafe_b64encode(chance or os.urandom(4)).decode()[:5]
+    chance = chance or secrets.token_bytes(4)
+    return moment + base64.urlsafe_b64encode(chance).decode()[:5]
 
 
 def _entries(members: Iterable[str]) -> Iterator[Entry]:
