@@ -26,8 +26,9 @@ IDENTITY_KEYS = (
 LOGIN_KEYS = (
     *IDENTITY_KEYS,
     *("logged_in", "loggedin", "is_logged_in", "simple_logged_in", "authenticated"),
-    *("is_authenticated", "last_authenticated", "identity.auth_type"),
+    *("is_authenticated", "last_authenticated", "identity.auth_type", "identity.name"),
     *("oidc_auth_token", "*_oauth_token", "DISCORD_OAUTH2_TOKEN", "access_token"),
+    *("refresh_token", "id_token_jwt"),
     *("samlUserdata", "_CAS_TOKEN", "_multipass_login_provider"),
 )
 """The default of ``SRVSESSION_LOGIN_KEYS``: those, and others that only

@@ -9,28 +9,12 @@ import pytest
 pytest.importorskip("flask_security")
 pytest.importorskip("sqlalchemy")
 
-from flask_security import (
-    RoleMixin,
-    Security,
-    SQLAlchemySessionUserDatastore,
-    UserMixin,
-    hash_password,
-)
-from sqlalchemy import (
-    Boolean,
-    Column,
-    ForeignKey,
-    Integer,
-    String,
-    Table,
-    create_engine,
-)
-from sqlalchemy.orm import declarative_base, relationship, scoped_session, sessionmaker
-from sqlalchemy.pool import StaticPool
+from flask_security import Security, hash_password
 
 from tests.web import Browser
 
 from ..devices import found, revoke_all, sessions
+from .security import CONFIG, datastore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,48 +28,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 EMAIL, PASSWORD = "who@example.com", "a password of some length"
 
 
-def datastore() -> Any:
-    """Return users and roles in an SQLite database in memory."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    base: Any = declarative_base()
-
-    roles_users = Table(
-        "roles_users",
-        base.metadata,
-        Column("user_id", ForeignKey("user.id")),
-        Column("role_id", ForeignKey("role.id")),
-    )
-
-    class Role(base, RoleMixin):
-        __tablename__ = "role"
-        id = Column(Integer, primary_key=True)
-        name = Column(String(80), unique=True)
-
-    class User(base, UserMixin):
-        __tablename__ = "user"
-        id = Column(Integer, primary_key=True)
-        email = Column(String(255), unique=True)
-        password = Column(String(255))
-        active = Column(Boolean)
-        fs_uniquifier = Column(String(64), unique=True, nullable=False)
-        roles = relationship(Role, secondary=roles_users)
-
-    base.metadata.create_all(engine)
-    database = scoped_session(sessionmaker(engine))
-    return SQLAlchemySessionUserDatastore(database, User, Role)
-
-
 @pytest.fixture
 def app(make_app: MakeApp) -> Iterator[Flask]:
-    app = make_app(
-        WTF_CSRF_ENABLED=False,
-        SECURITY_PASSWORD_SALT="a salt that is only used by these tests",
-        SECURITY_PASSWORD_HASH="plaintext",
-        SECURITY_PASSWORD_SCHEMES=["plaintext"],
-        SECURITY_EMAIL_VALIDATOR_ARGS={"check_deliverability": False},
-        SECURITY_CHANGEABLE=True,
-        SECURITY_SEND_PASSWORD_CHANGE_EMAIL=False,
-    )
+    app = make_app(**CONFIG)
     users = datastore()
     Security(app, users)
     with app.app_context():

@@ -38,6 +38,33 @@ def _flask_login(app: Flask) -> Library:
     )
 
 
+def _security(app: Flask) -> Library:
+    security = pytest.importorskip("flask_security")
+    pytest.importorskip("sqlalchemy")
+    from ..flask_login.security import CONFIG, datastore
+
+    app.config.update(CONFIG)
+    users = datastore()
+    security.Security(app, users)
+    with app.app_context():
+        users.create_user(email="ann@example.com", fs_uniquifier="ann")
+        users.commit()
+
+    def log_in() -> str:
+        return str(security.login_user(users.find_user(email="ann@example.com")))
+
+    def log_out() -> str:
+        security.logout_user()
+        return "done"
+
+    return Library(
+        log_in,
+        log_out,
+        lambda: str(getattr(security.current_user, "email", None)),
+        "ann",
+    )
+
+
 def _principal(app: Flask) -> Library:
     principal = pytest.importorskip("flask_principal")
     principal.Principal(app)
@@ -140,12 +167,63 @@ def _oidc(app: Flask) -> Library:
     )
 
 
+def _pyoidc(app: Flask) -> Library:
+    """Log in as the callback of the provider does, after it has fetched the tokens."""
+    pytest.importorskip("flask_pyoidc")
+    from flask_pyoidc import OIDCAuthentication, auth_response_handler
+    from flask_pyoidc.provider_configuration import (
+        ClientMetadata,
+        ProviderConfiguration,
+        ProviderMetadata,
+    )
+
+    app.config["OIDC_REDIRECT_URI"] = "https://example.org/back"
+    client = ClientMetadata(client_id="id", client_secret="secret")
+    provider = ProviderConfiguration(
+        provider_metadata=ProviderMetadata(issuer="https://example.org"),
+        client_metadata=client,
+    )
+    oidc = OIDCAuthentication({"provider": provider}, app)
+    answer = auth_response_handler.AuthenticationResult(
+        access_token="ann's",
+        expires_in=3600,
+        id_token_claims={"sub": "ann"},
+        id_token_jwt="a.b.c",
+        userinfo_claims={"sub": "ann", "email": "ann@example.org"},
+        refresh_token="more",
+    )
+
+    def log_in() -> str:
+        session.update(current_provider="provider", destination="/", auth_request="{}")
+        handler = auth_response_handler.AuthResponseHandler
+        with (
+            mock.patch.object(
+                oidc.clients["provider"], "parse_authentication_response"
+            ),
+            mock.patch.object(handler, "process_auth_response", return_value=answer),
+        ):
+            return str(oidc._handle_authentication_response().status_code)
+
+    def who() -> str:
+        seen = session.get("last_authenticated") and session["userinfo"]["sub"]
+        return str(seen)
+
+    return Library(
+        log_in,
+        lambda: str(oidc._logout("https://example.org/")),
+        who,
+        "ann",
+    )
+
+
 LIBRARIES: dict[str, Callable[[Flask], Library]] = {
     "Flask-Login": _flask_login,
+    "Flask-Security": _security,
     "Flask-Principal": _principal,
     "Flask-Dance": _dance,
     "Authlib": _authlib,
     "Flask-OIDC": _oidc,
+    "Flask-pyoidc": _pyoidc,
 }
 
 SPELLINGS: dict[str, Any] = {

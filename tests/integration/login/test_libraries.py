@@ -73,3 +73,14 @@ def test_all_sessions_of_a_user_are_found_and_ended(
 
     assert browser.does(library.who) == nobody
     assert found(app, user_id=library.name) == []
+
+
+def test_no_key_that_a_library_writes_is_warned_about(
+    app: Flask, library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = Browser(app)
+
+    browser.do(library.log_in)
+    browser.do(library.log_out)
+
+    assert "looks as if it said who is logged in" not in caplog.text
