@@ -21,6 +21,15 @@ MUTANTS = (
         found_by=f"{_ORDERS}test_a_take_over_beside_another_request[take-True]",
     ),
     Mutant(
+        name="take-over-leaves-no-marker",
+        file="take_over/claim.py",
+        old="                self._store.marker.note()",
+        new="                pass",
+        breaks="the commands know under which key sessions were taken over",
+        found_by="take_over/test_command.py::"
+        "test_afterwards_the_commands_know_whose_key_keeps_sessions",
+    ),
+    Mutant(
         name="take-over-deletes-before-it-claims",
         file="take_over/claim.py",
         old="            is_new, claimed = self._claim(key, old_id, former, ttl)",
