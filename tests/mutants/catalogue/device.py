@@ -198,12 +198,12 @@ MUTANTS = (
                 f"{_RULES}it_needs_no_cookie_at_all",
             ),
             (
-                "refused-once-only",
+                "refused-and-hidden",
                 "gate",
                 "        visit.latch(refusal)\n",
                 "",
-                "who is refused changes nothing",
-                f"{_RULES}who_is_refused_changes_nothing",
+                "a failure after the refusal does not hide it",
+                f"{_RULES}what_fails_after_it_does_not_hide_it",
             ),
             (
                 "static-files-wait",
