@@ -7,9 +7,12 @@ or their client never got the new one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
+from .backends.base import Epoch
 from .draft import Changes, Draft, Undecodable
 from .ending import LOGIN_REPEATED, LOGOUT, End
 from .errors import BackendError
@@ -17,6 +20,8 @@ from .logins import is_same_user, names, was_anonymous
 from .store import SessionStore
 from .store.record import OPEN, Record
 from .store.records import MAX_ATTEMPTS, Found, Live, Moved
+
+log = logging.getLogger("flask_srvsession")
 
 
 def end(
@@ -38,14 +43,34 @@ def end(
     return store.destroy(session_id, live, end, follow=follow)
 
 
-def begin_again(store: SessionStore, moved: Moved, changes: Changes) -> Changes:
-    """Return the content of a login whose session moved by a login: the `changes`, made
-    to the former content. The first answer was lost, or nobody waited for it.
+def create(
+    store: SessionStore,
+    moved: Moved | None,
+    changes: Changes,
+    *,
+    epochs: Mapping[bytes, Epoch] | None,
+    meta: Mapping[str, Any] | None,
+) -> Live:
+    """Return a new session, for a request whose own has `moved`, if that is so.
 
-    If nobody has presented the session that the first one began, it ends.
+    After a login it has moved to one that the client may not know: the first answer was
+    lost, or nobody waited for it. The next login has the former content as well, and
+    what moved leads to it from then on, for ten more seconds.
     """
-    if not moved.readable:
-        return changes
+    if moved is None or not moved.readable:
+        return store.create(changes, epochs=epochs, meta=meta)
+    changes = _begin_again(store, moved, changes)
+    created = store.create(changes, epochs=epochs, meta=meta)
+    try:
+        store.records.redirect(moved.id, created.id)
+    except BackendError as error:  # a third login would leave this one listed
+        log.warning("session %s is not known to have moved: %s", moved.id, error)
+    return created
+
+
+def _begin_again(store: SessionStore, moved: Moved, changes: Changes) -> Changes:
+    """Return the `changes`, made to the former content. If nobody has presented the
+    session that the login before has begun, it ends."""
     values = changes.apply(moved.values)
     first = store.records.live(moved.successor) if moved.successor else None
     unseen = first if first and not first.record.presented else None

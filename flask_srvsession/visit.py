@@ -372,9 +372,8 @@ class Visit:
             self._need_response()
         if login:
             changes = self.draft.without(self.store.settings.drop_at_login, changes)
-        if self.moved:
-            changes = moves.begin_again(self.store, self.moved, changes)
-        created = self.store.create(changes, epochs=epochs, meta=self._metadata())
+        store, meta = self.store, self._metadata()
+        created = moves.create(store, self.moved, changes, epochs=epochs, meta=meta)
         if login:
             self.store.marker.note()
         self._end_rivals()

@@ -101,9 +101,10 @@ def _strangers(config: Mapping[str, Any]) -> Iterator[Finding]:
         if key in _KNOWN or key.startswith(PREFIX) or config.get(key) is None:
             continue
         if name != key:
-            meant = nearest_key(PREFIX + name, _SIMILAR)
+            flasks = difflib.get_close_matches(key, _KNOWN, 1, cutoff=_SIMILAR)
+            meant = nearest_key(PREFIX + name, _SIMILAR) or next(iter(flasks), None)
         elif _is_similar(re.sub(r"[^A-Z]", "", key.upper())[: len(PREFIX) - 1]):
-            meant = nearest_key(key)
+            meant = nearest_key(key.upper())
         else:
             continue
         remedy = f"Did you mean {meant}? Else take it out." if meant else "Take it out."

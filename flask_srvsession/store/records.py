@@ -183,6 +183,17 @@ class Records:
         until = int(self._clock()) + TOMBSTONE_TTL
         return self._swap(live, Tombstone(former, successor), until)
 
+    def redirect(self, session_id: str, successor: str) -> None:
+        """Let the tombstone of a session, if there is one, lead to another successor.
+
+        If somebody else does that at the same time, one of both does it.
+        """
+        content, version = self.read(session_id)
+        if isinstance(content, Tombstone):
+            former, now = content.former, self._clock()
+            there = Live(session_id, former, version, now)
+            self._swap(there, Tombstone(former, successor), int(now) + TOMBSTONE_TTL)
+
     def delete(self, session_id: str, version: Version | None = None) -> bool:
         """Delete a record, with `version` only if it is still that."""
         return self.backend.delete(self.key(session_id), version)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from flask_srvsession import ServerSession
 from flask_srvsession.backends.health import is_local, unencrypted
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.commands.checks import check_configuration
@@ -47,6 +48,88 @@ def findings(**config: Any) -> dict[str, str]:
 
 def test_a_sound_configuration_has_no_findings() -> None:
     assert findings() == {}
+
+
+def said(**config: Any) -> dict[str, str]:
+    """Return key -> remedy of all that is found in a configuration."""
+    app = Flask("testapp")
+    app.config.update({**SOUND, **config})
+    ServerSession(app)
+    settings = app.extensions["srvsession"].settings
+    return {f.key: f.remedy for f in check_configuration(app, settings)}
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("SESSION_TYPE", "SRVSESSION_BACKEND"),
+        ("SESSION_REDIS", "SRVSESSION_BACKEND"),
+        ("SESSION_KEY_PREFIX", "SRVSESSION_KEY_PREFIX"),
+        ("SESSION_USE_SIGNER", None),
+        ("SESSION_PERMANENT", None),
+        ("SESSION_ID_LENGTH", None),
+        ("SESSION_FILE_DIR", None),
+        ("SRV_SESSION_BACKEND", "SRVSESSION_BACKEND"),
+        ("SRV_SESSION_URL", "SRVSESSION_BACKEND"),
+        ("SRVSESION_ROTATE_EVERY", "SRVSESSION_ROTATE_EVERY"),
+        ("srvsession_backend", "SRVSESSION_BACKEND"),
+        ("SESSION_IDLE_TIMEOUT", "SRVSESSION_IDLE_TIMEOUT"),
+        ("SESSION_COOKIE_NAM", "SESSION_COOKIE_NAME"),
+    ],
+)
+def test_a_key_that_nobody_reads_is_named_with_what_was_meant(
+    key: str, meant: str | None
+) -> None:
+    remedy = said(**{key: "x"})[key]
+
+    assert remedy == (
+        f"Did you mean {meant}? Else take it out." if meant else "Take it out."
+    )
+    assert key not in said(**{key: None})
+
+
+def test_keys_of_others_are_nobodys_business() -> None:
+    others = {
+        "SESSION_PROTECTION": "strong",
+        "SERVER_NAME": "a.example",
+        "REDIS_URL": "x",
+    }
+
+    assert said(**others) == said()
+
+
+@pytest.mark.parametrize(
+    ("config", "is_told"),
+    [
+        ({}, True),
+        ({"SESSION_COOKIE_NAME": "__Host-session"}, False),
+        ({"SESSION_COOKIE_DOMAIN": "a.example"}, False),
+        ({"SESSION_COOKIE_PATH": "/shop"}, False),
+        ({"APPLICATION_ROOT": "/shop"}, False),
+        ({"SESSION_COOKIE_SECURE": False}, False),
+    ],
+)
+def test_the_host_prefix_is_named_where_it_would_fit(
+    config: dict[str, Any], is_told: bool
+) -> None:
+    assert (
+        "__Host-session" in said(**config).get("SESSION_COOKIE_NAME", "")
+    ) is is_told
+
+
+def test_of_defaults_that_nobody_chose_no_line_is_said() -> None:
+    """But of the cookie, which is Flask's."""
+    app = Flask("testapp")
+    app.config["SECRET_KEY"] = SOUND["SECRET_KEY"]
+    ServerSession(app)
+    settings = app.extensions["srvsession"].settings
+
+    found = [(f.severity, f.key) for f in check_configuration(app, settings)]
+
+    assert found == [
+        ("warning", "SESSION_COOKIE_SECURE"),
+        ("info", "SESSION_COOKIE_SAMESITE"),
+    ]
 
 
 @pytest.mark.parametrize(

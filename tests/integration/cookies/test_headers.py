@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 import pytest
-from flask import Response, make_response
+from flask import Response, make_response, stream_with_context
 from flask_login import LoginManager, UserMixin
 
 from flask_srvsession import session
@@ -21,6 +21,8 @@ from ..probes import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import MakeApp
 
 
@@ -232,3 +234,53 @@ class TestCacheControl:
 
         assert len(set_cookies(response)) == 1
         assert response.headers["Cache-Control"] == "private, max-age=60"
+
+    @pytest.mark.parametrize("name", ["CDN-Cache-Control", "Surrogate-Control"])
+    def test_what_a_cdn_reads_does_not_contradict_it(
+        self, browser: Browser, name: str
+    ) -> None:
+        def view() -> Response:
+            session["a"] = 1
+            response = make_response("made")
+            response.headers.add("Cache-Control", "max-age=60")
+            response.headers.add("Cache-Control", "s-maxage=60, public")
+            response.headers[name] = "max-age=600"
+            return response
+
+        response = browser.do(view)
+
+        assert response.headers[name] == "no-store"
+        assert response.headers.getlist("Cache-Control") == ["max-age=60, private"]
+
+    def test_a_static_file_with_a_max_age_sets_no_cookie_for_others(
+        self, make_app: MakeApp, tmp_path: Path
+    ) -> None:
+        (tmp_path / "logo.txt").write_text("logo")
+        app = make_app(SEND_FILE_MAX_AGE_DEFAULT=3600)
+        app.static_folder = str(tmp_path)
+        app.before_request(lambda: session.update(seen=1))
+        client = app.test_client()
+
+        first = client.get("/static/logo.txt")
+        first.close()
+        later = client.get("/static/logo.txt")
+        later.close()
+
+        assert len(set_cookies(first)) == 1
+        assert first.cache_control.private
+        assert not first.cache_control.public
+        assert first.cache_control.max_age == 3600
+        assert set_cookies(later) == []
+
+    def test_a_stream_that_reads_the_session_varies_by_its_cookie(
+        self, browser: Browser
+    ) -> None:
+        browser.does(lambda: session.update(a=1))
+
+        def view() -> Response:
+            return Response(stream_with_context(f"{session['a']}" for _ in range(2)))
+
+        response = browser.do(view)
+
+        assert response.text == "11"
+        assert varies_by_cookie(response)

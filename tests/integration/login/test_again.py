@@ -68,6 +68,26 @@ def test_the_form_can_be_sent_twice(make_app: MakeApp, limit: int | None) -> Non
 
 
 @pytest.mark.every_storage
+@pytest.mark.parametrize("limit", [None, 1])
+def test_the_form_can_be_sent_any_number_of_times(
+    make_app: MakeApp, limit: int | None
+) -> None:
+    limits = {"SRVSESSION_MAX_PER_KEY": {"user_id": limit}} if limit else {}
+    app = with_form(make_app(SRVSESSION_MAX_PER_KEY_POLICY="reject", **limits))
+    browser = Browser(app)
+    browser.set(**CART)
+    token = browser.client.get("/login").text
+    lost = [browser.copy() for _ in range(4)]
+
+    for each in [*lost, browser]:
+        assert sign_in(each, token).status_code == 200
+
+    assert browser.values() == {**CART, "user_id": 42}
+    assert listed(app, 42) == {browser.id}
+    assert [stored(app, each.id) for each in lost] == [None] * 4
+
+
+@pytest.mark.every_storage
 def test_a_login_whose_cookie_was_presented_goes_on(make_app: MakeApp) -> None:
     app = with_form(make_app())
     browser = shopper(app)

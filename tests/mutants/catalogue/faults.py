@@ -164,4 +164,13 @@ MUTANTS = (
         found_by="integration/test_real_use.py::"
         "test_a_token_that_is_refreshed_is_no_login",
     ),
+    Mutant(
+        name="a-third-login-leaves-the-second-listed",
+        file="moves.py",
+        old="store.records.redirect(moved.id, created.id)",
+        new="pass",
+        breaks="of a form that was sent several times one session is left",
+        found_by="integration/login/test_again.py::"
+        "test_the_form_can_be_sent_any_number_of_times",
+    ),
 )
