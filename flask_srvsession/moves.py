@@ -3,6 +3,9 @@ the changes of requests in flight.
 
 A session moves when it gets a new id. Requests with its former cookie may be under way,
 or their client never got the new one.
+
+The order in which a login is done again is proven in
+tests/concurrency/models/again.pml.
 """
 
 from __future__ import annotations

@@ -46,6 +46,9 @@ PROPERTIES = [
     Model("regenerate", ("P_LOGOUT", "LOGOUT", "NOALL", "PTR", "FLIGHT")),
     Model("regenerate", ("P_KEPT", "NOALL", "FLIGHT")),
     Model("regenerate", ("P_PLANTED", "FLIGHT", "LOGIN")),
+    Model("again", ("P_ONE", "CALM")),
+    Model("again", ("P_SEEN",)),
+    Model("again", ("P_PLANTED",)),
     *(
         Model("take_over", (promise, *source))
         for promise in ("P_END", "P_SERVED", "P_ALL", "P_CRASH")
@@ -68,6 +71,9 @@ MUTANTS = [
     Model("regenerate", ("P_ALL", "FLIGHT", "UPSERT")),
     Model("regenerate", ("P_KEPT", "NOALL", "FLIGHT", "DROP")),
     Model("regenerate", ("P_PLANTED", "FLIGHT", "LOGIN", "EVEROPEN")),
+    Model("again", ("P_ONE", "CALM", "STAY")),
+    Model("again", ("P_SEEN", "BLIND")),
+    Model("again", ("P_PLANTED", "ANYUSER")),
     Model("take_over", ("P_SERVED", "CLAIMFIRST")),
     Model("take_over", ("P_SERVED", "LISTFIRST")),
     Model("take_over", ("P_CRASH", "DELFIRST")),
