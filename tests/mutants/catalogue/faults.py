@@ -140,7 +140,7 @@ MUTANTS = (
     Mutant(
         name="what-only-messagepack-knows-is-stored",
         file="serializers.py",
-        old="if _EXTENDED.search(packed):",
+        old="if any(map(packed.__contains__, _EXTENDED)):",
         new="if False:",
         breaks="what could not be read again is refused",
         found_by="unit/test_serializers.py::"
