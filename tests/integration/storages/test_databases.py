@@ -372,6 +372,8 @@ def goes_by_key(step: str) -> bool:
     return (
         "=?" in step  # SQLite
         or "TEMP B-TREE" in step  # a sort of what was found so
+        or "LIST SUBQUERY" in step
+        or "CONSTANT ROWS" in step  # what it was given
         or "Index" in step  # PostgreSQL
         or "Bitmap Heap Scan" in step  # of what an index scan below has found
         or step in ("const", "ref", "range")  # MariaDB
