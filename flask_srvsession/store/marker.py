@@ -99,24 +99,23 @@ class Marker:
     def keep_up(self) -> None:
         """Know of the era that the storage has, as it was a few seconds ago.
 
-        Of several servers, that of the marker may be down alone: who has heard of an
-        era goes on with it. Otherwise BackendError, and after a timeout, too: nobody is
-        to wait for two.
+        Of several servers, that of the marker may be down alone: then this goes on with
+        the era that is known. BackendError after a timeout: nobody is to wait for two.
         """
         now = self._clock()
         if 0 <= now - self.asked < ASKED_EVERY:
             return
-        is_first = self.asked == -math.inf
-        if not is_first:
+        if self.asked > -math.inf:
             self.asked = now  # others go on meanwhile
         try:
             if self._heard(self._read()[0]) < self.era:
                 self._write(int(now), used=False)  # it was lost
         except BackendError as error:
-            if is_first or not error.quick:
+            if not error.quick:
                 raise
             log.warning("the marker of the key prefix was not read: %s", error)
-        self.asked = now
+        finally:
+            self.asked = now
 
     def is_over(self, era: int) -> bool:
         """Return whether sessions of this era have ended; a later one than that of this
