@@ -162,6 +162,8 @@ class Moved:
     former: Stored
     successor: str
     until: float
+    is_open: bool = False
+    """Whether the changes of requests that had read it follow: it only rotated."""
 
 
 @dataclass
@@ -249,6 +251,14 @@ class Model:
         while moved := self.moved.get(session_id):
             session_id = moved.successor
         return session_id
+
+    def goes_on(self, session_id: str) -> Stored | None:
+        """Return the session that the changes of a request follow to, if they do."""
+        while moved := self.moved.get(session_id):
+            if not moved.is_open:
+                return None
+            session_id = moved.successor
+        return self.live.get(session_id)
 
     def of(self, user: int) -> set[str]:
         return {each.id for each in self.live.values() if each.user == user}

@@ -273,6 +273,8 @@ class Sessions(RuleBasedStateMachine):
         assert len(refusals) == (arrived.verdict == "grace")
         if arrived.verdict == "live" and arrived.stored:
             self.moved(arrived, Content(arrived.stored), login=False)
+            if moved := self.model.moved.get(arrived.id):
+                moved.is_open = True
         else:
             self.served(arrived)
 
@@ -433,6 +435,11 @@ class Sessions(RuleBasedStateMachine):
         was_ended = stored is not None and stored.id not in self.model.live
         if was_ended and arrived.was_anonymous and arrived.id not in self.model.moved:
             arrived.stored, arrived.verdict, was_ended = None, "none", False
+        present = self.model.goes_on(arrived.id) if was_ended else None
+        if present:
+            content = Content(present)
+            assign_and_compute(content, number)
+            present.values = dict(content)
         if was_ended:
             self.answered(arrived, "keep")
         else:
