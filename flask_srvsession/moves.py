@@ -48,19 +48,19 @@ def end(
 
 def create(
     store: SessionStore,
-    moved: Moved | None,
+    moved: Moved,
     changes: Changes,
     *,
     epochs: Mapping[bytes, Epoch] | None,
     meta: Mapping[str, Any] | None,
 ) -> Live:
-    """Return a new session, for a request whose own has `moved`, if that is so.
+    """Return a new session, for a request whose own has `moved`.
 
     After a login it has moved to one that the client may not know: the first answer was
     lost, or nobody waited for it. The next login has the former content as well, and
     what moved leads to it from then on, for ten more seconds.
     """
-    if moved is None or not moved.readable:
+    if not moved.readable:
         return store.create(changes, epochs=epochs, meta=meta)
     changes = _begin_again(store, moved, changes)
     created = store.create(changes, epochs=epochs, meta=meta)

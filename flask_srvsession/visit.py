@@ -373,7 +373,10 @@ class Visit:
         if login:
             changes = self.draft.without(self.store.settings.drop_at_login, changes)
         store, meta = self.store, self._metadata()
-        created = moves.create(store, self.moved, changes, epochs=epochs, meta=meta)
+        if moved := self.moved:
+            created = moves.create(store, moved, changes, epochs=epochs, meta=meta)
+        else:
+            created = store.create(changes, epochs=epochs, meta=meta)
         if login:
             self.store.marker.note()
         self._end_rivals()
