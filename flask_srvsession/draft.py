@@ -210,15 +210,10 @@ class Draft(MutableMapping[str, Any]):
     def touched(self) -> list[str]:
         """Return the keys whose value this request has set or removed, or may have
         changed inside."""
-        known = dict.fromkeys([*self._stored, *self._values])
-        return [
-            key
-            for key in known
-            if key in self._assigned or key in self._removed or self._may_differ(key)
-        ]
-
-    def _may_differ(self, key: str) -> bool:
-        return key in self._values and not isinstance(self._values[key], _IMMUTABLE)
+        if self._cleared:
+            return [*{**self._stored, **self._values}]
+        inside = [k for k, v in self._values.items() if not isinstance(v, _IMMUTABLE)]
+        return [*{*self._assigned, *self._removed, *inside}]
 
     def before(self, key: str) -> Any:
         """Return the value that this request began with, None if there was none, or

@@ -30,7 +30,7 @@ def change_of_login(draft: Draft, logins: LoginKeys) -> Login:
         before, after = draft.before(key), draft.get(key)
         if is_login(before, after):
             return Login.MORE if _stays(draft, logins) else Login.IN
-        if not is_nobody(before) and is_nobody(after):
+        if is_nobody(after) and not is_nobody(draft.stored(key)):
             login = Login.OUT
     return login
 

@@ -96,6 +96,14 @@ def by_removal_of_everything(app: Flask, clock: FakeClock) -> Ended:
     return [ended], "client", "emptied"
 
 
+def by_clear_and_a_note(app: Flask, clock: FakeClock) -> Ended:
+    browser = logged_in(app)
+    before = browser.id
+    browser.do(lambda: session.clear() or session.update(note="bye") or "")
+    assert browser.id not in (None, before)
+    return [before], "client", "logout"
+
+
 def by_removal_of_the_login(app: Flask, clock: FakeClock) -> Ended:
     browser = logged_in(app)
     ended = browser.id
@@ -230,7 +238,7 @@ def by_no_registration(app: Flask, clock: FakeClock) -> Ended:
 
 WAYS: list[Way] = [
     *(by_destroy, by_destroy_that_says_why, by_clear, by_removal_of_everything),
-    *(by_removal_of_the_login, by_another_login),
+    *(by_clear_and_a_note, by_removal_of_the_login, by_another_login),
     *(by_a_logout_after_its_session_moved, by_a_removal_after_its_session_moved),
     *(by_revoke, by_revoke_that_says_why, by_revoke_all, by_revoke_all_but_this),
     *(by_the_command_revoke, by_the_command_revoke_all),
@@ -240,6 +248,9 @@ WAYS: list[Way] = [
 ]
 """All ways in which a session can end, but for its time, which the storage sees to,
 and for back-channel logout, which has tests of its own."""
+
+
+LEAVING_A_TOMBSTONE = (by_clear_and_a_note, by_removal_of_the_login, by_another_login)
 
 
 def _config_for(way: Way) -> dict[str, Any]:
@@ -264,7 +275,7 @@ def test_every_end_leaves_one_line_that_says_who_and_why(
 
     texts = "".join(trail.texts)
     assert sorted(trail.ends()) == sorted((each, actor, reason) for each in ended)
-    if way not in (by_removal_of_the_login, by_another_login):  # a tombstone is left
+    if way not in LEAVING_A_TOMBSTONE:
         assert all(stored(app, each) is None for each in ended)
     for secret in (SECRET, "user_id", index_name(app, 42)):
         assert secret not in texts

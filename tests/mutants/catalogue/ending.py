@@ -211,6 +211,15 @@ MUTANTS = (
         "n_seconds",
     ),
     Mutant(
+        name="a-logout-by-clear-is-not-told",
+        file="draft.py",
+        old="        if self._cleared:\n            return [*{**self._stored",
+        new="        if False:\n            return [*{**self._stored",
+        breaks="every end of a login leaves one line of the audit trail",
+        found_by="integration/test_audit.py::test_every_end_leaves_one_line_that_says_who"
+        "_and_why",
+    ),
+    Mutant(
         name="the-csrf-token-survives-a-login",
         file="draft.py",
         old="for key in {*self}.intersection(others):",
