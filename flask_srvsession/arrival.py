@@ -54,7 +54,7 @@ def arrive(
     outdated one, if there is no good one of the same session beside it. Raises
     BackendError in an outage."""
     verdicts: dict[str, Verdict] = request.environ.setdefault(VERDICTS, {})
-    credentials, early = presented(store, request, cookie_name)
+    credentials, early = valid_cookies(store, request, cookie_name)
     take_over = runtime.take_over
     asking = take_over is not None and not credentials and early is None
     if take_over and asking:
@@ -84,7 +84,7 @@ def arrive(
     return _with_cookie_to_set(store, arrival) if asking else arrival
 
 
-def presented(
+def valid_cookies(
     store: SessionStore, request: Request, cookie_name: str
 ) -> tuple[list[Credential], Moved | None]:
     """Return the valid cookies of the request, each once.

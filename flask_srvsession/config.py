@@ -309,6 +309,8 @@ def _reject_unknown(config: Mapping[str, Any]) -> None:
 
 
 def _check_rotation(settings: Settings) -> None:
+    """See that a token is replaced when the grace of the one before it is over, with
+    time to spare: a request in flight would fall out of its grace otherwise."""
     every, grace = settings.rotate_every, settings.rotate_grace
     if every is not None and every < 2 * grace:
         raise ConfigurationError(

@@ -18,7 +18,7 @@ from blinker import Signal
 from flask import Request, g, has_app_context
 
 from . import moves, signals
-from .arrival import arrive, presented
+from .arrival import arrive, valid_cookies
 from .backends.base import Epoch
 from .draft import NO_CHANGES, Changes, Draft, Undecodable
 from .ending import EMPTIED, LOGOUT, SEVERAL_COOKIES, End
@@ -75,10 +75,7 @@ class Visit:
     live: Live | None = None
     moved: Moved | None = None
     rivals: Collection[str] = ()
-    """The ids of several live sessions, of which none is used: a sibling domain can
-    plant a cookie beside ours, and browsers do not tell which is whose."""
     untried: Collection[Credential] = ()
-    """Valid cookies that are too many to be tried."""
     rivals_ended = logged_out = saved = False
     ended: frozenset[str] = frozenset()
     failure: BackendError | DeviceNotProven | None = None
@@ -157,7 +154,7 @@ class Visit:
         if live:
             self._send(signals.session_destroyed, live, end)
         if durable:  # a deleted session may still be on the replicas
-            came, _ = presented(self.store, self.request, self.cookie_name)
+            came, _ = valid_cookies(self.store, self.request, self.cookie_name)
             self.store.await_replicas(durable, self.ended | {c.id for c in came})
 
     def rotate(self) -> None:
@@ -184,8 +181,8 @@ class Visit:
             raise StaleLogin
 
     def note_logout(self) -> None:
-        """Take note that a logout was meant, also if there was nothing to remove: the
-        session may have moved, or it is not known which of several is meant."""
+        """Take note that a logout was meant where there is no live session to remove
+        it from: it may have moved, or it is not known which of several is meant."""
         self.logged_out = self.live is None
 
     def note_login(self) -> None:
@@ -317,8 +314,8 @@ class Visit:
                     return rotation.successor(live.record, credential)
             if self.store.settings.rotate_every is None:
                 current = credential.generation == live.record.generation
-                moves = self.expiry_moved or (repeat and live.record.permanent)
-                if current and moves:
+                expiry = self.expiry_moved or (repeat and live.record.permanent)
+                if current and expiry:
                     return credential
         return Cookie.DELETE if self.delete_cookie and not live else Cookie.KEEP
 

@@ -1,5 +1,10 @@
 """The verdict on a presented token, and how tokens follow each other: pure functions.
 
+The grace is the time for which the token before the current one is still served:
+:func:`judge` compares, :func:`due_at` lets no token be replaced within it, nor do the
+settings. ``SessionStore.load`` judges a request that was admitted once as if it lasted,
+and ``arrival`` raises no alarm for a request whose body took longer.
+
 The tokens of a session form a chain: each is derived from the one before it and a key
 that only the record knows. So parallel requests are handed the same successor, no
 token is stored, and an outdated one can be proven to be an ancestor.
@@ -29,7 +34,7 @@ class Verdict(enum.Enum):
     CURRENT = "current"
     SUCCESSOR = "successor"  # handed out, presented for the first time
     GRACE = "grace"  # the one before the current one, still in flight
-    REPLAYED = "replayed"  # an outdated one: somebody copied it
+    REPLAYED = "replayed"  # an outdated one: a copy, or a request that took long
     LATE = "late"  # outdated while this very request was under way
     ANCIENT = "too old to be judged"  # more than FURTHEST generations behind
     AHEAD = "ahead"  # newer than the record: the storage lost writes
@@ -84,8 +89,7 @@ def advance(
     """Return `record` as it is to be stored after `credential` was admitted.
 
     A successor that is presented becomes the current token. A current one that is old
-    enough gets a successor, unless its predecessor is still in its grace: otherwise a
-    request in flight could fall out of it.
+    enough (:func:`due_at`) gets a successor.
     """
     if credential.generation == record.generation + 1 and record.pending:
         return record._replace(
