@@ -48,9 +48,9 @@ class Entry(NamedTuple):
     """How a session is listed under one name.
 
     `epoch` is the one that it was listed in. The random `mark` is handed on to the
-    session that it is regenerated to: both take up one place, where places are limited. A
-    session that is listed again gets another, so that a removal of its former entry
-    does not remove the new one.
+    session that it is regenerated to: both take up one place, where places are
+    limited. A session that is listed again gets another, so that a removal of its
+    former entry does not remove the new one.
     """
 
     session_id: str

@@ -30,7 +30,7 @@ CALLS = {
     "read": 47,
     "change": 77,
     "login with an old session": 197,
-    "login without one": 149,
+    "login without one": 150,
     "logout": 104,
 }
 
