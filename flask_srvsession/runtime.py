@@ -101,7 +101,7 @@ class Runtime:
             format_name=self._format,
             encryption=self._keyring.keys(),
             clock=self.clock,
-            ended=self._tell_ended,
+            tell_ended=self._tell_ended,
             called=(storage_called, self.app),
         )
 

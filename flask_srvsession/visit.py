@@ -405,7 +405,7 @@ class Visit:
             if login:
                 self.store.marker.note()
             if is_logout:
-                self.store.ended(live, LOGOUT)
+                self.store.tell_ended(live, LOGOUT)
             self._send(signals.session_rotated, self.live)
         else:
             self._go_on_without(live, found, changes, login=login, epochs=epochs)

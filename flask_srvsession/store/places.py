@@ -72,7 +72,7 @@ def may_be_used(record: Record, now: float, *, later: bool) -> bool:
     """Return whether a client has presented the session, or may still be about to. If
     it was listed `later`, its own login is under way, and counts the newcomer; but not
     if it took over a place that was there before."""
-    counts = record.took_over or not later
+    counts = record.inherited or not later
     known = record.presented or record.unlimited
     return known or (counts and now - record.last_seen < DELIVERY)
 

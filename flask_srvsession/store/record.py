@@ -25,7 +25,7 @@ that long."""
 TRACE_LENGTH = 12
 """Digits of its predecessor's id that a regenerated session remembers."""
 
-DUE, PERMANENT, PRESENTED, TOOK_OVER, BOUND, UNLIMITED, OPEN = 1, 2, 4, 8, 16, 32, 64
+DUE, PERMANENT, PRESENTED, INHERITED, BOUND, UNLIMITED, OPEN = 1, 2, 4, 8, 16, 32, 64
 """The flags of a record; `OPEN` only of a tombstone's: the changes of requests that had
 read the session before may follow it."""
 
@@ -90,9 +90,9 @@ class Record(NamedTuple):
         return self.flags & UNLIMITED != 0
 
     @property
-    def took_over(self) -> bool:
+    def inherited(self) -> bool:
         """Whether it has a place in a list that its predecessor had before."""
-        return self.flags & TOOK_OVER != 0
+        return self.flags & INHERITED != 0
 
     def has_done(self, operation: bytes) -> bool:
         """Return whether that write is one of those that are remembered."""
@@ -113,9 +113,9 @@ class Record(NamedTuple):
         return f"<Record generation {self.generation}, last seen {self.last_seen}>"
 
 
-def took_over(places: Places, former: Places) -> int:
+def inherited(places: Places, former: Places) -> int:
     """Return the flag of a record that has some of the `former` places."""
-    return TOOK_OVER if places.keys() & former.keys() else 0
+    return INHERITED if places.keys() & former.keys() else 0
 
 
 class Tombstone(NamedTuple):

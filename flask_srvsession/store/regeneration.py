@@ -20,7 +20,7 @@ from ..draft import Changes
 from ..errors import BackendError, StaleLogin
 from .lists import gained, new_mark
 from .places import PlaceLost
-from .record import Places, took_over
+from .record import Places, inherited
 from .records import MAX_ATTEMPTS, Found, Live, Moved
 from .sessions import SessionStore
 
@@ -133,7 +133,7 @@ def _refilled(
             values, {**before, **carried}, {}, new_mark(store.clock()), rename=False
         )
         store.take(fresh.id, values, gained(before, wanted))
-        flags = fresh.record.flags | took_over(wanted, carried)
+        flags = fresh.record.flags | inherited(wanted, carried)
         record = fresh.record._replace(
             values=values, places=wanted, indexing=indexing, flags=flags
         )

@@ -170,7 +170,7 @@ def _end(
                 del lines[session_id]
         ended, left = store.records.end_unchanged(lines)
         for lived in ended:
-            store.ended(lived, end)
+            store.tell_ended(lived, end)
             done.ended.append(lived._replace(record=lived.record._replace(values={})))
         done.gone.update(lines, (line.live.id for line in lines.values() if line.live))
         if not left:

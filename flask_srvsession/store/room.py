@@ -29,7 +29,7 @@ Lines = Mapping[str, Line]
 
 
 class Room:
-    """Makes room in the lists of one store; `ended` is told of each session."""
+    """Makes room in the lists of one store; `tell_ended` hears of each session."""
 
     def __init__(
         self,
@@ -37,13 +37,13 @@ class Room:
         lists: Lists,
         settings: Settings,
         clock: Callable[[], float],
-        ended: Callable[[Live, End], None],
+        tell_ended: Callable[[Live, End], None],
     ) -> None:
         self._records = records
         self._lists = lists
         self._rejects = settings.max_per_key_policy == "reject"
         self._clock = clock
-        self._ended = ended
+        self._tell_ended = tell_ended
         self._looked: dict[Binding, tuple[bytes, str]] = {}
 
     def make(self, binding: Binding, own: Entry, limit: int) -> None:
@@ -144,7 +144,7 @@ class Room:
             )
             ended += [live] if live else []
         for live in ended:
-            self._ended(live, LIMIT)
+            self._tell_ended(live, LIMIT)
         self._lists.forget({live.id: live.record.places for live in ended})
         self._lists.remove(entries)
 

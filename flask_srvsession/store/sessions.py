@@ -41,7 +41,7 @@ from .record import (
     Record,
     RecordCodec,
     Tombstone,
-    took_over,
+    inherited,
 )
 from .records import MAX_ATTEMPTS, TOMBSTONE_TTL, Follow, Found, Live, Moved, Records
 from .room import Room
@@ -54,7 +54,7 @@ class SessionStore:
     """All sessions of one app. Safe to use from any number of threads.
 
     `secret_keys` are oldest first; `format_name` names the serializer in the seals.
-    `ended` is told of each session that was ended, at once, by whom and why.
+    `tell_ended` is told of each session that was ended, at once, by whom and why.
     `called` is a hook for calls of the storage, and its sender.
     """
 
@@ -68,14 +68,14 @@ class SessionStore:
         format_name: str = "msgpack",
         encryption: EncryptionKeys | None = None,
         clock: Callable[[], float] = time.time,
-        ended: Callable[[Live, End], None] = lambda live, end: None,
+        tell_ended: Callable[[Live, End], None] = lambda live, end: None,
         called: tuple[Hook, object] = (UNHEARD, None),
     ) -> None:
         prefix = settings.key_prefix
         self.settings = settings
         self.serializer = serializer
         self.clock = clock
-        self.ended = ended
+        self.tell_ended = tell_ended
         self._warn_again = -math.inf
         self.backend = Guarded(backend, time.monotonic, *called)
         self.signer = CookieSigner(secret_keys, prefix)
@@ -84,7 +84,7 @@ class SessionStore:
         self.marker = Marker(self.backend, secret_keys, settings, clock)
         self.records = Records(self.backend, codec, settings, clock, self.marker)
         self.lists = Lists(self.backend, serializer, settings, names)
-        self.room = Room(self.records, self.lists, settings, clock, ended)
+        self.room = Room(self.records, self.lists, settings, clock, tell_ended)
 
     # -- loading ----------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class SessionStore:
             last_seen=now,
             pending=None,
             flags=(PERMANENT if permanent else 0)
-            | took_over(listed, carried)
+            | inherited(listed, carried)
             | (UNLIMITED if listed and not self.settings.max_per_key else 0),
             places=listed,
             indexing=indexing,
@@ -289,14 +289,14 @@ class SessionStore:
                 for name in wanted.keys() & set(binding.names):
                     own = entry(session_id, name, wanted)
                     if replaced and binding.lists(replaced.record):
-                        self._take_over(replaced)
+                        self._require_alive(replaced)
                     else:
                         self.room.make(binding, own, limit)
         except (TooManySessions, PlaceLost):
             self.lists.forget({session_id: wanted})
             raise
 
-    def _take_over(self, replaced: Live) -> None:
+    def _require_alive(self, replaced: Live) -> None:
         """Make sure that the place of `replaced` is still its own."""
         if self.records.live(replaced.id) is None:
             raise PlaceLost
@@ -386,7 +386,7 @@ class SessionStore:
         """
         deleted = self.records.delete(live.id, live.version)
         if deleted:
-            self.ended(live, end)
+            self.tell_ended(live, end)
         found = None if deleted else self.records.reread(live)
         if found is None:
             self.lists.forget({live.id: live.record.places})
@@ -408,7 +408,7 @@ class SessionStore:
         confirmed; then it may be done again.
         """
         if ended := self.records.end(session_id, live, follow=follow):
-            self.ended(ended, end)
+            self.tell_ended(ended, end)
             self.lists.forget({ended.id: ended.record.places})
         return ended
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flask_srvsession.store.lists import Entry
 from flask_srvsession.store.places import DELIVERY, leaving, may_be_used
-from flask_srvsession.store.record import PRESENTED, TOOK_OVER, Record
+from flask_srvsession.store.record import INHERITED, PRESENTED, Record
 
 NOW = 1_750_000_000
 
@@ -166,7 +166,7 @@ def test_a_place_that_was_taken_over_counts_although_it_is_listed_later(
     age: int, counted: bool
 ) -> None:
     """It was there before, and did not wait for the newcomer."""
-    this = record(presented=False, age=age)._replace(flags=TOOK_OVER)
+    this = record(presented=False, age=age)._replace(flags=INHERITED)
 
     assert may_be_used(this, NOW, later=True) is counted
 

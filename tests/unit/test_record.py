@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from flask_srvsession.store.encryption import Unreadable
 from flask_srvsession.store.record import (
     DUE,
+    INHERITED,
     MAC_LENGTH,
     OPERATION_LENGTH,
     PERMANENT,
     PRESENTED,
-    TOOK_OVER,
     VERSION,
     Record,
     RecordCodec,
     Tombstone,
-    took_over,
+    inherited,
 )
 
 KEY = "app:session:0123456789abcdef0123456789abcdef_684ee180"
@@ -227,16 +227,16 @@ def test_an_operation_is_found_at_its_place_only() -> None:
 def test_a_record_takes_over_the_places_that_were_there_before() -> None:
     one, other = {b"one": ["e", "m"]}, {b"other": ["e", "m"]}
 
-    assert took_over({**one, **other}, one) == took_over(one, one) == TOOK_OVER
-    assert took_over(one, other) == took_over(one, {}) == took_over({}, one) == 0
+    assert inherited({**one, **other}, one) == inherited(one, one) == INHERITED
+    assert inherited(one, other) == inherited(one, {}) == inherited({}, one) == 0
 
 
 def test_each_flag_is_read_by_itself() -> None:
-    flags = (DUE, PERMANENT, PRESENTED, TOOK_OVER)
+    flags = (DUE, PERMANENT, PRESENTED, INHERITED)
 
     for flag in flags:
         record = FORMER._replace(flags=flag)
-        read = (record.due, record.permanent, record.presented, record.took_over)
+        read = (record.due, record.permanent, record.presented, record.inherited)
         assert read == tuple(each == flag for each in flags)
 
 

@@ -21,7 +21,7 @@ MUTANTS = (
             (
                 "misses-removals",
                 "store/sessions.py",
-                "        if deleted:\n            self.ended(live, end)\n",
+                "        if deleted:\n            self.tell_ended(live, end)\n",
                 "",
                 "who removes all that is in a session",
                 "by_removal_of_everything",
@@ -29,7 +29,7 @@ MUTANTS = (
             (
                 "misses-a-logout-that-keeps-values",
                 "visit.py",
-                "if is_logout:\n                self.store.ended(live, LOGOUT)\n"
+                "if is_logout:\n                self.store.tell_ended(live, LOGOUT)\n"
                 "            ",
                 "",
                 "a logout that keeps the session's other values",
@@ -38,7 +38,7 @@ MUTANTS = (
             (
                 "misses-revocations",
                 "store/revocation.py",
-                "            store.ended(lived, end)\n",
+                "            store.tell_ended(lived, end)\n",
                 "",
                 "each session of a revoke_all",
                 "by_revoke_all",
@@ -64,8 +64,9 @@ MUTANTS = (
     Mutant(
         name="audit-line-of-a-session-that-was-gone",
         file="store/sessions.py",
-        old="            self.ended(ended, end)\n            self.lists.forget(",
-        new="            self.ended(ended, end)\n            self.ended(ended, end)\n"
+        old="            self.tell_ended(ended, end)\n            self.lists.forget(",
+        new="            self.tell_ended(ended, end)\n"
+        "            self.tell_ended(ended, end)\n"
         "            self.lists.forget(",
         breaks="an end leaves one line, not two",
         found_by=f"{_WAYS}[by_revoke-memory]",
