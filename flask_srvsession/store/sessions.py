@@ -28,7 +28,7 @@ from ..serializers import Serializer
 from . import rotation
 from .encryption import EncryptionKeys
 from .lists import Binding, Lists, entry, gained, new_mark
-from .marker import ASKED_EVERY, Marker
+from .marker import Marker
 from .places import DELIVERY, PlaceLost
 from .record import (
     DUE,
@@ -98,8 +98,7 @@ class SessionStore:
         admitted before, and an outdated token is only that by now.
         """
         session_id = credential.id
-        if not 0 <= self.clock() - self.marker.asked < ASKED_EVERY:
-            self.marker.keep_up()
+        self.marker.keep_up()
         heads: Mapping[bytes, Head | None] = {}
         if session_id in self.lists.seen:
             key = self.records.key(session_id)
@@ -191,8 +190,7 @@ class SessionStore:
         does; then nothing of it is left.
         """
         self.records.check_size(values)
-        if not 0 <= self.clock() - self.marker.asked < ASKED_EVERY:
-            self.marker.keep_up()
+        self.marker.keep_up()
         carried = replaced.record.places if replaced else {}
         token, now = ids.new_token(), int(self.clock())
         listed, indexing = self.lists.places(
