@@ -147,6 +147,86 @@ MUTANTS = (
         "test_what_only_messagepack_knows_is_refused",
     ),
     Mutant(
+        name="a-session-as-found-is-not-revoked",
+        file="extension.py",
+        old="        return session_id.id\n    if session_id is None",
+        new="        return None\n    if session_id is None",
+        breaks="a session is ended by what find has returned",
+        found_by="integration/test_misuse.py::TestWhichSession::"
+        "test_may_be_given_as_it_was_found",
+    ),
+    Mutant(
+        name="a-number-is-no-session",
+        file="extension.py",
+        old="if session_id is None or isinstance(session_id, str):",
+        new="if True:",
+        breaks="what cannot be a session's id is a TypeError",
+        found_by="integration/test_misuse.py::TestWhichSession::"
+        "test_must_be_text_or_as_it_was_found",
+    ),
+    Mutant(
+        name="another-interface-is-not-told",
+        file="extension.py",
+        old="if other := other_interface(runtime.app):",
+        new="if other := None:",
+        breaks="another session interface is told by each call",
+        found_by="integration/test_misuse.py::TestAnotherInterface::"
+        "test_that_is_set_later_is_told_by_each_call",
+    ),
+    Mutant(
+        name="a-wrong-call-is-not-told-the-right-one",
+        file="extension.py",
+        old="if method.__name__ in BY_KEYWORD and len(args) > 1:",
+        new="if False:",
+        breaks="a wrong call is told the right one",
+        found_by="integration/test_misuse.py::test_a_wrong_call_is_told_the_right_one",
+    ),
+    Mutant(
+        name="a-switch-to-permanent-waits-for-a-rotation",
+        file="store/sessions.py",
+        old="(live.record.flags ^ PERMANENT) | DUE",
+        new="(live.record.flags ^ PERMANENT)",
+        breaks="a switch to a permanent session is in this very response",
+        found_by="integration/rotation/test_successors.py::TestRotation::"
+        "test_a_switch_to_permanent_hands_out_a_cookie_that_lasts",
+    ),
+    Mutant(
+        name="a-token-of-the-same-request-is-dropped",
+        file="draft.py",
+        old="others = [key for key in keys if key not in self._assigned]",
+        new="others = [*keys]",
+        breaks="a login drops what was stored before it, no more",
+        found_by="integration/login/test_csrf.py::"
+        "test_a_token_that_the_same_request_has_made_before_is_kept",
+    ),
+    Mutant(
+        name="an-older-sqlalchemy-is-not-named",
+        file="backends/sql/__init__.py",
+        old="< (2, 0, 43):",
+        new="< (1, 0, 0):",
+        breaks="an older SQLAlchemy is named with its version",
+        found_by="unit/test_sql_schema.py::"
+        "test_an_older_sqlalchemy_is_named_with_its_version",
+    ),
+    Mutant(
+        name="a-table-of-somebody-else-is-not-named",
+        file="backends/sql/schema.py",
+        old="if columns != {*table.columns.keys()}:",
+        new="if False:",
+        breaks="a table of somebody else is named",
+        found_by="integration/storages/test_databases.py::"
+        "test_a_table_of_somebody_else_is_left_alone_and_named",
+    ),
+    Mutant(
+        name="a-schema-that-is-not-there-is-not-named",
+        file="backends/sql/schema.py",
+        old="if schema is not None and schema not in found.get_schema_names():",
+        new="if False:",
+        breaks="a schema that does not exist is named",
+        found_by="integration/storages/test_databases.py::"
+        "test_a_schema_that_does_not_exist_is_named",
+    ),
+    Mutant(
         name="sqlite-files-are-for-all",
         file="backends/sql/drivers.py",
         old="os.O_CREAT | os.O_EXCL, 0o600",
