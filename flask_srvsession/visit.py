@@ -76,7 +76,7 @@ class Visit:
     moved: Moved | None = None
     rivals: Collection[str] = ()
     untried: Collection[Credential] = ()
-    rivals_ended = logged_out = saved = False
+    rivals_ended = logged_out = saved = written = False
     ended: frozenset[str] = frozenset()
     failure: BackendError | DeviceNotProven | None = None
     """The outage that this request has met, if any: it does not wait twice."""
@@ -480,6 +480,7 @@ class Visit:
         self.draft.saved_as(found.record.values, changes)
         if found.record.flags & PERMANENT or changes.permanent is not None:
             self.expiry_moved = True
+        self.written = True
         self.saved |= changes is not NO_CHANGES or bool(self.intent)
         self.intent = Intent.NONE
         return True

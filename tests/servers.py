@@ -25,6 +25,7 @@ REQUIRED = "SRVSESSION_TEST_REQUIRE"
 _START = 30.0
 _PORTS = range(10_000, 32_000)
 """Below those that Linux gives to outgoing connections."""
+_GIVEN: set[int] = set()
 REDIS = os.environ.get("SRVSESSION_TEST_REDIS", "redis-server")
 """The program that all tests with Redis run; ``valkey-server`` will do as well."""
 _PROGRAMS = (REDIS, "memcached")
@@ -176,9 +177,13 @@ def _version(name: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port that no outgoing connection takes before its server starts."""
+    """Return a port that no outgoing connection takes before its server starts, and
+    that this process was not given before: a server may need several."""
     for _ in range(100):
         port = secrets.choice(_PORTS)
+        if port in _GIVEN:
+            continue
+        _GIVEN.add(port)
         with socket.socket() as sock, suppress(OSError):
             sock.bind((HOST, port))
             return port

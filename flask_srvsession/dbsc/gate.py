@@ -187,7 +187,7 @@ class Gate:
         if live is None or live.record.bound or not visit.request.is_secure:
             return False
         keeps_token = store.settings.rotate_every is None
-        if change is Cookie.KEEP and not (keeps_token and visit.saved):
+        if change is Cookie.KEEP and not (keeps_token and visit.written):
             return False
         keys = store.settings.logins
         free = binding.is_free(live.record, store.clock())

@@ -133,6 +133,9 @@ class LosingBackend:
     def get(self, key: str) -> Any:
         return self.call("get", self._backend.get, key)
 
+    def get_with_heads(self, *args: Any) -> Any:
+        return self.call("get", self._backend.get_with_heads, *args)
+
     def add(self, *args: Any) -> Any:
         return self.call("add", self._backend.add, *args)
 

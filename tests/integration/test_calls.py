@@ -18,6 +18,7 @@ from flask import Flask
 
 import flask_srvsession
 from flask_srvsession import ServerSession, session
+from flask_srvsession.testing import FakeClock
 from tests.servers import Server
 from tests.web import Browser
 
@@ -56,7 +57,7 @@ def numbers(url: str) -> dict[str, int]:
     """Return how many calls each request takes, with sessions at `url`."""
     app = Flask("calls")
     app.config.update(SECRET_KEY="a long random text", SRVSESSION_BACKEND=url)
-    ServerSession(app)
+    ServerSession().init_app(app, clock=FakeClock())  # nothing gets due
     browser, visitor = Browser(app), Browser(app)
     browser.set(user_id=42, count=1)
     visitor.set(cart=1)

@@ -55,9 +55,8 @@ def list_also(backend: Any, name: str, junk: bytes) -> None:
         assert backend._client.zadd(name, {junk: 2**52}) == 1
     elif isinstance(backend, SQLBackend):
         table = backend._database._tables.members
-        row = {"name": name, "epoch": "none", "expires": 2**52}
-        insert = table.insert().values(member=as_text(backend, junk), **row)
-        run(backend, insert)
+        row = {"name": name, "member": as_text(backend, junk), "expires": 2**52}
+        run(backend, table.insert().values(**row))
     else:
         cell = backend.get(f"{name}:m")
         clear, _, body = cell.data.partition(b"\n")
