@@ -13,6 +13,7 @@ from ..draft import Changes
 from ..ending import ALL_REVOKED, End
 from ..errors import BackendError
 from .lists import Binding, Entry, entry
+from .places import is_elsewhere
 from .record import Record
 from .records import MAX_ATTEMPTS, Live, Moved
 from .sessions import SessionStore
@@ -155,18 +156,21 @@ def _end(
     spared: str,
     end: End,
 ) -> set[str]:
-    """End these sessions, and what they have moved to; return the ids of those that
-    have the new epoch, or a later one."""
+    """End these sessions, and what they have moved to, unless that is somebody else's
+    by now; return the ids of those that have the new epoch, or a later one."""
     stay, left = set[str](), session_ids
     for _ in range(MAX_ATTEMPTS):
         lines = store.records.lines(left)
         # The epochs are asked for after the records: none of these is later.
         later = {name: store.lists.head(name) for name in binding.names}
-        for session_id, (_, live, _) in [*lines.items()]:
+        for session_id, line in [*lines.items()]:
+            live = line.live
             if live and (
                 live.id == spared or _is_later(live.record, done.epochs, later)
             ):
                 stay.add(session_id)
+                del lines[session_id]
+            elif is_elsewhere(binding, line):
                 del lines[session_id]
         ended, left = store.records.end_unchanged(lines)
         for lived in ended:

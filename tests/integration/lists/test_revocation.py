@@ -8,6 +8,7 @@ import pytest
 from flask import flash, get_flashed_messages
 
 from flask_srvsession import BackendError, StaleLogin, session
+from flask_srvsession.store.lists import Lists
 from tests.web import Browser
 
 from ..apps import (
@@ -496,3 +497,25 @@ def test_a_session_is_revoked_by_its_former_id_just_after_a_rotation(
 
     assert browser.values() == {}
     assert found(app) == []
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_of_all_spares_who_is_somebody_else_by_now(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    """Between the new epoch and the end of the listed ones another user logs in."""
+    browser, other = signed_in(app, 42, 2)
+    pages = Lists.pages
+
+    def late(*args: Any) -> Any:
+        monkeypatch.undo()
+        browser.set(user_id=7)
+        return pages(*args)
+
+    monkeypatch.setattr(Lists, "pages", late)
+    with app.test_request_context(headers={"Cookie": f"session={browser.cookie}"}):
+        sessions.revoke_all(keep_current=keep, user_id=42)
+
+    assert browser.values()["user_id"] == 7
+    assert alive([other]) == [False]
+    assert found(app, user_id=42) == []

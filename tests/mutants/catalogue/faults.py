@@ -214,7 +214,7 @@ MUTANTS = (
         old="if columns != {*table.columns.keys()}:",
         new="if False:",
         breaks="a table of somebody else is named",
-        found_by="integration/storages/test_databases.py::"
+        found_by="integration/storages/test_databases.py::TestCreateTables::"
         "test_a_table_of_somebody_else_is_left_alone_and_named",
     ),
     Mutant(
@@ -223,7 +223,7 @@ MUTANTS = (
         old="if schema is not None and schema not in found.get_schema_names():",
         new="if False:",
         breaks="a schema that does not exist is named",
-        found_by="integration/storages/test_databases.py::"
+        found_by="integration/storages/test_databases.py::TestCreateTables::"
         "test_a_schema_that_does_not_exist_is_named",
     ),
     Mutant(

@@ -6,6 +6,15 @@ from ..mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        name="an-end-of-all-ends-who-is-somebody-else-by-now",
+        file="store/revocation.py",
+        old="elif is_elsewhere(binding, line):",
+        new="elif False:",
+        breaks="a session lives until somebody ends it",
+        found_by="integration/lists/test_revocation.py::"
+        "test_of_all_spares_who_is_somebody_else_by_now",
+    ),
+    Mutant(
         name="a-part-of-a-list-begins-with-the-last",
         file="backends/sql/index.py",
         old="| (m.id > number)",
