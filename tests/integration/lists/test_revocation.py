@@ -8,7 +8,7 @@ import pytest
 from flask import flash, get_flashed_messages
 
 from flask_srvsession import BackendError, StaleLogin, session
-from flask_srvsession.store.lists import Lists
+from flask_srvsession.store.records import Records
 from tests.web import Browser
 
 from ..apps import (
@@ -503,16 +503,16 @@ def test_a_session_is_revoked_by_its_former_id_just_after_a_rotation(
 def test_of_all_spares_who_is_somebody_else_by_now(
     app: Flask, monkeypatch: pytest.MonkeyPatch, keep: bool
 ) -> None:
-    """Between the new epoch and the end of the listed ones another user logs in."""
+    """Another user logs in when the list was read, and the records were not."""
     browser, other = signed_in(app, 42, 2)
-    pages = Lists.pages
+    lines = Records.lines
 
     def late(*args: Any) -> Any:
         monkeypatch.undo()
         browser.set(user_id=7)
-        return pages(*args)
+        return lines(*args)
 
-    monkeypatch.setattr(Lists, "pages", late)
+    monkeypatch.setattr(Records, "lines", late)
     with app.test_request_context(headers={"Cookie": f"session={browser.cookie}"}):
         sessions.revoke_all(keep_current=keep, user_id=42)
 
