@@ -215,12 +215,15 @@ class Lists:
         epochs: dict[bytes, Epoch] = {}
         belong, own = True, before or {}
         for name in reversed(binding.names):
-            kept = [keep[name].member] if name in keep else []
+            entry, kept = keep.get(name), list[str]()
+            # Asked before, too: a crash after the fence must leave nobody kept.
+            if entry and _belongs(self.head(name), entry, own.get(name)):
+                kept = [entry.member]
             epochs[name], former = self._backend.twice(
                 "revoke", self._index.fence, self.name(name), kept
             )
-            if former and kept and former.epoch != own.get(name):
-                belong = belong and _knows(former, keep[name])
+            if entry:
+                belong &= bool(kept) and _belongs(former, entry, own.get(name))
         return epochs, belong
 
     def oldest(self, binding: Binding, most: int) -> tuple[dict[Entry, bytes], bool]:
@@ -379,6 +382,14 @@ def admits(session_id: str, places: Places, heads: Mapping[bytes, Head | None]) 
 
 def _knows(head: Head, entry: Entry) -> bool:
     return head.epoch == entry.epoch or entry.member in head.kept
+
+
+def _belongs(head: Head | None, entry: Entry, own: Epoch | None) -> bool:
+    """Return whether no end of all before this one, but `own`, was to end the session
+    of an entry: it has the present epoch, or was kept, itself or what it was before."""
+    if head is None or head.epoch in (own, entry.epoch):
+        return True
+    return any(kept.shares_place(entry) for kept in _entries(head.kept))
 
 
 def gained(before: Places, after: Places) -> dict[bytes, Sequence[str]]:

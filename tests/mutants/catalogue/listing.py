@@ -79,8 +79,8 @@ MUTANTS = (
     Mutant(
         name="the-newest-name-ends-first",
         file="store/lists.py",
-        old="for name in reversed(binding.names):\n            kept =",
-        new="for name in binding.names:\n            kept =",
+        old="for name in reversed(binding.names):\n            entry, kept =",
+        new="for name in binding.names:\n            entry, kept =",
         breaks="a change of SECRET_KEY brings nobody past an end of all",
         found_by="unit/test_lists.py::test_of_several_names_the_newest_is_fenced_last",
     ),
