@@ -125,8 +125,10 @@ def revoke_all(
     epochs, kept = _fence(store, binding, keep)
     done = Revocation(epochs, [], set(), kept)
     total = store.lists.count(binding) if watch else 0
-    # This request's own may be that of somebody else.
-    spared = keep.id if keep and not binding.lists(keep.record) else ""
+    # `keep` may be somebody else's; `kept` may have an older epoch again, of another
+    # end of all that keeps it.
+    own = kept or (keep if keep and not binding.lists(keep.record) else None)
+    spared = own.id if own else ""
     seen, leaving = 0, dict[Entry, bytes]()
     for page in store.lists.pages(binding, PAGE):
         stay = set[str]()
@@ -166,7 +168,8 @@ def _end(
         for session_id, line in [*lines.items()]:
             live = line.live
             if live and (
-                live.id == spared or _is_later(live.record, done.epochs, later)
+                spared in (live.id, *[each.id for each in line.was])
+                or _is_later(live.record, done.epochs, later)
             ):
                 stay.add(session_id)
                 del lines[session_id]

@@ -23,6 +23,7 @@ from flask_srvsession.config import Settings
 from flask_srvsession.draft import Changes
 from flask_srvsession.errors import StaleLogin
 from flask_srvsession.store import SessionStore
+from flask_srvsession.store.lists import entry
 from flask_srvsession.store.records import Live
 from flask_srvsession.store.regeneration import regenerate
 from flask_srvsession.store.revocation import find, revoke_all
@@ -440,3 +441,62 @@ def test_a_session_that_has_moved_twice_is_kept(fenced_load: bool) -> None:
     revoke_all(device.store, USER, keep=device.before)
 
     assert [live.id for live in find(device.store, USER)] == [moved.id]
+
+
+@pytest.mark.usefixtures("stepwise")
+def test_a_session_that_keeps_itself_twice_at_once_lives() -> None:
+    def make(backend: SteppedBackend) -> Scenario:
+        world = World(backend, preloaded=True, chosen=world_settings())
+
+        def at_end(jobs: Jobs) -> None:
+            assert [i for i, _ in world.live() if i == world.first], "it is ended"
+
+        jobs = {"one": world.revoke_others, "other": world.revoke_others}
+        return Scenario(jobs, at_end=at_end)
+
+    assert completed(interleave(Storage, make))
+
+
+def test_a_session_is_kept_though_another_end_of_all_begins_while_it_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = Device(fenced_load=True)
+    live, store = device.load(), device.store
+    assert live is not None
+    [name] = live.record.places
+    before = {name: entry(live.id, name, live.record.places)}
+    save, fence, fences = store.save, store.lists.fence, list[object]()
+
+    def moved_meanwhile(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(store, "save", save)
+        assert isinstance(regenerate(store, live, Changes(), login=False), Live)
+        return save(*args, **options)
+
+    def another_fence_first(*args: Any) -> Any:
+        fences.append(args)
+        if len(fences) == 2:
+            assert fence(USER, before)[1], "the other end keeps it, too"
+        return fence(*args)
+
+    monkeypatch.setattr(store, "save", moved_meanwhile)
+    monkeypatch.setattr(store.lists, "fence", another_fence_first)
+    revoke_all(store, USER, keep=live)
+
+    assert len(fences) == 2
+    assert len(find(store, USER)) == 1
+
+
+def test_nobody_is_named_as_kept_who_was_to_end_before() -> None:
+    """Not for a moment: a process may crash before it looks at the answer."""
+    device = Device(fenced_load=True)
+    live, lists = device.load(), device.store.lists
+    assert live is not None
+    [name] = live.record.places
+    lists.fence(USER, {})
+
+    _, belongs = lists.fence(USER, {name: entry(live.id, name, live.record.places)})
+
+    head = lists.head(name)
+    assert not belongs
+    assert head is not None
+    assert head.kept == ()

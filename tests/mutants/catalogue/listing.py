@@ -6,6 +6,33 @@ from ..mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        name="an-end-of-all-ends-whom-it-keeps",
+        file="store/revocation.py",
+        old="spared in (live.id, *[each.id for each in line.was])",
+        new="spared == 0",
+        breaks="a session lives until somebody ends it",
+        found_by="concurrency/test_stress.py::"
+        "test_a_session_that_keeps_itself_twice_at_once_lives",
+    ),
+    Mutant(
+        name="a-kept-session-that-moved-is-a-stranger",
+        file="store/lists.py",
+        old="return any(kept.shares_place(entry) for kept in _entries(head.kept))",
+        new="return entry.member in head.kept",
+        breaks="a session lives until somebody ends it",
+        found_by="concurrency/test_stress.py::"
+        "test_a_session_is_kept_though_another_end_of_all_begins_while_it_moves",
+    ),
+    Mutant(
+        name="kept-before-it-is-known-whether",
+        file="store/lists.py",
+        old="if entry and _belongs(self.head(name), entry, own.get(name)):",
+        new="if entry:",
+        breaks="an end of all ends whom it was to end",
+        found_by="concurrency/test_stress.py::"
+        "test_nobody_is_named_as_kept_who_was_to_end_before",
+    ),
+    Mutant(
         name="an-end-of-all-ends-who-is-somebody-else-by-now",
         file="store/revocation.py",
         old="elif is_elsewhere(binding, line):",
