@@ -75,14 +75,14 @@ def stats(backend: Backend) -> dict[str, int]:
 
 
 def clock(
-    server: str, told: float, asked: float, resolution: float = 0.0
+    server: str, told: float, asked: float, late: float = 0.0
 ) -> Iterator[Finding]:
     """Yield a finding if the clock of `server` is wrong, or the one of this computer.
 
-    `told` is the server's unix time in seconds, rounded down to `resolution`; `asked`
-    is the time of this computer just before.
+    `told` is the server's unix time, which it may tell `late` seconds too early;
+    `asked` is the time of this computer just before.
     """
-    apart = max(told - time.time(), asked - resolution - told)
+    apart = max(told - time.time(), asked - late - told)
     if apart > CLOCKS_DIFFER:
         yield Finding(
             "warning",

@@ -35,7 +35,7 @@ sessions = ServerSession()
 TIMEOUT = 0.5
 FIRST_SLOT = "3560"
 """A key in slot 0, whose primary is the one that redis-py prefers to ask."""
-LONG_TIMEOUT = 3.0
+LONG_TIMEOUT = 8.0
 """Of which a quarter is left to a busy computer when one server has not answered."""
 PUNCTUAL = TIMEOUT + 2
 """Seconds that a request takes at most, on a computer that is busy."""

@@ -308,6 +308,19 @@ def test_the_way_to_memcached_is_looked_at(host: str, finds: bool) -> None:
     assert ("memcached: host" in {finding.key for finding in found}) is finds
 
 
+@pytest.mark.parametrize(
+    ("apart", "finds"), [(-4.5, True), (-2.5, False), (0.0, False), (2.5, True)]
+)
+def test_memcached_may_tell_its_time_late(apart: float, finds: bool) -> None:
+    """Up to three seconds: it rounds twice, and tells the time of its last tick."""
+    from flask_srvsession.backends.memcached import health as memcached_health
+
+    told = time.time() + apart
+    found = memcached_health.check([("::1", 11211)], lambda: [{"time": told}])
+
+    assert ("clocks" in {finding.key for finding in found}) is finds
+
+
 def test_a_backend_that_cannot_check_or_count_is_no_failure() -> None:
     from flask_srvsession.backends import health
 
