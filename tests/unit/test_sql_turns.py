@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from flask_srvsession.backends.sql import engine
 from flask_srvsession.backends.sql.engine import PoolExhausted, Turns
 
 PATIENCE = 20.0
@@ -69,3 +72,26 @@ def test_who_fails_inside_gives_the_place_back() -> None:
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), turns:
             raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(("outcome", "waited"), [(None, 3.5 + 3.0), (ValueError, 3.0)])
+def test_nobody_gives_up_while_others_succeed(
+    monkeypatch: pytest.MonkeyPatch, outcome: Any, waited: float
+) -> None:
+    """Those who fail do not count: where the database hangs, nobody waits for long."""
+    turns, clock, ends = Turns(1, 3.0), SimpleNamespace(now=100.0), [101.0, 103.5]
+    monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    class Turn:
+        """Others come to their end after 1 s and after 3.5 s, then nobody does."""
+
+        def acquire(self, timeout: float) -> bool:
+            until = clock.now + timeout
+            while ends and ends[0] <= until:
+                clock.now = ends.pop(0)
+                turns.__exit__(outcome)
+            clock.now = until
+            return False
+
+    assert not turns._comes(Turn())  # type: ignore[arg-type]
+    assert clock.now - 100.0 == waited

@@ -38,8 +38,8 @@ class SQLBackend:
     of the app would undo a logout. The tables, whose names begin with `table`, are
     created at first use if they are missing. `timeout` is how many seconds it waits
     for an answer. Each process opens `pool_size` connections at most; where all are in
-    use, it waits for one for `pool_timeout` seconds, or for half of `timeout`.
-    `engine_options` are for SQLAlchemy's ``create_engine``.
+    use, calls wait their turn, and fail where no other has succeeded for `pool_timeout`
+    seconds, or for `timeout`. `engine_options` are for SQLAlchemy's ``create_engine``.
 
     `clock` returns the time in seconds since 1970. Times are stored in milliseconds
     as the clock of the process that writes has them, and judged by that of the one
@@ -61,7 +61,7 @@ class SQLBackend:
         **engine_options: Any,
     ) -> None:
         url = parse_url(url)
-        wait = timeout / 2 if pool_timeout is None else pool_timeout
+        wait = timeout if pool_timeout is None else pool_timeout
         pool = {"pool_size": pool_size, "pool_timeout": wait}
         for name, value in {"timeout": timeout, **pool}.items():
             if not 0 < value < math.inf:

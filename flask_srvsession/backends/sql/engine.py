@@ -44,18 +44,21 @@ _T = TypeVar("_T")
 
 
 class PoolExhausted(Busy, OSError):
-    """All connections of this process were in use for as long as one is waited for."""
+    """All connections of this process were in use, and none of them came back."""
 
 
 class Turns:
     """Lets so many in at a time, who has waited longest first.
 
     The pool's own queue lets others pass: of 150 clients, some would wait for ever.
+    A client waits while others succeed: it gives up where nobody has for `patience`
+    seconds. A database that answers is no outage, however many ask it.
     """
 
     def __init__(self, places: int, patience: float) -> None:
         self._free, self._patience = places, patience
         self._lock, self._waiting = threading.Lock(), deque[threading.Lock]()
+        self._succeeded = 0.0
 
     def __enter__(self) -> None:
         with self._lock:
@@ -66,7 +69,7 @@ class Turns:
             turn.acquire()
             self._waiting.append(turn)
         try:
-            came = turn.acquire(timeout=self._patience)
+            came = self._comes(turn)
         except BaseException:  # a greenlet was killed
             self._leave(turn)
             raise
@@ -74,9 +77,19 @@ class Turns:
             self._leave(turn)
             raise PoolExhausted(f"no connection for {self._patience} s")
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         with self._lock:
+            if kind is None:
+                self._succeeded = time.monotonic()
             self._pass_on()
+
+    def _comes(self, turn: threading.Lock) -> bool:
+        began = now = time.monotonic()
+        while (left := max(began, self._succeeded) + self._patience - now) > 0:
+            if turn.acquire(timeout=left):
+                return True
+            now = time.monotonic()
+        return False
 
     def _leave(self, turn: threading.Lock) -> None:
         with self._lock:

@@ -451,4 +451,20 @@ MUTANTS = (
         found_by="unit/test_sql_turns.py::"
         "test_a_turn_that_comes_at_the_last_moment_is_passed_on",
     ),
+    Mutant(
+        name="an-overload-is-an-outage",
+        file="backends/sql/engine.py",
+        old="max(began, self._succeeded)",
+        new="began",
+        breaks="nobody is refused while the database answers others",
+        found_by="unit/test_sql_turns.py::test_nobody_gives_up_while_others_succeed",
+    ),
+    Mutant(
+        name="failures-let-others-wait",
+        file="backends/sql/engine.py",
+        old="if kind is None:\n                self._succeeded",
+        new="if True:\n                self._succeeded",
+        breaks="where the database hangs, nobody waits for long",
+        found_by="unit/test_sql_turns.py::test_nobody_gives_up_while_others_succeed",
+    ),
 )
