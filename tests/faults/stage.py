@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,6 +16,7 @@ from flask_srvsession.testing import FakeClock
 from tests.integration.probes import KEY, login, set_cookies
 from tests.servers import Server
 from tests.sql_servers import SQLServer
+from tests.stopwatch import stopwatch
 from tests.web import Browser
 
 from .disturbance import Disturbance
@@ -100,9 +100,9 @@ class Stage:
         """Send the request, in `trouble`. If that is only on the way, somebody else
         changes the session after the response, before what is late arrives."""
         with trouble(self.proxy) as self._disturbance:
-            began = time.monotonic()
-            self._response = self.browser.do(flow.view)
-            self._took = time.monotonic() - began
+            with stopwatch() as waited:
+                self._response = self.browser.do(flow.view)
+            self._took = waited.seconds
             alone = self.old is None or self._disturbance.fault is None
             self._was_kept = not alone and _keep(self.calm, self.old)
 

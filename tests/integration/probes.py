@@ -254,12 +254,3 @@ def _wait_until_stopped(pid: int) -> None:
         time.sleep(0.002)
         stats = Path(f"/proc/{pid}/task").glob("*/stat")
         states = {stat.read_text().rpartition(")")[2].split()[0] for stat in stats}
-
-
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Fail if what is inside waits for longer."""
-    began = time.monotonic()
-    yield
-    took = time.monotonic() - began
-    assert took < seconds, f"it took {took:.2f} s"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flask_srvsession import session
 from tests.integration.apps import index_name
 from tests.redis_topologies import eventually
+from tests.stopwatch import stopwatch
 from tests.web import PATIENCE, Browser
 
 if TYPE_CHECKING:
@@ -80,9 +81,9 @@ class User:
         return count
 
     def timed(self, view: Callable[[], Any]) -> TestResponse:
-        began = time.monotonic()
-        response = self.browser.do(view)
-        self.slowest = max(self.slowest, time.monotonic() - began)
+        with stopwatch() as waited:
+            response = self.browser.do(view)
+        self.slowest = max(self.slowest, waited.seconds)
         self.last_status = response.status_code
         self.statuses[response.status_code] += 1
         return response

@@ -13,8 +13,9 @@ from flask_srvsession import ServerSession, session
 from flask_srvsession.backends import backend_from_url
 from flask_srvsession.backends.memcached import MemcachedBackend
 from tests.integration.apps import deletes_cookie, index_name, listed
-from tests.integration.probes import MemcachedStats, hanging, within
+from tests.integration.probes import MemcachedStats, hanging
 from tests.servers import running_memcached
+from tests.stopwatch import within
 from tests.web import Browser
 
 if TYPE_CHECKING:

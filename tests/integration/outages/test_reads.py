@@ -20,6 +20,7 @@ from flask_srvsession import (
 )
 from flask_srvsession.backends import backend_from_url
 from flask_srvsession.backends.sql import SQLBackend
+from tests.stopwatch import within
 from tests.web import Browser, nothing
 
 from ..probes import (
@@ -29,7 +30,6 @@ from ..probes import (
     set_cookies,
     varies_by_cookie,
     visits,
-    within,
 )
 from .scene import (
     ONE_TIMEOUT,

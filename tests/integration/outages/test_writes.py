@@ -12,6 +12,7 @@ import pytest
 from flask import Flask, Response, make_response, send_file
 
 from flask_srvsession import BackendError, session
+from tests.stopwatch import within
 from tests.web import Browser
 
 from ..probes import (
@@ -20,7 +21,6 @@ from ..probes import (
     login,
     set_cookies,
     varies_by_cookie,
-    within,
 )
 from .scene import (
     ONE_TIMEOUT,

@@ -23,11 +23,12 @@ from flask_srvsession.backends.base import Replicated
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.backends.redis import RedisBackend
 from tests.servers import Server, patient, running_redis
+from tests.stopwatch import within
 from tests.web import Browser
 
 from ..apps import deletes_cookie, remove_stored
 from ..marks import ON_MEMORY
-from ..probes import hanging, within
+from ..probes import hanging
 
 if TYPE_CHECKING:
     from tests.conftest import MakeApp

@@ -20,8 +20,7 @@ from flask_srvsession.backends.redis.lean import LeanRedis
 from tests.faults.disturbance import every
 from tests.faults.proxy import Proxy
 from tests.servers import Server, running_redis
-
-from ..probes import within
+from tests.stopwatch import within
 
 THREADS = 8
 
