@@ -3,7 +3,7 @@
 The backends know conditional changes of bytes under keys, and lists; everything that a
 session means is decided here. Two rules carry the rest:
 
-* A KEY is never used twice, only :func:`sessions.SessionStore.begin` adds records, and
+* A KEY is never used twice, only :func:`sessions.SessionStore.create` adds records, and
   every later change is conditional on the version that was read. So nothing that was
   destroyed comes back, and no update is lost.
 * A session is listed in an index *before* its record says so, and unlisted *after* the

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 
 from .. import ids
 from .lists import Binding, Entry
-from .record import Record
+from .record import INHERITED, PRESENTED, UNLIMITED, Record
 from .records import Line
 
 DELIVERY = 60
@@ -72,8 +72,8 @@ def may_be_used(record: Record, now: float, *, later: bool) -> bool:
     """Return whether a client has presented the session, or may still be about to. If
     it was listed `later`, its own login is under way, and counts the newcomer; but not
     if it took over a place that was there before."""
-    counts = record.inherited or not later
-    known = record.presented or record.unlimited
+    counts = bool(record.flags & INHERITED) or not later
+    known = bool(record.flags & (PRESENTED | UNLIMITED))
     return known or (counts and now - record.last_seen < DELIVERY)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -26,8 +27,11 @@ TRACE_LENGTH = 12
 """Digits of its predecessor's id that a regenerated session remembers."""
 
 DUE, PERMANENT, PRESENTED, INHERITED, BOUND, UNLIMITED, OPEN = 1, 2, 4, 8, 16, 32, 64
-"""The flags of a record; `OPEN` only of a tombstone's: the changes of requests that had
-read the session before may follow it."""
+"""The flags of a record. `DUE`: its client is to get a successor of its cookie at any
+age. `INHERITED`: it has a place in a list that its predecessor had before. `UNLIMITED`:
+it was listed while nothing was limited, so its first use may not have been noted.
+`OPEN`, of a tombstone's: the changes of requests that had read the session may follow
+it."""
 
 Places: TypeAlias = Mapping[bytes, Sequence[str]]
 """Where a session is listed: the name of each index, a digest, with the epoch that it
@@ -64,11 +68,6 @@ class Record(NamedTuple):
     era: int = 0
 
     @property
-    def due(self) -> bool:
-        """Whether the client is to get a successor of its cookie at any age."""
-        return self.flags & DUE != 0
-
-    @property
     def permanent(self) -> bool:
         """Whether the cookie outlives the browser."""
         return self.flags & PERMANENT != 0
@@ -82,17 +81,6 @@ class Record(NamedTuple):
     def bound(self) -> bool:
         """Whether only its device may use it."""
         return self.flags & BOUND != 0
-
-    @property
-    def unlimited(self) -> bool:
-        """Whether it was listed while nothing was limited, so that its first use may
-        not have been noted."""
-        return self.flags & UNLIMITED != 0
-
-    @property
-    def inherited(self) -> bool:
-        """Whether it has a place in a list that its predecessor had before."""
-        return self.flags & INHERITED != 0
 
     def has_done(self, operation: bytes) -> bool:
         """Return whether that write is one of those that are remembered."""
@@ -111,6 +99,14 @@ class Record(NamedTuple):
 
     def __repr__(self) -> str:  # without secrets
         return f"<Record generation {self.generation}, last seen {self.last_seen}>"
+
+
+def begun(token: str, now: int, **fields: Any) -> Record:
+    """Return the first record of a session whose cookie has this token."""
+    first = {"generation": 1, "token_hash": ids.token_hash(token), "pending": None}
+    chain, operation = secrets.token_bytes(16), secrets.token_bytes(OPERATION_LENGTH)
+    times = {"since": now, "last_seen": now}
+    return Record(**first, **times, chain=chain, operations=operation, **fields)
 
 
 def inherited(places: Places, former: Places) -> int:
@@ -171,15 +167,31 @@ class RecordCodec:
 
     def open(self, key: str, data: bytes) -> Record | Tombstone:
         """Return the sealed content; :class:`Unreadable` if this was not sealed."""
-        if data[:1] != VERSION:
-            if data[:1] == ENCRYPTED and self._cipher:
-                return _parsed(self._cipher.decrypt(key, data))
+        if data[:1] == VERSION:
+            head, body = _HEAD % (len(key), key.encode()), data[HEAD:]
+            for mac in self._macs:
+                if hmac.compare_digest(data[1:HEAD], mac(head, body)):
+                    break
+            else:
+                raise Unreadable(
+                    "its seal does not fit, or another serializer wrote it"
+                )
+        elif data[:1] == ENCRYPTED and self._cipher:
+            body = self._cipher.decrypt(key, data)
+        else:
             raise Unreadable(_foreign(data))
-        head, seal, body = _HEAD % (len(key), key.encode()), data[1:HEAD], data[HEAD:]
-        for mac in self._macs:
-            if hmac.compare_digest(seal, mac(head, body)):
-                return _parsed(body)
-        raise Unreadable("its seal does not fit, or another serializer wrote it")
+        try:
+            fields = msgpack.unpackb(
+                body, strict_map_key=False, unicode_errors="surrogatepass"
+            )
+            if len(fields) == len(_TYPES) and all(map(isinstance, fields, _TYPES)):
+                return Record._make(fields)
+            former, successor = fields
+            if all(map(isinstance, former, _TYPES)) and isinstance(successor, str):
+                return Tombstone(Record._make(former), successor)
+        except (ValueError, TypeError) as error:
+            raise Unreadable("it is sealed, but no record") from error
+        raise Unreadable("it is sealed, but no record")
 
     def is_present(self, data: bytes) -> bool:
         """Return whether `data` is encrypted, or not, as new records are."""
@@ -200,21 +212,6 @@ def _foreign(data: bytes) -> str:
     if data < VERSION:
         return f"an older version of this package wrote it (format {data[0]})"
     return f"it is not ours, or of a newer version of this package (format {data[0]})"
-
-
-def _parsed(body: bytes) -> Record | Tombstone:
-    try:
-        fields = msgpack.unpackb(
-            body, strict_map_key=False, unicode_errors="surrogatepass"
-        )
-        if len(fields) == len(_TYPES) and all(map(isinstance, fields, _TYPES)):
-            return Record._make(fields)
-        former, successor = fields
-        if all(map(isinstance, former, _TYPES)) and isinstance(successor, str):
-            return Tombstone(Record._make(former), successor)
-    except (ValueError, TypeError) as error:
-        raise Unreadable("it is sealed, but no record") from error
-    raise Unreadable("it is sealed, but no record")
 
 
 def _split(operations: bytes) -> Collection[bytes]:

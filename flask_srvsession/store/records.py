@@ -105,7 +105,7 @@ class Records:
     def read(self, session_id: str) -> tuple[Record | Tombstone | None, Version]:
         """Return the content and its version; None for a record that has expired,
         and, with a warning, for one that we did not seal."""
-        key = self._settings.key_prefix + session_id
+        key = self.key(session_id)
         return self.opened(session_id, key, self.backend.get(key))
 
     def read_many(
@@ -154,13 +154,30 @@ class Records:
     def add(self, session_id: str, record: Record) -> Version | None:
         """Store the first record under a fresh id; return its version."""
         key = self.key(session_id)
-        data = self.codec.seal(key, record)
-        return self.backend.add(key, data, self._ttl(session_id, record))
+        ttl = self.expires_at(session_id, record) - int(self._clock())
+        return self.backend.add(key, self.codec.seal(key, record), max(1, ttl))
 
-    def swap(self, live: Live, record: Record) -> Found:
-        """Store `record` in place of that of `live`; return the session as it is
+    def swap(self, live: Live, content: Record | Tombstone) -> Found:
+        """Store `content` in place of the record of `live`; return the session as it is
         then."""
-        return self._swap(live, record, self.expires_at(live.id, record))
+        now = self._clock()
+        if now >= self.expires_at(live.id, live.record):
+            return self.reread(live)  # the storage may still have it, or a newer one
+        if isinstance(content, Tombstone):
+            ttl = TOMBSTONE_TTL
+        else:
+            ttl = max(1, self.expires_at(live.id, content) - int(now))
+        key = self._settings.key_prefix + live.id
+        outcome = self.backend.swap(
+            key, self.codec.seal(key, content), live.version, ttl
+        )
+        if outcome is None:
+            return None
+        if isinstance(outcome, Cell):
+            return self._as_found(live, *self.opened(live.id, key, outcome))
+        if isinstance(content, Tombstone):
+            return Moved(live.id, content.successor)
+        return live._replace(record=content, version=outcome, read_at=now)
 
     def retire(
         self, live: Live, successor: str, *, whole: bool = False, is_open: bool = False
@@ -180,8 +197,7 @@ class Records:
             indexing=b"",
             flags=live.record.flags | (OPEN if is_open else 0),
         )
-        until = int(self._clock()) + TOMBSTONE_TTL
-        return self._swap(live, Tombstone(former, successor), until)
+        return self.swap(live, Tombstone(former, successor))
 
     def redirect(self, session_id: str, successor: str) -> None:
         """Let the tombstone of a session, if there is one, lead to another successor.
@@ -190,9 +206,8 @@ class Records:
         """
         content, version = self.read(session_id)
         if isinstance(content, Tombstone):
-            former, now = content.former, self._clock()
-            there = Live(session_id, former, version, now)
-            self._swap(there, Tombstone(former, successor), int(now) + TOMBSTONE_TTL)
+            there = Live(session_id, content.former, version, self._clock())
+            self.swap(there, Tombstone(content.former, successor))
 
     def delete(self, session_id: str, version: Version | None = None) -> bool:
         """Delete a record, with `version` only if it is still that."""
@@ -206,18 +221,26 @@ class Records:
         (None: always); return the live one. It stays listed. `live` spares the read."""
         passed: list[str] = []
         origin = live.record if live else None
-        ended = self._delete(session_id, live)
-        while isinstance(ended, Tombstone):
-            origin = origin or ended.former
-            passed.append(session_id)
-            session_id = ended.successor
-            present = self.live(session_id) if follow else None
-            if follow and present and not follow(origin, present.record):
-                return None
-            ended = self._delete(session_id, present)
+        for _ in range(MAX_ATTEMPTS):
+            if live and self.delete(session_id, live.version):
+                break
+            content, version = self.read(session_id)
+            live = None
+            if isinstance(content, Tombstone):
+                origin = origin or content.former
+                passed.append(session_id)
+                session_id = content.successor
+            elif content:
+                if origin and follow and passed and not follow(origin, content):
+                    return None
+                live = Live(session_id, content, version, self._clock())
+            elif not self.delete(session_id):
+                break
+        else:
+            raise BackendError("destroy")
         for former in reversed(passed):
             self.delete(former)
-        return ended
+        return live
 
     def end_unchanged(self, lines: Mapping[str, Line]) -> tuple[list[Live], list[str]]:
         """Delete the sessions of these lines if they are still as they were read, in as
@@ -283,42 +306,6 @@ class Records:
         if isinstance(content, Tombstone) and self._marker.is_over(content.former.era):
             return None, cell.version
         return content, cell.version
-
-    def _delete(
-        self, session_id: str, live: Live | None = None
-    ) -> Live | Tombstone | None:
-        """Delete the record; return the session that lived, or the tombstone that is
-        there, which is left."""
-        for _ in range(MAX_ATTEMPTS):
-            if live and self.delete(session_id, live.version):
-                return live
-            content, version = self.read(session_id)
-            match content:
-                case Record():
-                    live = Live(session_id, content, version, self._clock())
-                case Tombstone():
-                    return content
-                case None if not self.delete(session_id):
-                    return None
-        raise BackendError("destroy")
-
-    def _ttl(self, session_id: str, record: Record) -> int:
-        return max(1, self.expires_at(session_id, record) - int(self._clock()))
-
-    def _swap(self, live: Live, content: Record | Tombstone, until: int) -> Found:
-        now = self._clock()
-        if now >= self.expires_at(live.id, live.record):
-            return self.reread(live)  # the storage may still have it, or a newer one
-        key = self._settings.key_prefix + live.id
-        data, ttl = self.codec.seal(key, content), max(1, until - int(now))
-        outcome = self.backend.swap(key, data, live.version, ttl)
-        if outcome is None:
-            return None
-        if isinstance(outcome, Cell):
-            return self._as_found(live, *self.opened(live.id, key, outcome))
-        if isinstance(content, Tombstone):
-            return Moved(live.id, content.successor)
-        return live._replace(record=content, version=outcome, read_at=now)
 
     def _as_found(
         self, live: Live, content: Record | Tombstone | None, version: Version

@@ -11,6 +11,7 @@ the cookie is set only when the old one is dead.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from .. import ids
@@ -43,8 +44,16 @@ def regenerate(
     Raises as :meth:`SessionStore.create` does; then the old session is untouched.
     """
     for _ in range(MAX_ATTEMPTS):
+        born = None if login else ids.born(live.id)
+        create = partial(store.create, changes, meta=meta, born=born, replaced=live)
         try:
-            fresh = _successor(store, live, changes, login, epochs or {}, meta)
+            try:
+                fresh = create(epochs=epochs)
+            except StaleLogin:
+                kept = store.lists.kept(live.id, live.record.places)
+                if epochs or not kept:
+                    raise
+                fresh = create(epochs=kept)
         except PlaceLost:
             return store.records.reread(live)
         found = _move(store, live, fresh, changes, login)
@@ -53,36 +62,6 @@ def regenerate(
         else:
             return found
     raise BackendError("regenerate")
-
-
-def _successor(
-    store: SessionStore,
-    live: Live,
-    changes: Changes,
-    login: bool,
-    epochs: Mapping[bytes, Epoch],
-    meta: Mapping[str, Any] | None,
-) -> Live:
-    """Begin the session that `live` is to be regenerated to."""
-    record, permanent = live.record, changes.permanent
-
-    def begin(epochs: Mapping[bytes, Epoch]) -> Live:
-        return store.begin(
-            changes.apply(record.values),
-            permanent=record.permanent if permanent is None else permanent,
-            meta=record.meta if meta is None else meta,
-            epochs=epochs,
-            born=None if login else ids.born(live.id),
-            replaced=live,
-        )
-
-    try:
-        return begin(epochs)
-    except StaleLogin:
-        kept = store.lists.kept(live.id, record.places)
-        if epochs or not kept:
-            raise
-        return begin(kept)
 
 
 def _move(

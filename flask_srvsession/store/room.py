@@ -17,7 +17,7 @@ from ..ending import LIMIT, End
 from ..errors import TooManySessions
 from . import places
 from .lists import Binding, Entry, Lists
-from .places import is_elsewhere, may_be_used
+from .places import PlaceLost, is_elsewhere, may_be_used
 from .records import Line, Live, Records
 
 EXACT = 1000
@@ -46,11 +46,18 @@ class Room:
         self._tell_ended = tell_ended
         self._looked: dict[Binding, tuple[bytes, str]] = {}
 
-    def make(self, binding: Binding, own: Entry, limit: int) -> None:
+    def make(
+        self, binding: Binding, own: Entry, limit: int, replaced: Live | None = None
+    ) -> None:
         """Unlist the dead, and end the oldest if that is not enough, or raise
         TooManySessions: then at most `limit` sessions of `binding` live, with that of
-        the entry `own`, which is listed."""
+        the entry `own`, which is listed. Where `replaced` is listed, its place is taken
+        over; PlaceLost if that session has ended, since others may have the place."""
         lists = self._lists
+        if replaced and binding.lists(replaced.record):
+            if self._records.live(replaced.id) is None:
+                raise PlaceLost
+            return
         looked = False
         while limit < EXACT or lists.count(binding) > limit:
             listed, whole = lists.oldest(binding, EXACT)

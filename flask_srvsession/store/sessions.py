@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -41,6 +40,7 @@ from .record import (
     Record,
     RecordCodec,
     Tombstone,
+    begun,
     inherited,
 )
 from .records import MAX_ATTEMPTS, TOMBSTONE_TTL, Follow, Found, Live, Moved, Records
@@ -99,13 +99,13 @@ class SessionStore:
         """
         session_id = credential.id
         self.marker.keep_up()
+        key = self.settings.key_prefix + session_id
         heads: Mapping[bytes, Head | None] = {}
         if session_id in self.lists.seen:
-            key = self.records.key(session_id)
             cell, heads = self.lists.read(session_id, key)
-            record, version = self.records.opened(session_id, key, cell)
         else:
-            record, version = self.records.read(session_id)
+            cell = self.backend.get(key)
+        record, version = self.records.opened(session_id, key, cell)
         if record is None:
             return None
         grace = self.settings.rotate_grace
@@ -165,50 +165,37 @@ class SessionStore:
         *,
         epochs: Mapping[bytes, Epoch] | None = None,
         meta: Mapping[str, Any] | None = None,
-    ) -> Live:
-        """Return a new session of the values in `changes`, listed in its indexes.
-
-        Raises StaleLogin if a place's epoch in `epochs` has ended, and
-        TooManySessions; then nothing is left of it.
-        """
-        values, permanent = changes.apply({}), bool(changes.permanent)
-        return self.begin(values, permanent=permanent, meta=meta, epochs=epochs or {})
-
-    def begin(
-        self,
-        values: Mapping[str, bytes],
-        *,
-        permanent: bool,
-        meta: Mapping[str, Any] | None,
-        epochs: Mapping[bytes, Epoch],
         born: int | None = None,
         replaced: Live | None = None,
     ) -> Live:
         """Add a session that was `born` then, or now: listed, and known to nobody yet.
 
-        A session that it is to replace hands on its places. Raises as :meth:`take`
-        does; then nothing of it is left.
+        Its values are the `changes`, made to those of the session that it is to
+        replace, which hands on its places, too. Raises StaleLogin if a place's epoch in
+        `epochs` has ended, TooManySessions, and PlaceLost; then nothing is left of it.
         """
+        former = replaced.record if replaced else None
+        values = changes.apply(former.values if former else {})
+        flags = former.flags & PERMANENT if former else 0
+        if changes.permanent is not None:
+            flags = PERMANENT * changes.permanent
+        if meta is None and former:
+            meta = former.meta
         self.records.check_size(values)
         self.marker.keep_up()
-        carried = replaced.record.places if replaced else {}
+        carried = former.places if former else {}
         token, now = ids.new_token(), int(self.clock())
         listed, indexing = self.lists.places(
-            values, carried, epochs, new_mark(self.clock()), rename=False
+            values, carried, epochs or {}, new_mark(self.clock()), rename=False
         )
-        record = Record(
-            generation=1,
-            token_hash=ids.token_hash(token),
-            chain=secrets.token_bytes(16),
-            since=now,
-            last_seen=now,
-            pending=None,
-            flags=(PERMANENT if permanent else 0)
-            | inherited(listed, carried)
-            | (UNLIMITED if listed and not self.settings.max_per_key else 0),
+        if listed and not self.settings.max_per_key:
+            flags |= UNLIMITED
+        record = begun(
+            token,
+            now,
+            flags=flags | inherited(listed, carried),
             places=listed,
             indexing=indexing,
-            operations=secrets.token_bytes(OPERATION_LENGTH),
             replaces=replaced.id[:TRACE_LENGTH] if replaced else None,
             meta=meta,
             values=values,
@@ -286,18 +273,10 @@ class SessionStore:
                     continue
                 for name in wanted.keys() & set(binding.names):
                     own = entry(session_id, name, wanted)
-                    if replaced and binding.lists(replaced.record):
-                        self._require_alive(replaced)
-                    else:
-                        self.room.make(binding, own, limit)
+                    self.room.make(binding, own, limit, replaced)
         except (TooManySessions, PlaceLost):
             self.lists.forget({session_id: wanted})
             raise
-
-    def _require_alive(self, replaced: Live) -> None:
-        """Make sure that the place of `replaced` is still its own."""
-        if self.records.live(replaced.id) is None:
-            raise PlaceLost
 
     # -- saving -------------------------------------------------------------------
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import secrets
 from collections.abc import Mapping
 
 from .. import ids
@@ -29,7 +28,7 @@ from ..ids import Credential, Mac
 from ..serializers import encode
 from ..store import SessionStore
 from ..store.lists import new_mark
-from ..store.record import DUE, OPERATION_LENGTH, PERMANENT, PRESENTED, Record
+from ..store.record import DUE, PERMANENT, PRESENTED, begun
 from ..store.records import MAX_ATTEMPTS, Found, Live
 from .source import Former, Refused, Source
 
@@ -130,17 +129,12 @@ class Claims:
         if not store.is_plausible(session_id):
             raise Refused("it is older than SRVSESSION_ABSOLUTE_LIFETIME")
         token = self._token(self._macs[0], key, old_id, session_id)
-        record = Record(
-            generation=1,
-            token_hash=ids.token_hash(token),
-            chain=secrets.token_bytes(16),
-            since=int(now),
-            last_seen=int(now),
-            pending=None,
+        record = begun(
+            token,
+            int(now),
             flags=PRESENTED | DUE | (PERMANENT if former.permanent else 0),
             places={},
             indexing=b"",  # it is completed by its next save
-            operations=secrets.token_bytes(OPERATION_LENGTH),
             replaces=None,
             meta=None,
             values=values,

@@ -227,13 +227,7 @@ def tombstone_first(
         chosen,
         store.records.add(chosen, record),
     )
-    return store.begin(
-        changes.apply(live.record.values),
-        permanent=False,
-        meta=None,
-        epochs=epochs or {},
-        replaced=live,
-    )
+    return store.create(changes, epochs=epochs, replaced=live)
 
 
 def retired_twice(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flask_srvsession.store.encryption import Unreadable
 from flask_srvsession.store.record import (
+    BOUND,
     DUE,
     INHERITED,
     MAC_LENGTH,
@@ -232,11 +233,11 @@ def test_a_record_takes_over_the_places_that_were_there_before() -> None:
 
 
 def test_each_flag_is_read_by_itself() -> None:
-    flags = (DUE, PERMANENT, PRESENTED, INHERITED)
+    flags = (PERMANENT, PRESENTED, BOUND)
 
     for flag in flags:
         record = FORMER._replace(flags=flag)
-        read = (record.due, record.permanent, record.presented, record.inherited)
+        read = (record.permanent, record.presented, record.bound)
         assert read == tuple(each == flag for each in flags)
 
 

@@ -330,7 +330,7 @@ class TestAdvance:
         after = advanced(flagged(record), credential)
 
         assert after.pending is not None
-        assert not after.due
+        assert not after.flags & DUE
         assert (after.permanent, after.presented) == (True, True)
 
     @pytest.mark.parametrize("age", [0, 1, GRACE - 1, GRACE])
@@ -353,7 +353,7 @@ class TestAdvance:
         """The successor may have left before the reason for another one arose."""
         record = flagged(make_record(pending=True))
 
-        assert advanced(record, credential_of(GENERATION + 1)).due
+        assert advanced(record, credential_of(GENERATION + 1)).flags & DUE
 
     def test_a_clock_that_is_behind_makes_nothing_due(self) -> None:
         record = make_record()

@@ -18,6 +18,7 @@ from flask_srvsession import (
 from flask_srvsession.backends import Backend
 from flask_srvsession.backends.base import Cell
 from flask_srvsession.ids import Credential, new_token
+from flask_srvsession.store.record import DUE
 from flask_srvsession.testing import FakeClock
 from tests.web import Browser, nothing
 
@@ -117,7 +118,7 @@ class TestGrace:
 
         assert not set_cookies(response)
         assert not stage.record().permanent
-        assert not stage.record().due
+        assert not stage.record().flags & DUE
 
     def test_a_login_begins_empty_with_what_this_request_does(
         self, stage: Stage, late: Browser

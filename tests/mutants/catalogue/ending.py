@@ -18,8 +18,8 @@ MUTANTS = (
     Mutant(
         name="destroy-leaves-the-successor",
         file="store/records.py",
-        old="            case Tombstone():\n                    return content\n",
-        new="            case Tombstone():\n                    return None\n",
+        old="passed.append(session_id)\n                session_id = content.successor",
+        new="return None",
         breaks="a logout in flight during a rotation ends what the session moved to",
         found_by="integration/logout/test_moved.py::TestAnyLogout::test_in_flight_d"
         "uring_a_rotation_ends_the_successor",
@@ -258,8 +258,8 @@ MUTANTS = (
     Mutant(
         name="a-login-goes-on-with-the-old-life",
         file="store/regeneration.py",
-        old="born=None if login else ids.born(live.id)",
-        new="born=ids.born(live.id)",
+        old="born = None if login else ids.born(live.id)",
+        new="born = ids.born(live.id)",
         breaks="a login begins a new life",
         found_by="integration/login/test_new_id.py::test_a_login_begins_a_new_life"
         "_and_a_logout_goes_on_with_it",
@@ -267,8 +267,8 @@ MUTANTS = (
     Mutant(
         name="a-rotation-begins-a-new-life",
         file="store/regeneration.py",
-        old="born=None if login else ids.born(live.id)",
-        new="born=None",
+        old="born = None if login else ids.born(live.id)",
+        new="born = None",
         breaks="the absolute lifetime goes on over rotate()",
         found_by="integration/test_lifetimes.py::TestAbsoluteLifetime::test_goes_o"
         "n_through_a_rotation",

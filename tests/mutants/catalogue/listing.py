@@ -141,8 +141,8 @@ MUTANTS = (
     Mutant(
         name="a-limit-forgets-devices-from-before",
         file="store/places.py",
-        old="record.presented or record.unlimited",
-        new="record.presented",
+        old="record.flags & (PRESENTED | UNLIMITED)",
+        new="record.flags & PRESENTED",
         breaks="introducing a limit logs nobody out but the oldest",
         found_by="integration/lists/test_limits.py::TestIntroduced::"
         "test_ends_only_the_oldest_of_the_devices_that_were_in_use",
