@@ -7,9 +7,9 @@ import ipaddress
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
-from flask import Flask, Request, Response
+from flask import Flask, Request
 
 from . import audit
 from .backends.base import Backend
@@ -18,7 +18,7 @@ from .ending import LIMIT, LOGIN_REPEATED, End
 from .ids import Credential
 from .keyring import Keyring
 from .serializers import SERIALIZERS, Serializer
-from .signals import session_revoked, storage_called
+from .signals import session_revoked
 from .store import SessionStore
 from .store.records import Live
 
@@ -27,22 +27,6 @@ log = logging.getLogger("flask_srvsession")
 TakeOver = Callable[["SessionStore", Request, str], Sequence[Credential]]
 """Asks the sources of other sessions for a request that has no cookie of ours, whose
 name is given; returns the credential that its old cookie stands for, if one does."""
-
-
-class Devices(Protocol):
-    """The part that knows about device-bound sessions, where there are any."""
-
-    def admit(self, visit: Any, live: Live, /) -> None:
-        """Let a session be used, or raise DeviceNotProven."""
-
-    def prove(self, visit: Any, within: float, /) -> bool:
-        """Return whether its device was proven, or raise DeviceNotProven."""
-
-    def proved_at(self, visit: Any, /) -> int | None:
-        """Return when its device made the proof that a request shows."""
-
-    def finish(self, visit: Any, change: Any, response: Response, /) -> bool:
-        """Offer a registration; return whether the response is for this client."""
 
 
 class Runtime:
@@ -63,7 +47,8 @@ class Runtime:
         self.settings = settings
         self.backend = backend
         self.clock = clock
-        self.devices: Devices | None = None
+        self.devices: Any = None
+        """The :class:`.dbsc.gate.Gate`, where sessions are bound to devices."""
         self.serializer: Serializer
         chosen = settings.serializer
         if isinstance(chosen, str):
@@ -102,7 +87,7 @@ class Runtime:
             encryption=self._keyring.keys(),
             clock=self.clock,
             tell_ended=self._tell_ended,
-            called=(storage_called, self.app),
+            sender=self.app,
         )
 
     def _settings(self) -> Settings:

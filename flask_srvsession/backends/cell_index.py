@@ -28,9 +28,8 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Protocol
 
-from .base import EPOCH_ALONE, Busy, Cell, Epoch, Head, Version, new_epoch
+from .base import EPOCH_ALONE, Backend, Busy, Cell, Epoch, Head, new_epoch
 
 log = logging.getLogger("flask_srvsession")
 
@@ -47,19 +46,6 @@ class IndexContention(Busy, OSError):
 
 class IndexFull(OSError):
     """The list of members is longer than the storage takes."""
-
-
-class Cells(Protocol):
-    """The methods of a backend that an index over it needs."""
-
-    @property
-    def max_bytes(self) -> int | None: ...
-    def get(self, key: str) -> Cell | None: ...
-    def add(self, key: str, data: bytes, ttl: int) -> Version | None: ...
-    def swap(
-        self, key: str, data: bytes, version: Version, ttl: int
-    ) -> Version | Cell | None: ...
-    def delete(self, key: str, version: Version | None = None) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +129,7 @@ class CellIndex:
 
     def __init__(
         self,
-        cells: Cells,
+        cells: Backend,
         clock: Callable[[], float] = time.time,
         read_in_order: Callable[[Sequence[str]], Mapping[str, Cell]] | None = None,
     ) -> None:

@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from itertools import islice
-from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
+
+from blinker import Signal
 
 from ..errors import BackendError, ConfigurationError, NotReplicated
+from ..signals import storage_called
 from .base import (
     MOST_AT_ONCE,
     Backend,
@@ -56,31 +59,10 @@ def changing(operation: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     return decorate
 
 
-class Hook(Protocol):
-    """Whom calls are told to, as a Blinker signal."""
-
-    @property
-    def receivers(self) -> Mapping[Any, Any]: ...
-
-    def send(self, sender: Any, /, **facts: Any) -> Any: ...
-
-
 def _outcome(operation: str, result: object) -> str:
     if operation == "save" and (result is None or isinstance(result, Cell)):
         return "conflict"
     return "refused" if operation == "bind" and result is False else "done"
-
-
-class _Unheard:
-    """A hook without receivers."""
-
-    receivers: ClassVar[dict[Any, Any]] = {}
-
-    def send(self, sender: Any, /, **facts: Any) -> None:
-        """Tell nobody."""
-
-
-UNHEARD = _Unheard()
 
 
 class Guarded:
@@ -91,44 +73,36 @@ class Guarded:
     must not repeat anything by themselves: a repeated ``add`` or ``swap`` could take
     effect twice. Where the storage hangs, most calls fail without asking it.
 
-    `hook` is told of each call, with `sender`, while it has receivers.
+    Each call is told by ``storage_called``, if there is a `sender`.
     """
 
     def __init__(
         self,
         backend: Backend,
         timer: Callable[[], float] = time.monotonic,
-        hook: Hook = UNHEARD,
         sender: object = None,
     ) -> None:
         self.backend = backend
         self.outage = Outage(breaks=not getattr(backend, "has_several_servers", False))
         self._many = backend if isinstance(backend, ReadsMany) else None
         self._timer = timer
-        self._hook, self._sender = hook, sender
+        self._sender = sender
+        self._signal = Signal() if sender is None else storage_called
 
-    def once(self, operation: str, call: Callable[..., T], *args: Any, **kw: Any) -> T:
-        """Return ``call(*args, **kw)``; BackendError if it fails, ambiguous
-        unless `operation` only reads."""
-        return self._call(operation, True, call, args, kw)
-
-    def twice(self, operation: str, call: Callable[..., T], *args: Any, **kw: Any) -> T:
+    def twice(self, operation: str, call: Callable[..., T], *args: Any) -> T:
         """Call a method that may be repeated: it is tried twice."""
         try:
-            return self._call(operation, False, call, args, kw)
+            return self.once(operation, call, *args, last=False)
         except BackendError as error:
             if not error.quick:
                 raise
-        return self._call(operation, True, call, args, kw)
+        return self.once(operation, call, *args)
 
-    def _call(
-        self,
-        operation: str,
-        last: bool,
-        call: Callable[..., T],
-        args: tuple[Any, ...],
-        kw: dict[str, Any],
+    def once(
+        self, operation: str, call: Callable[..., T], *args: Any, last: bool = True
     ) -> T:
+        """Return ``call(*args)``; BackendError if it fails, ambiguous unless
+        `operation` only reads. Another try follows unless it is the `last` one."""
         outage, began = self.outage, self._timer()
         if outage.on:
             try:
@@ -137,12 +111,12 @@ class Guarded:
                 self._tell(operation, began, StorageHangs.__name__)
                 raise
         try:
-            result = call(*args, **kw)
+            result = call(*args)
         except self._failures as error:
             raise self._failed(operation, began, error, last) from error
         if outage.on:
             outage.worked(self._timer())
-        if self._hook.receivers:
+        if self._signal.receivers:
             self._tell(operation, began, _outcome(operation, result))
         return result
 
@@ -161,11 +135,11 @@ class Guarded:
 
     def _tell(self, operation: str, began: float, outcome: str) -> None:
         """Tell the receivers; an error of one of them ends no request."""
-        if not self._hook.receivers:
+        if not self._signal.receivers:
             return
         seconds = self._timer() - began
         try:
-            self._hook.send(
+            self._signal.send(
                 self._sender, operation=operation, seconds=seconds, outcome=outcome
             )
         except Exception:
@@ -178,7 +152,7 @@ class Guarded:
 
     def get(self, key: str) -> Cell | None:
         """Return the cell under `key`, or None; tried twice."""
-        if self.outage.on or self._hook.receivers:
+        if self.outage.on or self._signal.receivers:
             return self.twice("load", self.backend.get, key)
         began = self._timer()  # most calls of all come here: as fast as can be
         try:
@@ -208,7 +182,7 @@ class Guarded:
         self, key: str, data: bytes, version: Version, ttl: int
     ) -> Version | Cell | None:
         """Replace a cell, once: the caller finds out about a lost answer."""
-        if self.outage.on or self._hook.receivers:
+        if self.outage.on or self._signal.receivers:
             return self.once("save", self.backend.swap, key, data, version, ttl)
         began = self._timer()
         try:

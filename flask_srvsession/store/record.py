@@ -103,10 +103,9 @@ class Record(NamedTuple):
 
 def begun(token: str, now: int, **fields: Any) -> Record:
     """Return the first record of a session whose cookie has this token."""
-    first = {"generation": 1, "token_hash": ids.token_hash(token), "pending": None}
-    chain, operation = secrets.token_bytes(16), secrets.token_bytes(OPERATION_LENGTH)
-    times = {"since": now, "last_seen": now}
-    return Record(**first, **times, chain=chain, operations=operation, **fields)
+    fields |= {"generation": 1, "token_hash": ids.token_hash(token), "pending": None}
+    fields |= {"chain": secrets.token_bytes(16), "since": now, "last_seen": now}
+    return Record(operations=secrets.token_bytes(OPERATION_LENGTH), **fields)
 
 
 def inherited(places: Places, former: Places) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import ids
 from ..backends.base import Backend, Epoch, Head, Version
-from ..backends.guarded import UNHEARD, Guarded, Hook, changing
+from ..backends.guarded import Guarded, changing
 from ..config import Settings
 from ..draft import Changes, Draft, Undecodable
 from ..ending import REVOKED, End
@@ -55,7 +55,7 @@ class SessionStore:
 
     `secret_keys` are oldest first; `format_name` names the serializer in the seals.
     `tell_ended` is told of each session that was ended, at once, by whom and why.
-    `called` is a hook for calls of the storage, and its sender.
+    Calls of the storage are told with `sender`, if there is one.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class SessionStore:
         encryption: EncryptionKeys | None = None,
         clock: Callable[[], float] = time.time,
         tell_ended: Callable[[Live, End], None] = lambda live, end: None,
-        called: tuple[Hook, object] = (UNHEARD, None),
+        sender: object = None,
     ) -> None:
         prefix = settings.key_prefix
         self.settings = settings
@@ -77,7 +77,7 @@ class SessionStore:
         self.clock = clock
         self.tell_ended = tell_ended
         self._warn_again = -math.inf
-        self.backend = Guarded(backend, time.monotonic, *called)
+        self.backend = Guarded(backend, sender=sender)
         self.signer = CookieSigner(secret_keys, prefix)
         codec = RecordCodec(secret_keys, prefix, format_name, encryption)
         names = encryption.for_names(secret_keys) if encryption else secret_keys

@@ -241,7 +241,7 @@ def test_who_does_not_import_it_does_not_pay_for_it() -> None:
 
 def test_a_receiver_costs_microseconds() -> None:
     backend, sender = MemoryBackend(), object()
-    guarded = Guarded(backend, hook=storage_called, sender=sender)
+    guarded = Guarded(backend, sender=sender)
 
     def cost() -> float:
         return (

@@ -38,9 +38,9 @@ LAYERS = (
     ("runtime",),
     ("keyring",),
     ("store", "logins", "moves", "audit"),
-    ("draft", "config", "values", "info", "signals", "ending"),
+    ("draft", "config", "values", "info", "ending"),
     ("backends",),
-    ("errors", "ids", "serializers", "login_keys"),
+    ("errors", "ids", "serializers", "login_keys", "signals"),
 )
 """The modules and folders of the package: each imports from its own layer, and from
 those below it."""

@@ -34,16 +34,16 @@ MUTANTS = (
     Mutant(
         name="nothing-is-tried-again",
         file="backends/guarded.py",
-        old="if not error.quick:\n                raise\n        return self._call",
-        new="raise\n        return self._call",
+        old="if not error.quick:\n                raise\n        return self.once",
+        new="raise\n        return self.once",
         breaks="after a restart of the server the first request works",
         found_by="unit/test_guard.py::test_what_may_happen_twice_is_tried_again",
     ),
     Mutant(
         name="who-has-waited-waits-again",
         file="backends/guarded.py",
-        old="if not error.quick:\n                raise\n        return self._call",
-        new="pass\n        return self._call",
+        old="if not error.quick:\n                raise\n        return self.once",
+        new="pass\n        return self.once",
         breaks="a client waits for one timeout, never for two",
         found_by="unit/test_guard.py::"
         "test_who_has_waited_for_a_timeout_does_not_wait_again",
