@@ -59,7 +59,7 @@ def arrive(
     asking = take_over is not None and not credentials and early is None
     if take_over and asking:
         credentials = [*take_over(store, request, cookie_name)]
-    if len(credentials) > MAX_COOKIES:
+    if not 0 < len(credentials) <= MAX_COOKIES:
         return Arrival(None, early, (), credentials)
     found: dict[str, Live | Moved] = {}
     replayed = list[Live]()
@@ -80,8 +80,9 @@ def arrive(
     for outdated in replayed:
         if outdated.id not in found:
             _alarm(store, runtime.app, outdated, verdicts)
-    arrival = _chosen(found, verdicts, early)
-    return _with_cookie_to_set(store, arrival) if asking else arrival
+    # With rotation, the cookie of a session that was taken over is set anyway.
+    sets_cookie = asking and store.settings.rotate_every is None
+    return _chosen(found, verdicts, early, sets_cookie)
 
 
 def valid_cookies(
@@ -125,6 +126,7 @@ def _chosen(
     found: Mapping[str, Live | Moved],
     verdicts: dict[str, Verdict],
     early: Moved | None,
+    sets_cookie: bool,
 ) -> Arrival:
     """Use the one session that lives, if there is just one."""
     alive = [each for each in found.values() if isinstance(each, Live)]
@@ -132,17 +134,10 @@ def _chosen(
         return Arrival(None, early, [live.id for live in alive])
     if alive:
         verdicts[alive[0].id] = alive[0].verdict
-        return Arrival(alive[0], early)
+        live = alive[0]._replace(created=True) if sets_cookie else alive[0]
+        return Arrival(live, early)
     moved = [each for each in found.values() if isinstance(each, Moved)]
     return Arrival(None, moved[-1] if moved else early)
-
-
-def _with_cookie_to_set(store: SessionStore, arrival: Arrival) -> Arrival:
-    """Let the response set the cookie of a session that was taken over. With rotation
-    it does so anyway."""
-    if arrival.live is None or store.settings.rotate_every is not None:
-        return arrival
-    return arrival._replace(live=arrival.live._replace(created=True))
 
 
 def _has_travelled(request: Request, live: Live, credential: Credential) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 
 from flask import Flask, has_request_context, request
 
@@ -19,40 +18,21 @@ from .info import SessionInfo, utc
 log = logging.getLogger("flask_srvsession.audit")
 
 
-def tell(app: Flask, info: SessionInfo, now: float) -> None:
-    """Write the line of a session that was ended `now`; ``info.end`` says by whom."""
-    if info.end is None:
-        return
-    times = {
-        "created_at": info.created_at.isoformat(),
-        "last_seen_at": info.last_seen_at.isoformat(),
-    }
-    _write("session_ended", app, info.id, info.end, now, times)
-
-
-def tell_everything(app: Flask, end: End, now: float) -> None:
-    """Write the line of the end of all sessions."""
-    _write("everything_ended", app, None, end, now)
-
-
-def _write(
-    event: str,
-    app: Flask,
-    session_id: str | None,
-    end: End,
-    now: float,
-    times: Mapping[str, str] = {},
-) -> None:
+def tell(app: Flask, end: End, now: float, info: SessionInfo | None = None) -> None:
+    """Write the line of a session that was ended `now`, or, without one, of all."""
+    event = "session_ended" if info else "everything_ended"
     facts = {
         "event": event,
         "time": utc(int(now)).isoformat(),
         "app": app.name,
         "endpoint": request.endpoint if has_request_context() else None,
-        "session": session_id,
+        "session": info.id if info else None,
         "actor": end.actor,
         "reason": end.reason,
-        **times,
     }
+    if info:
+        facts["created_at"] = info.created_at.isoformat()
+        facts["last_seen_at"] = info.last_seen_at.isoformat()
     log.info("%s", json.dumps(facts, default=str), extra={event: facts})
 
 

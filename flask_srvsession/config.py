@@ -216,11 +216,6 @@ class Settings:
         """The session keys that feed an index."""
         return frozenset(key for keys in self.indexes.values() for key in keys)
 
-    @cached_property
-    def feeding_alone(self) -> frozenset[str]:
-        """The session keys that feed an index, but are no login keys."""
-        return frozenset(key for key in self.feeding if not self.logins[key])
-
     @classmethod
     def from_config(cls, config: Mapping[str, Any], app_name: str) -> Settings:
         """Return the settings in `config`; ConfigurationError names the mistake."""

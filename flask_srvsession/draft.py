@@ -9,7 +9,6 @@ from collections.abc import (
     Iterator,
     Mapping,
     MutableMapping,
-    Set,
 )
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -53,14 +52,6 @@ class Changes:
     def keys(self) -> list[str]:
         """Return the keys whose value may be another one now."""
         return [*self.assigned, *self.removed, *self.computed]
-
-    def touches(self, keys: Set[str]) -> bool:
-        """Return whether the value of one of `keys` may be another one now."""
-        return not (
-            keys.isdisjoint(self.assigned)
-            and keys.isdisjoint(self.removed)
-            and keys.isdisjoint(self.computed)
-        )
 
     def apply(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
         """Return `values` with these changes made."""
@@ -111,7 +102,8 @@ class Draft(MutableMapping[str, Any]):
     """
 
     def __init__(self, base: Mapping[str, bytes], serializer: Serializer) -> None:
-        self._stored = self._base = base
+        self.held = self._base = base
+        """The stored values, encoded."""
         self._serializer = serializer
         self._values: dict[str, Any] = {}
         self._assigned: set[str] = set()
@@ -121,7 +113,7 @@ class Draft(MutableMapping[str, Any]):
 
     def discard_changes(self) -> None:
         """Go back to the stored values."""
-        self.__init__(self._stored, self._serializer)  # type: ignore[misc]
+        self.__init__(self.held, self._serializer)  # type: ignore[misc]
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._values:
@@ -192,26 +184,24 @@ class Draft(MutableMapping[str, Any]):
 
     def stored(self, key: str) -> Any:
         """Return the value that is stored, None if there is none."""
-        data = self._stored.get(key)
+        data = self.held.get(key)
         return None if data is None else self._decode(key, data)
-
-    def stored_keys(self) -> list[str]:
-        """Return the keys that are stored."""
-        return [*self._stored]
 
     def drop(self, keys: Iterable[str]) -> list[str]:
         """Remove the values of those of `keys` that this request has not set; return
         these keys, also those without a value."""
-        others = [key for key in keys if key not in self._assigned]
-        for key in {*self}.intersection(others):
-            del self[key]
+        others = [*{*keys} - self._assigned]
+        for key in others:
+            self._values.pop(key, None)
+            self._computed.pop(key, None)
+        self._removed.update(self._base.keys() & others)
         return others
 
     def touched(self) -> list[str]:
         """Return the keys whose value this request has set or removed, or may have
         changed inside."""
         if self._cleared:
-            return [*{**self._stored, **self._values}]
+            return [*{**self.held, **self._values}]
         inside = [k for k, v in self._values.items() if not isinstance(v, _IMMUTABLE)]
         return [*{*self._assigned, *self._removed, *inside}]
 
@@ -255,13 +245,11 @@ class Draft(MutableMapping[str, Any]):
     def without(self, keys: Iterable[str], changes: Changes) -> Changes:
         """Return `changes` with these `keys` removed, also if others have stored them
         meanwhile; but not those that this request has set."""
-        own = self.alone().assigned
-        kept = {key: own[key] for key in keys if key in own}
-        return replace(
-            changes,
-            assigned={**changes.assigned, **kept},
-            removed={*changes.removed, *keys} - kept.keys(),
-        )
+        assigned = dict(changes.assigned)
+        for key in self._assigned.intersection(keys) - assigned.keys():
+            assigned[key] = self._base[key]  # set to the value that it had
+        removed = {*changes.removed, *keys} - assigned.keys()
+        return replace(changes, assigned=assigned, removed=removed)
 
     def saved_as(self, base: Mapping[str, bytes], changes: Changes) -> None:
         """Go on from `base`, which was stored with `changes` in it.
@@ -284,7 +272,7 @@ class Draft(MutableMapping[str, Any]):
         self._values = {k: v for k, v in self._values.items() if k in mine}
         self._assigned |= changes.assigned.keys()
         self._removed &= base.keys()
-        self._stored = base
+        self.held = base
         self._base = {} if self._cleared else base
 
     def _decode(self, key: str, data: bytes) -> Any:

@@ -194,7 +194,8 @@ class ServerSession:
         store.backend.need(durable)
         session_id = _id_of(session_id)
         if session_id is None and not owner and _has_session():
-            return _current()._end_moved(durable)
+            current_session = _current()
+            return current_session._act(current_session._visit.end_moved, durable)
         if not ids.is_id(session_id):
             return False
         current, live = _current_id(), store.trace(session_id)
@@ -287,7 +288,7 @@ class ServerSession:
                 visit.note_revoked()
         app = _runtime().app
         if audit.is_wanted():
-            audit.tell_everything(app, end, store.clock())
+            audit.tell(app, end, store.clock())
         everything_revoked.send(app, end=end)
         store.backend.wait(durable, [store.marker.key])
 

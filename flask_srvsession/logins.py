@@ -37,20 +37,23 @@ def change_of_login(draft: Draft, logins: LoginKeys) -> Login:
 
 def _stays(draft: Draft, logins: LoginKeys) -> bool:
     """Whether somebody was logged in by name, and each key still names them."""
-    before = {
-        k: logins.name(k, draft.before(k)) for k in logins.among(draft.stored_keys())
-    }
-    names = {key: name for key, name in before.items() if name is not None}
-    return bool(names) and all(
-        logins.name(key, draft.get(key)) == name for key, name in names.items()
-    )
+    named = False
+    for key in logins.among(draft.held):
+        name = logins.name(key, draft.before(key))
+        if name is not None:
+            if logins.name(key, draft.get(key)) != name:
+                return False
+            named = True
+    return named
 
 
 def is_login(before: Any, after: Any) -> bool:
     """Whether a login key says somebody else now. A dict about a user may well change
     for other reasons: where something names the user, only that counts."""
-    if is_nobody(after) or is_nobody(before):
-        return not is_nobody(after)
+    if is_nobody(after):
+        return False
+    if is_nobody(before):
+        return True
     if isinstance(before, dict) and isinstance(after, dict):
         named = names_in(before), names_in(after)
         if named != ({}, {}):
@@ -60,7 +63,7 @@ def is_login(before: Any, after: Any) -> bool:
 
 def was_anonymous(draft: Draft, logins: LoginKeys) -> bool:
     """Whether the stored values name nobody."""
-    return all(is_nobody(draft.stored(k)) for k in logins.among(draft.stored_keys()))
+    return all(is_nobody(draft.stored(k)) for k in logins.among(draft.held))
 
 
 def is_same_user(
@@ -68,7 +71,7 @@ def is_same_user(
 ) -> bool:
     """Whether a stored login key, one of `keys` if there are any, names the same user
     in both. Where none names anybody, all have to say the same."""
-    common = [k for k in logins.among(draft.stored_keys()) if not keys or k in keys]
+    common = [k for k in logins.among(draft.held) if not keys or k in keys]
     pairs = [(key, draft.stored(key), other.stored(key)) for key in common]
     names = [
         (logins.name(k, ours), logins.name(k, theirs)) for k, ours, theirs in pairs
@@ -83,7 +86,7 @@ def is_same_user(
 
 def names(draft: Draft, logins: LoginKeys) -> set[str]:
     """Return how the stored login keys name the user, each by itself."""
-    named = (logins.name(k, draft.stored(k)) for k in logins.among(draft.stored_keys()))
+    named = (logins.name(k, draft.stored(k)) for k in logins.among(draft.held))
     return {name for name in named if name is not None}
 
 

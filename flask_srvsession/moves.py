@@ -54,14 +54,12 @@ def create(
     epochs: Mapping[bytes, Epoch] | None,
     meta: Mapping[str, Any] | None,
 ) -> Live:
-    """Return a new session, for a request whose own has `moved`.
+    """Return a new session, for a request whose own has `moved` and is readable.
 
     After a login it has moved to one that the client may not know: the first answer was
     lost, or nobody waited for it. The next login has the former content as well, and
     what moved leads to it from then on, for ten more seconds.
     """
-    if not moved.readable:
-        return store.create(changes, epochs=epochs, meta=meta)
     changes = _begin_again(store, moved, changes)
     created = store.create(changes, epochs=epochs, meta=meta)
     try:
@@ -119,14 +117,6 @@ def _goes_on(store: SessionStore, former: Record, present: Record) -> bool:
         and have_same_user(store, former.values, present.values)
         and all(epochs.get(n, p[0]) == p[0] for n, p in present.places.items())
     )
-
-
-def held_by(found: Found, values: Mapping[str, bytes]) -> Moved | None:
-    """Return the session that was found to have moved, as it is readable to a request
-    that had read these values of it before."""
-    if isinstance(found, Moved):
-        return found._replace(values=values, readable=True)
-    return None
 
 
 def have_same_user(

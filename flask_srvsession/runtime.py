@@ -102,7 +102,7 @@ class Runtime:
         """Write the audit line. Of a session that another login ended send the signal,
         too, in the middle of that login, which goes on."""
         if audit.is_wanted():
-            audit.tell(self.app, self._store.info(live, end=end), self.clock())
+            audit.tell(self.app, end, self.clock(), self._store.info(live))
         if end not in (LIMIT, LOGIN_REPEATED):
             return
         info = self._store.info(live, end=end)

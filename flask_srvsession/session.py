@@ -19,7 +19,7 @@ from .info import SessionInfo, utc
 from .logins import is_login
 from .signals import session_refused
 from .store.records import Live
-from .visit import Visit
+from .visit import Intent, Visit
 
 LOCAL_KEYS = frozenset({"_remember", "_remember_seconds"})
 """Flask-Login's notes to itself within one request: neither loaded nor stored."""
@@ -252,7 +252,12 @@ class ServerSideSession(SessionMixin):
     @modified.setter
     def modified(self, value: bool) -> None:
         with self._lock:
-            self._visit.wish_to_save(bool(value))
+            visit = self._visit
+            if value:
+                self._draft()
+                visit.intent = max(visit.intent, Intent.SAVE)
+            elif visit.intent is Intent.SAVE:
+                visit.intent = Intent.NONE
 
     @property
     def accessed(self) -> bool:
@@ -284,8 +289,7 @@ class ServerSideSession(SessionMixin):
         storage does not know its replicas. `actor` and `reason` are for the audit trail
         and the signal; without them "client" and "logout".
         """
-        with self._acting() as visit:
-            visit.destroy(durable, LOGOUT.said(actor, reason))
+        self._act(self._visit.destroy, durable, LOGOUT.said(actor, reason))
 
     def rotate(self) -> None:
         """Give this session a new id now; the old one is dead at once.
@@ -296,9 +300,7 @@ class ServerSideSession(SessionMixin):
         client's cookie has a successor already, DeviceNotProven where the device has
         to prove itself first, else as :meth:`commit`.
         """
-        with self._acting() as visit:
-            visit.runtime.prove_device(visit, within=60)
-            visit.rotate()
+        self._act(self._visit.rotate)
 
     def prove_device(self, *, within: float = 60) -> bool:
         """Make sure that this request comes from the device of the session.
@@ -309,8 +311,7 @@ class ServerSideSession(SessionMixin):
         again. The changes of this request are discarded; call this first. Returns
         False for a session that is bound to no device: the app decides.
         """
-        with self._acting() as visit:
-            return visit.runtime.prove_device(visit, within)
+        return self._act(self._visit.runtime.prove_device, self._visit, within)
 
     def bind(self, *, epoch: Epoch | None = None, **index: Any) -> None:
         """Log in now: ``session.bind(user_id=42, epoch=e)``.
@@ -322,18 +323,9 @@ class ServerSideSession(SessionMixin):
         RuntimeError where the response has left, else as :meth:`commit`. A refusal
         leaves the stored session as it was and discards the changes of this request.
         """
-        store = self._visit.runtime.store
-        binding, [value] = store.lists.parse(index), index.values()
-        epochs = {} if epoch is None else {binding.names[0]: epoch}
-        keys = [*store.settings.indexes[binding.index]]
-        with self._acting() as visit:
-            draft = visit.draft
-            if store.lists.named(binding.index, draft) != binding.value:
-                draft[keys[0]] = value
-            for key in keys:  # a value that is there already counts as a change
-                if key in draft:
-                    draft[key] = draft[key]
-            visit.bind(epochs)
+        binding = self._visit.runtime.store.lists.parse(index)
+        [value] = index.values()
+        self._act(self._visit.bind, binding, value, epoch)
 
     def commit(self) -> None:
         """Write the changes now.
@@ -365,16 +357,6 @@ class ServerSideSession(SessionMixin):
                 raise
             return False
 
-    def _end_moved(self, durable: int) -> bool:
-        """End the successor of this request's session, if it moved, as a logout does,
-        and rivals; return whether one lived."""
-        with self._acting() as visit:
-            if visit.live or not (visit.moved or visit.rivals or visit.untried):
-                return False
-            before = visit.ended
-            visit.destroy(durable)
-            return visit.ended != before
-
     # -- pieces -----------------------------------------------------------------------
 
     def _draft(self) -> Draft:
@@ -393,14 +375,16 @@ class ServerSideSession(SessionMixin):
                 self._visit.give_up(undecodable)
                 raise KeyError(undecodable.key) from None
 
-    @contextmanager
-    def _acting(self) -> Iterator[Visit]:
+    def _act(self, act: Callable[..., T], *args: Any) -> T:
         """Do something now; after an outage, nothing is tried again."""
-        with self._opened() as visit:
-            if visit.failure:
-                raise visit.failure
+        with self._lock:
+            visit = self._visit
             try:
-                yield visit
+                visit.be_ready()
+                return act(*args)
+            except Undecodable as undecodable:
+                visit.give_up(undecodable)
+                raise KeyError(undecodable.key) from None
             except Exception as error:
                 self._refuse(error)
                 raise

@@ -28,8 +28,9 @@ from .login_keys import is_nobody
 from .logins import Login, change_of_login, ends_login, was_anonymous
 from .runtime import Runtime
 from .store import regeneration, rotation
+from .store.lists import Binding
 from .store.record import PERMANENT
-from .store.records import Found, Live, Moved
+from .store.records import Live, Moved
 from .store.rotation import OWN, Verdict
 
 log = logging.getLogger("flask_srvsession")
@@ -58,6 +59,10 @@ class Cookie(enum.Enum):
 
     KEEP = enum.auto()
     DELETE = enum.auto()
+
+
+Epochs = Mapping[bytes, Epoch]
+"""Those that a login may rely on, by the names of lists; maybe of none."""
 
 
 class Visit:
@@ -116,13 +121,20 @@ class Visit:
         self.loaded = True
         try:
             settings = self.store.settings
-            logins = filter(settings.logins.__getitem__, values)
-            self.draft.decode([*logins, *(values.keys() & settings.feeding_alone)])
+            known = values.keys() & settings.feeding
+            self.draft.decode(known.union(filter(settings.logins.__getitem__, values)))
         except Undecodable as undecodable:
             self.give_up(undecodable)
         if self.live and ANSWERED not in self.request.environ and self._is_event():
             self._renew(self.live)  # nobody saves at the end of one that only reads
         return self.draft
+
+    def be_ready(self) -> None:
+        """Have the session loaded; raise the failure that this request has met."""
+        if not self.loaded:
+            self.load()
+        if self.failure:
+            raise self.failure
 
     def _is_event(self) -> bool:
         """Return whether this is an event of Flask-SocketIO, which has no response."""
@@ -159,26 +171,43 @@ class Visit:
 
     def rotate(self) -> None:
         """Keep the promise of :meth:`ServerSideSession.rotate`."""
+        self.runtime.prove_device(self, within=60)
         changes = self.pending()
-        login = self._login(changes) is Login.IN
+        login = self._login(changes)
         if self.live is None or not self.draft:
             self.write(changes)
-        elif self.live.verdict is Verdict.GRACE and not login:
+        elif self.live.verdict is Verdict.GRACE and login is not Login.IN:
             raise StaleCredential
         else:
-            self._regenerate(self.live, changes, login=login)
+            self._regenerate(self.live, changes, _epochs(login))
 
-    def bind(self, epochs: Mapping[bytes, Epoch]) -> None:
-        """Log in now, with the values of the draft; the epochs are those that the login
-        may rely on. Raises StaleLogin if the session was ended meanwhile."""
+    def bind(self, binding: Binding, value: object, epoch: Epoch | None) -> None:
+        """Keep the promise of :meth:`ServerSideSession.bind`."""
+        draft, lists = self.draft, self.store.lists
+        keys = [*self.store.settings.indexes[binding.index]]
+        if lists.named(binding.index, draft) != binding.value:
+            draft[keys[0]] = value
+        for key in keys:  # a value that is there already counts as a change
+            if key in draft:
+                draft[key] = draft[key]
+        epochs = {} if epoch is None else {binding.names[0]: epoch}
         self.drop_at_login()
         changes = self.pending()
         if self.live:
-            self._regenerate(self.live, changes, login=True, epochs=epochs)
+            self._regenerate(self.live, changes, epochs)
         else:
-            self._create(changes, login=True, epochs=epochs)
+            self._create(changes, epochs)
         if self.live is None:
             raise StaleLogin
+
+    def end_moved(self, durable: int) -> bool:
+        """End the successor of this request's session, if it moved, as a logout does,
+        and rivals; return whether one lived."""
+        if self.live or not (self.moved or self.rivals or self.untried):
+            return False
+        before = self.ended
+        self.destroy(durable)
+        return self.ended != before
 
     def note_logout(self) -> None:
         """Take note that a logout was meant where there is no live session to remove
@@ -207,7 +236,7 @@ class Visit:
             self.draft.rebase(live.record.values)
             stays = live.verdict is Verdict.GRACE or live.record.bound
             if not (stays or self.response_left or self._is_event()):
-                self._regenerate(live, self.pending(), login=False)
+                self._regenerate(live, self.pending(), None)
 
     def drop_at_login(self) -> None:
         """Forget secrets that an attacker may have known before: CSRF tokens, mostly. A
@@ -216,15 +245,6 @@ class Visit:
         if has_app_context():
             for key in dropped:
                 g.pop(key, None)  # Flask-WTF keeps a copy there
-
-    def wish_to_save(self, wish: bool) -> None:
-        """Save, and so renew, the session even if nothing has changed; or do not."""
-        if wish:
-            if not self.loaded:
-                self.load()
-            self.intent = max(self.intent, Intent.SAVE)
-        elif self.intent is Intent.SAVE:
-            self.intent = Intent.NONE
 
     def refuse(self, error: Exception) -> None:
         """Let a refused change not be tried again at the end of the request."""
@@ -239,7 +259,7 @@ class Visit:
     def is_modified(self) -> bool:
         """Return whether there is something to save, or was."""
         changed = self.pending() is not NO_CHANGES and (self.live or self.draft)
-        return bool(self.saved or changed or self.intent is not Intent.NONE)
+        return bool(self.saved or changed or self.intent)
 
     def pending(self) -> Changes:
         """Return the changes of this request; TypeError for a value that cannot be
@@ -277,20 +297,21 @@ class Visit:
         else:
             login = self._login(changes)
             if changes.cleared or login is not Login.SAME:
-                self._regenerate(live, changes, login=login is Login.IN)
+                self._regenerate(live, changes, _epochs(login))
             else:
                 self._save(live, changes)
 
     def _write_new(self, changes: Changes) -> None:
         """Begin a session of the changes, if there are any. A logout ends those that
         were presented, though this request did not get to see them."""
-        login = self._login(changes) is Login.IN
-        if self.logged_out and not login:
+        login = _epochs(self._login(changes))
+        if self.logged_out and login is None:
             ended = self._end_moved()
             self.delete_cookie |= ended or bool(self.rivals or self.untried)
             self._end_rivals()
-        if self.draft and (login or changes.has_content or not self.moved):
-            self._create(changes, login=login)
+        begins = login is not None or changes.has_content or not self.moved
+        if self.draft and begins:
+            self._create(changes, login)
 
     def cookie(
         self, *, repeat: bool, is_public: Callable[[], bool]
@@ -340,8 +361,10 @@ class Visit:
         if self.failure or self.store.clock() < self.store.renewal_at(live):
             return
         try:
-            found = self.store.renew(live, self._metadata())
-            if not self._accept(found, NO_CHANGES):
+            found = self.store.renew(live, self.runtime.metadata(self.request))
+            if isinstance(found, Live):
+                self._accept(found, NO_CHANGES)
+            else:
                 self.live = live._replace(credential=None)  # it has ended: no cookie
         except BackendError as error:
             log.warning("session %s was not renewed: %s", live.id, error)
@@ -350,65 +373,57 @@ class Visit:
         found = self.store.save(live, changes)
         if isinstance(found, Moved):
             found = moves.follow(self.store, live, found, changes)
-        if not self._accept(found, changes):
-            self._go_on_without(live, found, changes, login=False)
-        elif self.live and not self.live.record.values:  # others removed the rest
-            self._discard(self.live)
+        if isinstance(found, Live):
+            self._accept(found, changes)
+            if not found.record.values:  # others removed the rest
+                self._discard(found)
+        else:
+            self._go_on_without(live, found, changes, None)
 
-    def _create(
-        self,
-        changes: Changes,
-        *,
-        login: bool,
-        epochs: Mapping[bytes, Epoch] | None = None,
-    ) -> None:
-        if self.moved and not login:
+    def _create(self, changes: Changes, login: Epochs | None) -> None:
+        is_login = login is not None
+        if self.moved and not is_login:
             self._drop_changes(None, self.moved)
             return
-        if login or not self._is_event():  # an event may keep notes of its own
+        if is_login or not self._is_event():  # an event may keep notes of its own
             self._need_response()
-        if login:
+        if is_login:
             changes = self.draft.without(self.store.settings.drop_at_login, changes)
-        store, meta = self.store, self._metadata()
-        if moved := self.moved:
-            created = moves.create(store, moved, changes, epochs=epochs, meta=meta)
+        store, meta = self.store, self.runtime.metadata(self.request)
+        if self.moved and self.moved.readable:
+            created = moves.create(store, self.moved, changes, epochs=login, meta=meta)
         else:
-            created = store.create(changes, epochs=epochs, meta=meta)
-        if login:
-            self.store.marker.note()
+            created = store.create(changes, epochs=login, meta=meta)
+        if is_login:
+            store.marker.note()
         self._end_rivals()
         self._accept(created, changes)
         self._send(signals.session_created, created)
 
-    def _regenerate(
-        self,
-        live: Live,
-        changes: Changes,
-        *,
-        login: bool,
-        epochs: Mapping[bytes, Epoch] | None = None,
-    ) -> None:
+    def _regenerate(self, live: Live, changes: Changes, login: Epochs | None) -> None:
         self._need_response()
         if live.verdict is Verdict.GRACE:  # perhaps a copy: it carries nothing over
             changes = replace(self.draft.alone(), permanent=self.permanent)
             if not changes.has_content:
                 self.destroy(end=EMPTIED)
                 return
-        if login:
+        is_login = login is not None
+        if is_login:
             changes = self.draft.without(self.store.settings.drop_at_login, changes)
         is_logout = ends_login(self.draft, self.store.settings.logins)
-        meta = self._metadata()
+        meta = self.runtime.metadata(self.request)
         found = regeneration.regenerate(
-            self.store, live, changes, login=login, epochs=epochs, meta=meta
+            self.store, live, changes, login=is_login, epochs=login, meta=meta
         )
-        if self._accept(found, changes):
-            if login:
+        if isinstance(found, Live):
+            self._accept(found, changes)
+            if is_login:
                 self.store.marker.note()
             if is_logout:
                 self.store.tell_ended(live, LOGOUT)
-            self._send(signals.session_rotated, self.live)
+            self._send(signals.session_rotated, found)
         else:
-            self._go_on_without(live, found, changes, login=login, epochs=epochs)
+            self._go_on_without(live, found, changes, login)
 
     def _discard(self, live: Live) -> None:
         """Delete the emptied session, unless another request has filled it."""
@@ -426,13 +441,7 @@ class Visit:
             self._drop_changes(live, found)
 
     def _go_on_without(
-        self,
-        live: Live,
-        found: Found,
-        changes: Changes,
-        *,
-        login: bool,
-        epochs: Mapping[bytes, Epoch] | None = None,
+        self, live: Live, found: Moved | None, changes: Changes, login: Epochs | None
     ) -> None:
         """The session was ended or moved while this request worked on it.
 
@@ -443,39 +452,37 @@ class Visit:
         keys = self.store.settings.logins
         anonymous = not live.record.places and was_anonymous(self.draft, keys)
         may_begin = anonymous and changes.has_content and not self.response_left
-        if may_begin and (login or found is None):
+        if may_begin and (login is not None or found is None):
             held = live.record.values if found and live.verdict in OWN else {}
-            self.live, self.moved = None, moves.held_by(found, held)
+            self.live = None
+            self.moved = found and found._replace(values=held, readable=True)
             self.draft.rebase(held)
-            self._create(self.pending(), login=login, epochs=epochs)
+            self._create(self.pending(), login)
         else:
             self._end_successor(found)
             self._drop_changes(live, found)
 
-    def _end_successor(self, found: Found) -> None:
+    def _end_successor(self, found: Moved | None) -> None:
         """Let a logout by removal mean the session's successor, too."""
         logins, draft = self.store.settings.logins, self.draft
         if change_of_login(draft, logins) is Login.IN:
             return
-        was = [key for key in draft.stored_keys() if not is_nobody(draft.stored(key))]
+        was = [key for key in draft.held if not is_nobody(draft.stored(key))]
         left = [key for key in logins.among(was) if is_nobody(draft.get(key))]
-        if left and isinstance(found, Moved) and found.successor:
+        if left and found and found.successor:
             self._end(found.id, keys=left)
 
-    def _drop_changes(self, live: Live | None, found: Found) -> None:
+    def _drop_changes(self, live: Live | None, found: Moved | None) -> None:
         """Begin anew, without a session of its own: from now on, too, its cookie would
         overwrite a better one."""
         self._become_new()
-        moved = found if isinstance(found, Moved) else None
-        self.moved = moved or (Moved(live.id, None) if live else None)
+        self.moved = found or (Moved(live.id, None) if live else None)
         self._send(signals.session_changes_dropped, live)
 
     # -- pieces -----------------------------------------------------------------------
 
-    def _accept(self, found: Found, changes: Changes) -> bool:
-        """Go on with the stored session, if there is one."""
-        if not isinstance(found, Live):
-            return False
+    def _accept(self, found: Live, changes: Changes) -> None:
+        """Go on with the stored session."""
         self.live = found
         self.draft.saved_as(found.record.values, changes)
         if found.record.flags & PERMANENT or changes.permanent is not None:
@@ -483,7 +490,6 @@ class Visit:
         self.written = True
         self.saved |= changes is not NO_CHANGES or bool(self.intent)
         self.intent = Intent.NONE
-        return True
 
     def _become_new(self) -> None:
         self.live = self.moved = None
@@ -528,9 +534,6 @@ class Visit:
             self.ended |= {session_id, ended.id}
         return ended is not None
 
-    def _metadata(self) -> Mapping[str, Any] | None:
-        return self.runtime.metadata(self.request)
-
     def _need_response(self) -> None:
         if self.response_left or self._is_event():
             raise RuntimeError(
@@ -543,3 +546,7 @@ class Visit:
         if signal.receivers:
             info = self.store.info(live, is_current=True, end=end) if live else None
             signal.send(self.runtime.app, info=info)
+
+
+def _epochs(login: Login) -> Epochs | None:
+    return {} if login is Login.IN else None

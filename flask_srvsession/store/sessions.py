@@ -453,7 +453,8 @@ class SessionStore:
         self.records.check_size(values)
         listed, indexing = record.places, self.lists.indexing
         stale = record.indexing != indexing
-        if stale or epochs or changes.cleared or changes.touches(self.settings.feeding):
+        untouched = self.settings.feeding.isdisjoint(changes.keys())
+        if stale or epochs or changes.cleared or not untouched:
             mark = new_mark(began, operation)
             listed, indexing = self.lists.places(
                 values, listed, epochs or {}, mark, rename=stale

@@ -249,8 +249,8 @@ MUTANTS = (
     ),
     Mutant(
         name="device-new-id-for-a-thief",
-        file="session.py",
-        old="            visit.runtime.prove_device(visit, within=60)\n",
+        file="visit.py",
+        old="        self.runtime.prove_device(self, within=60)\n",
         new="",
         breaks="a new id of a bound session needs a fresh proof",
         found_by=f"{_RULES}a_thief_gets_no_new_id",

@@ -27,7 +27,7 @@ MUTANTS = (
     Mutant(
         name="the-kept-session-keeps-its-id",
         file="visit.py",
-        old="self._regenerate(live, self.pending(), login=False)\n\n    def drop_at",
+        old="self._regenerate(live, self.pending(), None)\n\n    def drop_at",
         new="pass\n\n    def drop_at",
         breaks="a copy of the cookie that is kept ends with the others",
         found_by="integration/lists/test_revocation.py::TestRevokeAll::test_a_copy_of_the_cookie_t"
@@ -177,7 +177,7 @@ MUTANTS = (
     Mutant(
         name="a-write-after-a-move-begins-a-session",
         file="visit.py",
-        old="if self.moved and not login:",
+        old="if self.moved and not is_login:",
         new="if False:",
         breaks="no late anonymous cookie overwrites the one of the login",
         found_by="integration/login/test_moved.py::test_a_write_with_the_cookie_fr"
@@ -213,8 +213,8 @@ MUTANTS = (
     Mutant(
         name="a-logout-by-clear-is-not-told",
         file="draft.py",
-        old="        if self._cleared:\n            return [*{**self._stored",
-        new="        if False:\n            return [*{**self._stored",
+        old="        if self._cleared:\n            return [*{**self.held",
+        new="        if False:\n            return [*{**self.held",
         breaks="every end of a login leaves one line of the audit trail",
         found_by="integration/test_audit.py::test_every_end_leaves_one_line_that_says_who"
         "_and_why",
@@ -222,8 +222,8 @@ MUTANTS = (
     Mutant(
         name="the-csrf-token-survives-a-login",
         file="draft.py",
-        old="for key in {*self}.intersection(others):",
-        new="for key in ():",
+        old="self._removed.update(self._base.keys() & others)",
+        new="pass",
         breaks="a CSRF token that was known before a login does not work after it",
         found_by="integration/login/test_csrf.py::test_a_form_token_made_after_the"
         "_login_in_the_same_request_works",
@@ -240,8 +240,8 @@ MUTANTS = (
     Mutant(
         name="a-csrf-token-of-another-request-survives-a-login",
         file="draft.py",
-        old="removed={*changes.removed, *keys} - kept.keys(),",
-        new="removed=changes.removed,",
+        old="removed = {*changes.removed, *keys} - assigned.keys()",
+        new="removed = changes.removed",
         breaks="a CSRF token that another request stores meanwhile is dropped, too",
         found_by="integration/login/test_csrf.py::test_a_csrf_token_that_another_r"
         "equest_stores_meanwhile_is_dropped",
@@ -249,8 +249,8 @@ MUTANTS = (
     Mutant(
         name="a-csrf-token-that-is-set-again-is-lost-at-a-login",
         file="draft.py",
-        old="assigned={**changes.assigned, **kept},",
-        new="",
+        old="assigned[key] = self._base[key]  # set",
+        new="pass  # set",
         breaks="what is set after a login is kept, also if it was stored before",
         found_by="integration/login/test_csrf.py::test_a_csrf_token_that_is_set_af"
         "ter_the_login_is_kept",
