@@ -221,23 +221,22 @@ class Records:
         (None: always); return the live one. It stays listed. `live` spares the read."""
         passed: list[str] = []
         origin = live.record if live else None
-        for _ in range(MAX_ATTEMPTS):
-            if live and self.delete(session_id, live.version):
-                break
+        attempts = 0
+        while not (live and self.delete(session_id, live.version)):
+            if (attempts := attempts + 1) > MAX_ATTEMPTS:
+                raise BackendError("destroy")
             content, version = self.read(session_id)
             live = None
             if isinstance(content, Tombstone):
                 origin = origin or content.former
                 passed.append(session_id)
-                session_id = content.successor
+                session_id, attempts = content.successor, 0
             elif content:
                 if origin and follow and passed and not follow(origin, content):
                     return None
                 live = Live(session_id, content, version, self._clock())
             elif not self.delete(session_id):
                 break
-        else:
-            raise BackendError("destroy")
         for former in reversed(passed):
             self.delete(former)
         return live

@@ -18,7 +18,8 @@ MUTANTS = (
     Mutant(
         name="destroy-leaves-the-successor",
         file="store/records.py",
-        old="passed.append(session_id)\n                session_id = content.successor",
+        old="passed.append(session_id)\n"
+        "                session_id, attempts = content.successor, 0",
         new="return None",
         breaks="a logout in flight during a rotation ends what the session moved to",
         found_by="integration/logout/test_moved.py::TestAnyLogout::test_in_flight_d"
