@@ -83,6 +83,9 @@ class ServerSessionInterface(SessionInterface):
             return
         name, attributes = self.get_cookie_name(app), self.cookie_attributes(app)
         if isinstance(change, Credential):
+            live = session._visit.live
+            if live and not live.created and _deletes(response, name):
+                return
             value = self._runtime.store.signer.dumps(change)
             expires = self.get_expiration_time(app, session)
             response.set_cookie(name, value, expires=expires, **attributes)
@@ -93,6 +96,11 @@ class ServerSessionInterface(SessionInterface):
         if session._visit.rivals_ended:
             self._delete_variants(app, name, response, attributes)
         _keep_from_shared_caches(response)
+
+    def regenerate(self, session: ServerSideSession) -> None:
+        """Give the session a new id now, as ``session.rotate()`` does: apps that were
+        written for Flask-Session call this where somebody logs in."""
+        session.rotate()
 
     def cookie_attributes(self, app: Flask) -> dict[str, Any]:
         """Return the attributes of the session's cookie, but for its age."""
@@ -140,6 +148,12 @@ FOR_CACHES = ("CDN-Cache-Control", "Surrogate-Control")
 """Headers by which a response speaks to shared caches alone (RFC 9213)."""
 
 
+def _deletes(response: Response, name: str) -> bool:
+    """Return whether the app itself deletes this cookie: that is its logout."""
+    mine = f"{name}=;"
+    return any(each.startswith(mine) for each in response.headers.getlist("Set-Cookie"))
+
+
 def _vary_by_cookie(response: Response) -> None:
     if response.headers.getlist("Vary"):
         response.vary.add("Cookie")
@@ -168,10 +182,11 @@ def _keep_from_shared_caches(response: Response) -> None:
             response.headers[name] = "no-store"
 
 
-def _with_context(function: Callable[..., Any], *args: Any) -> Any:
+def _with_context(app: Flask, method: str, *args: Any) -> Any:
     """Call a method of Flask, which from 3.2 on wants the context first; for one that
     an app overrides without it, Flask leaves it out."""
-    if "ctx" in signature(getattr(Flask, function.__name__)).parameters:
+    function = getattr(app, method)
+    if "ctx" in signature(getattr(Flask, method)).parameters:
         context: Any = app_ctx
         return function(context._get_current_object(), *args)
     return function(*args)
@@ -180,11 +195,11 @@ def _with_context(function: Callable[..., Any], *args: Any) -> Any:
 def _turn_into(app: Flask, response: Response, error: HTTPException) -> None:
     """Turn `response` into the one that the app's error handlers make of `error`."""
     try:
-        answer = app.make_response(_with_context(app.handle_user_exception, error))
+        answer = app.make_response(_with_context(app, "handle_user_exception", error))
         answer = _finished(app, answer)
     except Exception as failure:
         if failure is not error:
-            _with_context(app.log_exception, sys.exc_info())
+            _with_context(app, "log_exception", sys.exc_info())
         answer = app.make_response(error.get_response())
     _replace(response, answer)
 
@@ -225,34 +240,42 @@ class AnswerOutages:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        withheld = False
         environ[ANSWERED] = True
+        head: tuple[Any, ...] | None = ()
+        written: Callable[[bytes], object] | None = None
 
         def start(status: str, *args: Any) -> Callable[[bytes], object]:
-            nonlocal withheld
-            withheld = FAILURE in environ and status.startswith("500")
-            return _ignore if withheld else start_response(status, *args)
+            nonlocal head
+            if head is None:
+                return start_response(status, *args)
+            head = status, *args
+            return write
+
+        def write(data: bytes) -> object:
+            nonlocal head, written
+            if head:
+                written, head = start_response(*head), None
+            return written(data) if written else None
 
         try:
             body = self._wsgi_app(environ, start)
-        except Exception:
+        except Exception:  # of a teardown_request function, perhaps: after the head
             if FAILURE not in environ or self._propagates():
                 raise
             return _answer(environ, start_response)
-        if not withheld:
-            return body
-        if callable(close := getattr(body, "close", None)):
-            close()
-        return _answer(environ, start_response)
+        if head and FAILURE in environ and head[0].startswith("500"):
+            if callable(close := getattr(body, "close", None)):
+                close()
+            return _answer(environ, start_response)
+        begun, head = head, None
+        if begun:
+            start_response(*begun)
+        return body
 
     def _propagates(self) -> bool:
         """Whether Flask lets exceptions through on purpose: for tests, a debugger."""
         wanted = self._app.config["PROPAGATE_EXCEPTIONS"]
         return bool(self._app.testing or self._app.debug if wanted is None else wanted)
-
-
-def _ignore(data: bytes) -> None:
-    pass
 
 
 def _answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -77,6 +77,8 @@ class LoginKeys(dict[str, bool]):
         self._naming = frozenset(naming(self.among(given)))
 
     def __missing__(self, key: str) -> bool:
+        if not isinstance(key, str):
+            return False  # somebody asks for a key that no session can have
         found = any(fnmatchcase(key, pattern) for pattern in self._patterns)
         if len(self) < _MOST_KNOWN:
             self[key] = found

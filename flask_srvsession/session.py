@@ -30,6 +30,8 @@ HINTS = {
 }
 """The way to what other sessions have as an attribute."""
 
+_MISSING = object()
+
 T = TypeVar("T")
 
 
@@ -102,14 +104,14 @@ class ServerSideSession(SessionMixin):
                 self._visit.note_logout()
             del draft[key]
 
-    def pop(self, key: str, *default: Any) -> Any:
+    def pop(self, key: str, default: Any = _MISSING) -> Any:
         """Remove `key` and return its value; without one, return the default."""
         if key not in LOCAL_KEYS:
             with self._lock:
                 draft = self._draft()
                 if key not in draft and self._visit.store.settings.logins[key]:
                     self._visit.note_logout()  # the session may have moved
-        return super().pop(key, *default)
+        return super().pop(key, *(() if default is _MISSING else (default,)))
 
     def __contains__(self, key: object) -> bool:
         if key in LOCAL_KEYS:

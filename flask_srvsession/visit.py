@@ -73,7 +73,8 @@ class Visit:
     when that connection began.
     """
 
-    loaded = accessed = presented = response_left = expiry_moved = delete_cookie = False
+    loaded = loading = accessed = presented = response_left = expiry_moved = False
+    delete_cookie = False
     intent = Intent.NONE
     permanent: bool | None = None
     """The value that the request has set, if any."""
@@ -102,22 +103,28 @@ class Visit:
         self.accessed = True
         if self.failure:
             raise self.failure
+        if self.loading:  # a filter of log records asks, or a receiver of a signal
+            self.draft = Draft({}, self.runtime.serializer)
+            return self.draft
+        self.loading = True
         try:
             # The same to the end, if keys change meanwhile.
             self.store = self.runtime.store
             request, name = self.request, self.cookie_name
             found = arrive(self.store, self.runtime, request, name, self.opened)
             self.live, self.moved, self.rivals, self.untried = found
+            live, moved = self.live, self.moved
+            self.presented = bool(live or moved or self.rivals or self.untried)
+            held = moved.values if moved and moved.readable else {}
+            values = live.record.values if live else held
+            self.draft = Draft(values, self.store.serializer)
+            if live and self.runtime.devices is not None:
+                self.runtime.devices.admit(self, live)
         except BackendError as error:
             self.latch(error)
             raise
-        live, moved = self.live, self.moved
-        self.presented = bool(live or moved or self.rivals or self.untried)
-        held = moved.values if moved and moved.readable else {}
-        values = live.record.values if live else held
-        self.draft = Draft(values, self.store.serializer)
-        if live and self.runtime.devices is not None:
-            self.runtime.devices.admit(self, live)
+        finally:
+            self.loading = False
         self.loaded = True
         try:
             settings = self.store.settings
@@ -147,11 +154,10 @@ class Visit:
 
     def give_up(self, undecodable: Undecodable) -> None:
         """Go on without the session: one of its values does not decode."""
-        ignored = self.live.id if self.live else "new"
-        log.warning("session %s is ignored: %s", ignored, undecodable)
         rivals = [self.live.id] if self.live else []
         self._become_new()
         self.rivals = rivals  # a logout or a login ends it
+        log.warning("session %s is ignored: %s", *(rivals or ["new"]), undecodable)
 
     # -- requests of the app ----------------------------------------------------------
 

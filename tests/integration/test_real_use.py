@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+from collections.abc import Iterator
+from functools import partial
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import generate_csrf
 from werkzeug.test import Cookie
@@ -19,9 +22,9 @@ from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.backends.sql import SQLBackend
 from flask_srvsession.ids import CookieSigner
 from flask_srvsession.testing import FakeClock
-from tests.web import Browser
+from tests.web import PATIENCE, Browser, served
 
-from .apps import index_name
+from .apps import LosingBackend, index_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -312,6 +315,87 @@ class TestFlaskFromThreeTwoOn:
 
         assert Browser(app).set(user_id=42).status_code == 409
         assert "of the page" in caplog.text
+
+
+def test_an_app_whose_error_handling_is_wrapped_answers_with_its_own_page(
+    make_app: MakeApp,
+) -> None:
+    """As Flask-RESTful does it: by a ``functools.partial``, which has no name."""
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
+    app.register_error_handler(409, lambda error: ("too many", 409))
+
+    def route(original: Any, *error: Any) -> Any:
+        return original(*error)
+
+    for name in ("handle_user_exception", "log_exception"):
+        setattr(app, name, partial(route, getattr(app, name)))
+    with_values(app, user_id=42)
+
+    answer = Browser(app).set(user_id=42)
+
+    assert (answer.status_code, answer.text) == (409, "too many")
+
+
+@pytest.mark.parametrize("age", [0, 16 * 60])
+@pytest.mark.parametrize("how", ["delete_cookie", "set_cookie"])
+def test_a_cookie_that_the_app_deletes_is_not_set_again(
+    make_app: MakeApp, clock: FakeClock, age: int, how: str
+) -> None:
+    browser = with_values(make_app(), user_id=42)
+    clock.advance(age)
+
+    def sign_out() -> Response:
+        response = Response(f"Bye, {session['user_id']}")
+        if how == "delete_cookie":
+            response.delete_cookie("session")
+        else:
+            response.set_cookie("session", "", expires=0)
+        return response
+
+    browser.do(sign_out)
+
+    assert not browser.has_cookie
+
+
+def test_an_outage_in_a_teardown_function_is_a_503_on_a_server(
+    make_app: MakeApp, clock: FakeClock
+) -> None:
+    backend = LosingBackend(MemoryBackend(clock))
+    backend.errors = (OSError,)  # type: ignore[attr-defined]
+    app = make_app(backend, TESTING=False)
+    app.teardown_request(lambda _: session.get("user_id"))
+    app.add_url_rule("/", "page", lambda: "the page")
+    browser = with_values(app, user_id=42)
+    backend.lose(at_write=0)
+
+    with served(app) as url:
+        connection = HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
+        headers = {"Cookie": f"session={browser.cookie}"}
+        connection.request("GET", "/", headers=headers)
+        assert connection.getresponse().status == 503
+        connection.close()
+
+
+def test_an_app_that_writes_its_answer_is_let_through() -> None:
+    """The old way of WSGI, which a middleware beneath ours may still go."""
+
+    def old(environ: Any, start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", [("Content-Type", "text/plain")])
+        write(b"one ")
+        write(b"two ")
+        return [b"three"]
+
+    def later(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"later"
+
+    for inner, text in ((old, "one two three"), (later, "later")):
+        app = Flask("old")
+        app.wsgi_app = inner  # type: ignore[method-assign]
+        ServerSession(app)
+        assert app.test_client().get("/").text == text
 
 
 def with_context(method: Any) -> Any:

@@ -14,6 +14,7 @@ from flask_srvsession import (
     ServerSideSession,
     session,
 )
+from tests.web import Browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,32 @@ def test_modified_says_whether_there_is_something_to_save_or_was(
     client.get("/begin")
 
     assert client.get("/act").get_json()[-1] is modified
+
+
+@pytest.mark.parametrize("key", ["absent", "_remember", 1, None])
+def test_a_key_that_is_not_there_is_popped_as_from_flasks_own(key: Any) -> None:
+    def act() -> list[Any]:
+        popped = [session.pop(key, 1), session.pop(key, default=2)]
+        for remove in (lambda: session.pop(key), lambda: session.__delitem__(key)):
+            with pytest.raises(KeyError):
+                remove()
+        return popped
+
+    assert in_a_request(act, a=1) == [1, 2]
+
+
+def test_an_app_written_for_flask_session_gives_it_a_new_id() -> None:
+    app = app_with()
+    ServerSession(app)
+    browser = Browser(app)
+    browser.set(sessions=["ann"])
+    before = browser.id
+
+    interface: Any = app.session_interface
+    browser.do(lambda: interface.regenerate(session))
+
+    assert browser.id != before
+    assert browser.values() == {"sessions": ["ann"]}
 
 
 def test_a_session_is_new_in_the_whole_request_that_began_it() -> None:

@@ -53,6 +53,15 @@ MUTANTS = (
         "test_keeps_our_cookie_out_of_shared_caches",
     ),
     Mutant(
+        name="a-deleted-cookie-comes-back",
+        file="interface.py",
+        old="if live and not live.created and _deletes(response, name):",
+        new="if False:",
+        breaks="a response that deletes the cookie does not set it again",
+        found_by="integration/test_real_use.py::"
+        "test_a_cookie_that_the_app_deletes_is_not_set_again[delete_cookie-960]",
+    ),
+    Mutant(
         name="a-long-upload-is-theft",
         file="arrival.py",
         old="return has_body and credential",

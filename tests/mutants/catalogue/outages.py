@@ -197,11 +197,37 @@ MUTANTS = (
     Mutant(
         name="an-error-page-that-fails-is-a-500",
         file="interface.py",
-        old='withheld = FAILURE in environ and status.startswith("500")',
-        new="withheld = False",
+        old='if head and FAILURE in environ and head[0].startswith("500"):',
+        new="if False:",
         breaks="an outage is a 503 also where error pages use the session",
         found_by="integration/outages/test_reads.py::TestRead::test_answers_503_al"
         "so_where_error_pages_use_the_session",
+    ),
+    Mutant(
+        name="a-head-is-sent-before-the-teardown",
+        file="interface.py",
+        old="head = status, *args\n            return write",
+        new="return start_response(status, *args)",
+        breaks="an outage in a teardown function is a 503, too",
+        found_by="integration/test_real_use.py::"
+        "test_an_outage_in_a_teardown_function_is_a_503_on_a_server",
+    ),
+    Mutant(
+        name="what-is-written-comes-without-a-head",
+        file="interface.py",
+        old="written, head = start_response(*head), None",
+        new="written, head = None, None",
+        breaks="an app beneath ours may write its answer",
+        found_by="integration/test_real_use.py::"
+        "test_an_app_that_writes_its_answer_is_let_through",
+    ),
+    Mutant(
+        name="a-session-that-is-read-is-read-again-within",
+        file="visit.py",
+        old="if self.loading:",
+        new="if False:",
+        breaks="a filter of log records may ask for the session that is being read",
+        found_by="integration/test_asked_while_read.py::test_an_outdated_cookie",
     ),
     Mutant(
         name="a-page-that-is-replaced-is-left-open",
