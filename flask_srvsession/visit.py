@@ -74,7 +74,6 @@ class Visit:
     """
 
     loaded = loading = accessed = presented = response_left = expiry_moved = False
-    delete_cookie = False
     intent = Intent.NONE
     permanent: bool | None = None
     """The value that the request has set, if any."""
@@ -82,7 +81,7 @@ class Visit:
     moved: Moved | None = None
     rivals: Collection[str] = ()
     untried: Collection[Credential] = ()
-    rivals_ended = logged_out = saved = written = False
+    rivals_ended = logged_out = saved = written = delete_cookie = False
     ended: frozenset[str] = frozenset()
     failure: BackendError | DeviceNotProven | None = None
     """The outage that this request has met, if any: it does not wait twice."""
@@ -112,9 +111,8 @@ class Visit:
             self.store = self.runtime.store
             request, name = self.request, self.cookie_name
             found = arrive(self.store, self.runtime, request, name, self.opened)
-            self.live, self.moved, self.rivals, self.untried = found
-            live, moved = self.live, self.moved
-            self.presented = bool(live or moved or self.rivals or self.untried)
+            live, moved, self.rivals, self.untried = found
+            self.live, self.moved, self.presented = live, moved, any(found)
             held = moved.values if moved and moved.readable else {}
             values = live.record.values if live else held
             self.draft = Draft(values, self.store.serializer)
@@ -271,10 +269,8 @@ class Visit:
         """Return the changes of this request; TypeError for a value that cannot be
         stored."""
         changes, live, permanent = self.draft.changes(), self.live, self.permanent
-        if permanent is None or (
-            live
-            and (live.verdict is Verdict.GRACE or permanent == live.record.permanent)
-        ):
+        was = live and bool(live.record.flags & PERMANENT)
+        if permanent in (None, was) or (live and live.verdict is Verdict.GRACE):
             return changes
         return replace(changes, permanent=permanent)
 
@@ -500,9 +496,8 @@ class Visit:
     def _become_new(self) -> None:
         self.live = self.moved = None
         self.rivals = self.untried = ()
-        self.logged_out = False
+        self.logged_out, self.intent = False, Intent.NONE
         self.draft = Draft({}, self.store.serializer)
-        self.intent = Intent.NONE
 
     def _end_rivals(self) -> None:
         for credential in [*self.untried][:MAX_RIVALS]:

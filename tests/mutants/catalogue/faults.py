@@ -86,7 +86,7 @@ MUTANTS = (
     Mutant(
         name="flask-gets-no-context",
         file="interface.py",
-        old="""if "ctx" in signature(getattr(Flask, function.__name__)).parameters:""",
+        old="""if "ctx" in signature(getattr(Flask, method)).parameters:""",
         new="if False:",
         breaks="a refusal is a 409 with Flask's next version, too",
         found_by="integration/test_real_use.py::TestFlaskFromThreeTwoOn::"
