@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -23,11 +24,12 @@ from .disturbance import Disturbance
 from .flows import GONE, ROTATE_EVERY, TOUCH_INTERVAL, USER, Flow, Values, sessions
 from .proxy import Proxy
 
-SHORT, LONG = 0.15, 1.0
+SHORT, LONG = 0.15, 10.0
 """Seconds for which clients wait for an answer."""
-_ALLOWANCE = 2.5
-"""Seconds that a busy computer may take beside."""
-_ATTEMPTS = 10
+_ALLOWANCE = 30.0
+"""Seconds that a busy computer may take beside: more is a hang. That nobody waits for
+two timeouts is counted, not measured."""
+_ATTEMPTS = 300
 
 _TIMEOUTS = {
     "redis": "?socket_timeout={0}&socket_connect_timeout={0}",
@@ -211,10 +213,12 @@ def make_app(backend: Backend, prefix: str, clock: FakeClock) -> Flask:
 
 
 def _soon(browser: Browser, do: Callable[[], Any]) -> None:
-    """Do something that succeeds, if the computer is not too busy."""
+    """Do something that succeeds, if the computer is not too busy. Where it was, the
+    storage seems to hang, and is asked once a second."""
     for _ in range(_ATTEMPTS):
         if browser.do(do).status_code == 200:
             return
+        time.sleep(0.1)
     raise AssertionError("the storage is well, but nothing works")
 
 

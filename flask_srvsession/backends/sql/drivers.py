@@ -112,11 +112,7 @@ def prepare_connections(engine: Engine, timeout: float) -> None:
             raise refuses_options(engine.url) from None
 
     def prepare(connection: Any, record: object) -> None:
-        try:
-            _settle(connection, name, driver, limit)
-        except BaseException:
-            connection.close()  # the pool would just forget it
-            raise
+        _settle(connection, name, driver, limit)
         if name == "sqlite":
             # Somebody else may have written bytes that are no text: that ends no
             # request.
