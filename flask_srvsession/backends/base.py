@@ -181,6 +181,15 @@ class ReadsMany(Protocol):
 
 
 @runtime_checkable
+class ReadsStarts(Protocol):
+    """A backend that reads the beginnings of cells, and leaves the rest where it is."""
+
+    def get_starts(self, keys: Sequence[str], length: int) -> Mapping[str, Cell | None]:
+        """Return what :meth:`ReadsMany.get_many` does, but of the data of each cell the
+        first `length` bytes alone."""
+
+
+@runtime_checkable
 class DeletesMany(Protocol):
     """A backend that deletes several cells in less time than one after the other."""
 

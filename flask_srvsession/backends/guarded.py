@@ -20,6 +20,7 @@ from .base import (
     Cell,
     DeletesMany,
     ReadsMany,
+    ReadsStarts,
     Replicated,
     Version,
 )
@@ -168,10 +169,24 @@ class Guarded:
         way; where nothing is, None or no entry."""
         if self._many is None:
             return {key: self.get(key) for key in keys}
+        return self._in_parts(keys, self._many.get_many)
+
+    def get_starts(self, keys: Sequence[str], length: int) -> dict[str, Cell | None]:
+        """Return the same, but of the data at least the first `length` bytes."""
+        if not isinstance(self.backend, ReadsStarts):
+            return self.get_many(keys)
+        return self._in_parts(keys, self.backend.get_starts, length)
+
+    def _in_parts(
+        self,
+        keys: Sequence[str],
+        get: Callable[..., Mapping[str, Cell | None]],
+        *more: int,
+    ) -> dict[str, Cell | None]:
         found: dict[str, Cell | None] = {}
         for start in range(0, len(keys), MOST_AT_ONCE):
             batch = keys[start : start + MOST_AT_ONCE]
-            found.update(self.twice("load", self._many.get_many, batch))
+            found.update(self.twice("load", get, batch, *more))
         return found
 
     def add(self, key: str, data: bytes, ttl: int) -> Version | None:

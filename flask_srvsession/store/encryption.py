@@ -9,6 +9,7 @@ too: a record is worth nothing elsewhere.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,8 +21,11 @@ ENCRYPTED = b"\x82"
 
 NAME_LENGTH, SIZE_LENGTH, NONCE_LENGTH = 4, 4, 12
 NAMED = len(ENCRYPTED) + NAME_LENGTH
-HEAD = NAMED + SIZE_LENGTH + NONCE_LENGTH
-"""Bytes before the encrypted ones: format, name of the key, length, nonce."""
+NONCES = NAMED + 2 * SIZE_LENGTH
+HEAD = NONCES + 2 * NONCE_LENGTH
+"""Bytes before the encrypted ones: format, name of the key, two lengths, two nonces."""
+
+TAG_LENGTH = 16
 
 FEW = 64
 """Records whose keys are kept at hand: a change reads one, and then writes it."""
@@ -68,34 +72,61 @@ class Cipher:
         self.newest = ENCRYPTED + _name(keys[-1])
         """How a record begins that the newest key has encrypted."""
 
-    def encrypt(self, key: str, body: bytes) -> bytes:
-        """Return the encrypted `body`, to be stored under `key`."""
-        where, nonce = key.encode(), os.urandom(NONCE_LENGTH)
-        size = len(body).to_bytes(SIZE_LENGTH, "big")
-        aead, head = self._of_record(self.newest[1:], where), self.newest + size
-        return head + nonce + aead.encrypt(nonce, body, head + where)
+    def encrypt(self, key: str, front: bytes, values: bytes) -> bytes:
+        """Return both parts of a record encrypted, to be stored under `key`: the second
+        is authenticated together with the first."""
+        where, nonces = key.encode(), os.urandom(2 * NONCE_LENGTH)
+        sizes = _SIZES.pack(len(front), len(values))
+        aead, head = self._of_record(self.newest[1:], where), self.newest + sizes
+        front = aead.encrypt(nonces[:NONCE_LENGTH], front, head + where)
+        head += nonces + front
+        return head + aead.encrypt(nonces[NONCE_LENGTH:], values, head + where)
 
     def decrypt(self, key: str, data: bytes) -> bytes:
-        """Return the body of the data under `key`; Unreadable if they are none."""
-        name, size = data[1:NAMED], data[NAMED : NAMED + SIZE_LENGTH]
-        nonce, where = data[NAMED + SIZE_LENGTH : HEAD], key.encode()
+        """Return both parts of the data under `key`; Unreadable if they are none."""
+        end = self.front_end(data)
+        front, values = self.decrypt_front(key, data), data[end:]
+        [_, size] = _SIZES.unpack_from(data, NAMED)
+        if len(values) < size + TAG_LENGTH:
+            raise Unreadable(_CUT)
+        nonce = data[HEAD - NONCE_LENGTH : HEAD]
+        return front + self._decrypted(key, data, nonce, values, data[:end])
+
+    def decrypt_front(self, key: str, data: bytes) -> bytes:
+        """Return the first part; Unreadable if it is none. `data` may end with it."""
+        name, end = data[1:NAMED], self.front_end(data)
         if len(data) >= HEAD and name not in self._names:
             raise Unreadable(
                 f"it is encrypted with the key {name.hex()}, which is not among"
                 " SRVSESSION_ENCRYPTION_KEYS: it was taken out, or is newer"
             )
-        if len(data) < HEAD + 16 + int.from_bytes(size, "big"):
-            raise Unreadable("it is encrypted, and was cut")
-        head = data[: NAMED + SIZE_LENGTH]
+        if len(data) < end:
+            raise Unreadable(_CUT)
+        nonce = data[NONCES : HEAD - NONCE_LENGTH]
+        return self._decrypted(key, data, nonce, data[HEAD:end], data[:NONCES])
+
+    @staticmethod
+    def front_end(data: bytes) -> int:
+        """Return how long the first part of `data` is, with all before it."""
+        size = int.from_bytes(data[NAMED : NAMED + SIZE_LENGTH], "big")
+        return HEAD + size + TAG_LENGTH
+
+    def _decrypted(
+        self, key: str, data: bytes, nonce: bytes, part: bytes, with_it: bytes
+    ) -> bytes:
+        where = key.encode()
+        aead = self._of_record(data[1:NAMED], where)
         try:
-            return self._of_record(name, where).decrypt(
-                nonce, data[HEAD:], head + where
-            )
+            return aead.decrypt(nonce, part, with_it + where)
         except self._invalid:
             raise Unreadable(
                 "it is encrypted, and was changed, or moved here from another session,"
                 " or another serializer wrote it"
             ) from None
+
+
+_CUT = "it is encrypted, and was cut"
+_SIZES = struct.Struct(">II")
 
 
 def _name(key: bytes) -> bytes:

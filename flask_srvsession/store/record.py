@@ -15,8 +15,11 @@ from .encryption import ENCRYPTED, Cipher, EncryptionKeys, Unreadable
 VERSION = b"\x02"
 """Of the format: any change of it gets another one, and decides about this one."""
 
-MAC_LENGTH = 16
+MAC_LENGTH, SIZE_LENGTH = 16, 3
 HEAD = len(VERSION) + MAC_LENGTH
+FRONT = HEAD + MAC_LENGTH + SIZE_LENGTH
+"""Where the front begins, behind its own seal and its length."""
+
 OPERATION_LENGTH = 4
 REMEMBERED_OPERATIONS = 8
 MEMORY_OF_OPERATIONS = 10
@@ -63,9 +66,9 @@ class Record(NamedTuple):
     operations: bytes
     replaces: str | None
     meta: Mapping[str, Any] | None
-    values: Mapping[str, bytes]
     device: Sequence[Any] | None = None
     era: int = 0
+    values: Mapping[str, bytes] = {}
 
     @property
     def permanent(self) -> bool:
@@ -123,9 +126,12 @@ class Tombstone(NamedTuple):
 
 _TYPES: tuple[type | tuple[type, ...], ...] = (
     *(int, bytes, bytes, int, int, (bytes, type(None)), int),
-    *(dict, bytes, bytes, (str, type(None)), (dict, type(None)), dict),
-    *((list, type(None)), int),
+    *(dict, bytes, bytes, (str, type(None)), (dict, type(None))),
+    *((list, type(None)), int, dict),
 )
+_RECORD, _TOMBSTONE, _NO_VALUES = b"\x9f", b"\x93", b"\x80"
+"""How msgpack begins a list of 15 and one of 3, the front of which has one less, and
+writes an empty map."""
 
 
 class RecordCodec:
@@ -136,6 +142,9 @@ class RecordCodec:
     all of them open. So a record cannot be edited, moved to another key or be some
     other client's reply without being noticed. The name of the `serializer` of the
     values goes into the keys: data of another one would only look alike.
+
+    The values come last. The *front*, which is all before them, has a seal of its own,
+    so that lists need not read the values; the seal of the whole covers both.
 
     With `encryption`, records are encrypted in place of that, and sealed ones are still
     read.
@@ -149,48 +158,77 @@ class RecordCodec:
         encryption: EncryptionKeys | None = None,
     ) -> None:
         label = f"flask_srvsession.record.v2:{prefix}:{serializer}"
-        self._macs = [
-            ids.derived(secret, label, length=MAC_LENGTH)
-            for secret in reversed(secret_keys)
-        ]
+        self._macs, self._fronts = (
+            [ids.derived(key, purpose, MAC_LENGTH) for key in reversed(secret_keys)]
+            for purpose in (label, f"{label}:front")
+        )
         keys = encryption.keys if encryption else ()
         self._cipher = Cipher(keys, prefix, serializer) if keys else None
         self._encrypts = bool(keys and encryption and encryption.encrypt)
 
     def seal(self, key: str, content: Record | Tombstone) -> bytes:
         """Return the bytes to store under `key`."""
-        body: bytes = msgpack.packb(content, unicode_errors="surrogatepass")
+        pack = msgpack.Packer(unicode_errors="surrogatepass").pack
+        if isinstance(content, Record):
+            front, values = _RECORD + pack(content[:-1])[1:], pack(content.values)
+        else:
+            former, after = content
+            front = _TOMBSTONE + pack((former[:-1], after))[1:]
+            values = pack(former.values)
         if self._encrypts and self._cipher:
-            return self._cipher.encrypt(key, body)
-        return VERSION + self._macs[0](_HEAD % (len(key), key.encode()), body) + body
+            return self._cipher.encrypt(key, front, values)
+        text, size = _HEAD % (len(key), key.encode()), len(front)
+        front = self._fronts[0](text, front) + size.to_bytes(SIZE_LENGTH, "big") + front
+        return VERSION + self._macs[0](text + front, values) + front + values
 
-    def open(self, key: str, data: bytes) -> Record | Tombstone:
-        """Return the sealed content; :class:`Unreadable` if this was not sealed."""
+    def open(self, key: str, data: bytes, *, whole: bool = True) -> Record | Tombstone:
+        """Return the sealed content; :class:`Unreadable` if this was not sealed.
+
+        Not `whole`: without its values, of data that may end where the front does.
+        """
         if data[:1] == VERSION:
-            head, body = _HEAD % (len(key), key.encode()), data[HEAD:]
-            for mac in self._macs:
-                if hmac.compare_digest(data[1:HEAD], mac(head, body)):
+            text, macs, seal = (
+                _HEAD % (len(key), key.encode()),
+                self._macs,
+                data[1:HEAD],
+            )
+            if whole:
+                text, body = text + data[HEAD:FRONT], data[FRONT:]
+            else:
+                macs, seal = self._fronts, data[HEAD : HEAD + MAC_LENGTH]
+                body = data[FRONT : _front_end(data)]
+            for mac in macs:
+                if hmac.compare_digest(seal, mac(text, body)):
                     break
             else:
                 raise Unreadable(
                     "its seal does not fit, or another serializer wrote it"
                 )
         elif data[:1] == ENCRYPTED and self._cipher:
-            body = self._cipher.decrypt(key, data)
+            decrypt = self._cipher.decrypt if whole else self._cipher.decrypt_front
+            body = decrypt(key, data)
         else:
             raise Unreadable(_foreign(data))
         try:
             fields = msgpack.unpackb(
-                body, strict_map_key=False, unicode_errors="surrogatepass"
+                body if whole else body + _NO_VALUES,
+                strict_map_key=False,
+                unicode_errors="surrogatepass",
             )
             if len(fields) == len(_TYPES) and all(map(isinstance, fields, _TYPES)):
                 return Record._make(fields)
-            former, successor = fields
+            former, successor, values = fields
+            former.append(values)
             if all(map(isinstance, former, _TYPES)) and isinstance(successor, str):
                 return Tombstone(Record._make(former), successor)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise Unreadable("it is sealed, but no record") from error
         raise Unreadable("it is sealed, but no record")
+
+    def has_front(self, data: bytes) -> bool:
+        """Return whether `data`, of which the end may be missing, hold the front."""
+        end = Cipher.front_end if data[:1] == ENCRYPTED else _front_end
+        return len(data) >= end(data)
 
     def is_present(self, data: bytes) -> bool:
         """Return whether `data` is encrypted, or not, as new records are."""
@@ -200,7 +238,7 @@ class RecordCodec:
 
 
 _HEAD = b"%d:%b" + VERSION
-"""The text that is sealed before the body: key and format."""
+"""The text that is sealed before the rest: key and format."""
 
 
 def _foreign(data: bytes) -> str:
@@ -211,6 +249,10 @@ def _foreign(data: bytes) -> str:
     if data < VERSION:
         return f"an older version of this package wrote it (format {data[0]})"
     return f"it is not ours, or of a newer version of this package (format {data[0]})"
+
+
+def _front_end(data: bytes) -> int:
+    return FRONT + int.from_bytes(data[FRONT - SIZE_LENGTH : FRONT], "big")
 
 
 def _split(operations: bytes) -> Collection[bytes]:

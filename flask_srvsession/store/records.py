@@ -28,6 +28,9 @@ TOMBSTONE_TTL = 10
 HEADER_RESERVE = 8192
 """Bytes kept free for the parts of a record beside its values."""
 
+USUAL_FRONT = 1000
+"""Bytes within which a record says all but its values; longer ones are read whole."""
+
 MAX_ATTEMPTS = 100
 """How often a change is applied anew; each time another one had succeeded."""
 
@@ -108,13 +111,18 @@ class Records:
         key = self.key(session_id)
         return self.opened(session_id, key, self.backend.get(key))
 
-    def read_many(
+    def read_fronts(
         self, session_ids: Collection[str]
     ) -> dict[str, tuple[Record | Tombstone | None, Version]]:
-        """Return the same of several, in as few commands as the storage needs."""
+        """Return the same of several without the values, which are not asked for where
+        the storage can leave them out. One that is in no list may have expired: the
+        values would tell."""
         keys = {session_id: self.key(session_id) for session_id in session_ids}
-        cells = self.backend.get_many([*keys.values()])
-        return {i: self.opened(i, key, cells.get(key)) for i, key in keys.items()}
+        cells = self.backend.get_starts([*keys.values()], USUAL_FRONT)
+        has_front = self.codec.has_front
+        cut = [key for key, cell in cells.items() if cell and not has_front(cell.data)]
+        cells.update(self.backend.get_many(cut))
+        return {i: self.opened(i, k, cells.get(k), False) for i, k in keys.items()}
 
     def live(self, session_id: str) -> Live | None:
         """Return the session that lives under this id."""
@@ -136,9 +144,10 @@ class Records:
         return was, Live(session_id, content, version, self._clock())
 
     def lines(self, session_ids: Collection[str]) -> dict[str, Line]:
-        """Return the line of each id, read in as few commands as the storage needs."""
+        """Return the line of each id, read in as few commands as the storage needs;
+        values are not read."""
         lines, now = {}, self._clock()
-        for session_id, (content, version) in self.read_many(session_ids).items():
+        for session_id, (content, version) in self.read_fronts(session_ids).items():
             if isinstance(content, Tombstone):
                 line = Line(*self.follow(session_id))
             else:
@@ -289,18 +298,23 @@ class Records:
         return self._settings.key_prefix + session_id
 
     def opened(
-        self, session_id: str, key: str, cell: Cell | None
+        self,
+        session_id: str,
+        key: str,
+        cell: Cell | None,
+        whole: bool = True,
     ) -> tuple[Record | Tombstone | None, Version]:
         """Return the result of :meth:`read`, of the cell that was read under `key`."""
         if cell is None:
             return None, None
         try:
-            content = self.codec.open(key, cell.data)
+            content = self.codec.open(key, cell.data, whole=whole)
         except Unreadable as reason:
             log.warning("the record of session %s is ignored: %s", session_id, reason)
             return None, cell.version
         if type(content) is Record:
             over = self._clock() >= self.expires_at(session_id, content)
+            over = over and (whole or bool(content.places))
             return (None if over else content), cell.version
         if isinstance(content, Tombstone) and self._marker.is_over(content.former.era):
             return None, cell.version

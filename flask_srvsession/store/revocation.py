@@ -93,13 +93,13 @@ def _living(
     entries: Mapping[Entry, bytes],
 ) -> list[Live]:
     """Return those that live, in this order; unlist those that are gone."""
-    read = store.records.read_many(listed)
+    read = store.records.read_fronts(listed)
     gone = {i for i, found in read.items() if found == (None, None)}
     # A record that is there but cannot be read stays listed.
     store.lists.remove({e: n for e, n in entries.items() if e.session_id in gone})
     now = store.clock()
     live = [
-        Live(i, record._replace(values={}), version, now)
+        Live(i, record, version, now)
         for i, (record, version) in read.items()
         if isinstance(record, Record) and binding.lists(record)
     ]

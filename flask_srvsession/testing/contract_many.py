@@ -10,7 +10,7 @@ from .contract_base import MINUTE, ContractBase, is_version, read_many
 
 
 class ManyContract(ContractBase):
-    """The duties of `get_many` and `delete_many`."""
+    """The duties of `get_many`, `get_starts` and `delete_many`."""
 
     def test_get_many_returns_what_get_returns(
         self, backend: Backend, key: str
@@ -36,6 +36,23 @@ class ManyContract(ContractBase):
         assert {each: cell.data for each, cell in cells.items()} == stored, (
             f"get_many must return all of {MOST_AT_ONCE}"
         )
+
+    def test_get_starts_returns_the_first_bytes(
+        self, backend: Backend, key: str
+    ) -> None:
+        """At least so many, of each cell that is there, with the version of all."""
+        stored = {f"{key}:{n}": bytes(range(n)) for n in (0, 1, 99, 100, 101, 250)}
+        for each, data in stored.items():
+            backend.add(each, data, MINUTE)
+        starts = Guarded(backend).get_starts([f"{key}:absent", *stored], 100)
+        for each, data in stored.items():
+            cell = starts.get(each)
+            assert cell is not None, "get_starts must return what is there"
+            assert data.startswith(cell.data), "get_starts must return the beginning"
+            assert len(cell.data) >= min(100, len(data)), "get_starts cuts too much off"
+            version = backend.swap(each, b"new", cell.version, MINUTE)
+            is_version(version, "with the version that get_starts returned")
+        assert starts.get(f"{key}:absent") is None, "nothing is there"
 
     def test_delete_many_deletes_what_has_not_changed(
         self, backend: Backend, key: str

@@ -5,19 +5,24 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flask_srvsession.store.encryption import Unreadable
+from flask_srvsession.store import record
+from flask_srvsession.store.encryption import EncryptionKeys, Unreadable
 from flask_srvsession.store.record import (
     BOUND,
     DUE,
+    FRONT,
+    HEAD,
     INHERITED,
     MAC_LENGTH,
     OPERATION_LENGTH,
     PERMANENT,
     PRESENTED,
+    SIZE_LENGTH,
     VERSION,
     Record,
     RecordCodec,
@@ -254,7 +259,7 @@ def test_a_small_record_is_small() -> None:
 
     size = len(codec().seal(KEY, small))
 
-    assert size <= 165
+    assert size <= 170
     assert len(codec().seal(KEY, STONE)) <= 125
 
 
@@ -275,7 +280,8 @@ def record_with(field: str, value: Any) -> tuple[Any, ...]:
 
 
 SHAPES: list[Any] = [
-    *([], {}, "text", 42, None, [None] * 13, [RECORD, 42], [[], "successor"], [RECORD]),
+    *([], {}, "text", 42, None, [None] * 15, [RECORD], [RECORD[:-1], 42, {}]),
+    *([[], "successor", {}], [42, "successor", {}], [RECORD, "successor", {}]),
     *(record_with(field, 4.2) for field in Record._fields),
     *(record_with(field, "text") for field in Record._fields if field != "replaces"),
     (*RECORD, None),
@@ -285,8 +291,126 @@ SHAPES: list[Any] = [
 
 @pytest.mark.parametrize("content", SHAPES, ids=repr)
 def test_a_sealed_text_of_another_shape_is_no_record(content: Any) -> None:
+    front, body = bytes(FRONT - HEAD), packed(content)
+    text = record._HEAD % (len(KEY), KEY.encode())
+    seal = codec()._macs[0](text + front, body)
+
     with pytest.raises(Unreadable, match="it is sealed, but no record"):
-        codec().open(KEY, codec().seal(KEY, content))
+        codec().open(KEY, VERSION + seal + front + body)
+
+
+def packed(content: Any) -> bytes:
+    body: bytes = msgpack.packb(content, unicode_errors="surrogatepass")
+    return body
+
+
+def front_of(content: Record | Tombstone) -> Record | Tombstone:
+    if isinstance(content, Record):
+        return content._replace(values={})
+    return content._replace(former=content.former._replace(values={}))
+
+
+def opens(data: bytes, key: str = KEY, reader: RecordCodec | None = None) -> Any:
+    """Return what a list sees; None if it is unreadable."""
+    try:
+        return (reader or codec()).open(key, data, whole=False)
+    except Unreadable:
+        return None
+
+
+WHOLE_STONE = STONE._replace(former=FORMER._replace(values={"a": b"*"}))
+CONTENTS = pytest.mark.parametrize(
+    "content", [RECORD, STONE, WHOLE_STONE], ids=["record", "tombstone", "whole"]
+)
+CODECS = pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+
+
+def writer(encrypted: bool) -> RecordCodec:
+    keys = EncryptionKeys([b"k" * 32], True) if encrypted else None
+    return RecordCodec([SECRETS[-1]], "app:session:", "msgpack", keys)
+
+
+@CONTENTS
+@CODECS
+def test_a_front_needs_no_more_than_itself(
+    content: Record | Tombstone, encrypted: bool
+) -> None:
+    codec = writer(encrypted)
+    data = codec.seal(KEY, content)
+    ends = [n for n in range(len(data) + 1) if codec.has_front(data[:n])]
+
+    assert ends == [*range(ends[0], len(data) + 1)]
+    assert ends[0] < len(data)
+    assert all(opens(data[:n], reader=codec) == front_of(content) for n in ends)
+    assert not any(opens(data[:n], reader=codec) for n in range(ends[0]))
+    assert codec.open(KEY, data) == content
+
+
+@CODECS
+def test_a_front_is_changed_by_nobody(encrypted: bool) -> None:
+    codec = writer(encrypted)
+    data = codec.seal(KEY, RECORD)
+    end = next(n for n in range(len(data)) if codec.has_front(data[:n]))
+
+    for at in range(end * 8):
+        flipped = bytearray(data)
+        flipped[at // 8] ^= 1 << at % 8
+        seen = opens(bytes(flipped), reader=codec)
+        # A list does not look at the seal of the whole, nor at what it is for.
+        assert seen in (None, front_of(RECORD)), f"bit {at} is not sealed"
+        assert is_unreadable(bytes(flipped), reader=codec), f"bit {at} is not sealed"
+
+
+@CODECS
+def test_a_front_and_values_of_two_records_are_none(encrypted: bool) -> None:
+    """Of two sessions, and of two versions of one."""
+    codec = writer(encrypted)
+    richer = RECORD._replace(values={**RECORD.values, "is_admin": b"\xc3"}, since=1)
+    former, later = codec.seal(KEY, richer), codec.seal(KEY, RECORD)
+    other = codec.seal(KEY[:-1] + "1", richer)
+    end = next(n for n in range(len(later)) if codec.has_front(later[:n]))
+
+    for theirs in (former, other):
+        assert is_unreadable(later[:end] + theirs[end:], reader=codec)
+        assert is_unreadable(theirs[:end] + later[end:], reader=codec)
+        for at in (1, 1 + MAC_LENGTH):  # with either seal of theirs, too
+            mixed = later[:at] + theirs[at : at + MAC_LENGTH] + later[at + MAC_LENGTH :]
+            assert is_unreadable(mixed, reader=codec)
+    assert opens(other, reader=codec) is None
+    assert opens(later[:1] + later[1 + MAC_LENGTH :] + later, reader=codec) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "reader"),
+    [
+        pytest.param(KEY[:-1] + "1", codec(), id="moved to another key"),
+        pytest.param(KEY, codec("some other key"), id="another secret"),
+        pytest.param(KEY, codec(prefix="other:session:"), id="another prefix"),
+        pytest.param(KEY, codec(serializer="json"), id="another serializer"),
+    ],
+)
+def test_a_front_of_others_is_unreadable(key: str, reader: RecordCodec) -> None:
+    data = codec().seal(KEY, RECORD)
+
+    assert opens(data) == front_of(RECORD)
+    assert opens(data, key, reader) is None
+
+
+def test_the_seal_of_one_part_is_none_of_the_other() -> None:
+    """A record without values, and a front that would be all of one."""
+    data = codec().seal(KEY, RECORD)
+    seal, front_seal, front = data[1:HEAD], data[HEAD:][:MAC_LENGTH], data[FRONT:]
+    size = len(front).to_bytes(SIZE_LENGTH, "big")
+
+    assert opens(VERSION + front_seal + seal + size + front) is None
+    assert is_unreadable(VERSION + front_seal + data[HEAD:])
+    assert is_unreadable(VERSION + front_seal + seal + data[HEAD + MAC_LENGTH :])
+
+
+def test_fallback_keys_open_fronts() -> None:
+    for secret in SECRETS:
+        data = codec(secret).seal(KEY, RECORD)
+        assert opens(data, reader=codec(*SECRETS)) == front_of(RECORD)
 
 
 @pytest.mark.parametrize(

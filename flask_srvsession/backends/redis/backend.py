@@ -107,13 +107,25 @@ class RedisBackend:
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
         """Return the cells under `keys`; absent ones are None or left out."""
         if is_cluster(self._client):
-            return self._get_many_of_cluster(keys)
+            return self._of_cluster([("GET", key) for key in keys])
         values = map(_cell, self._client.mget(keys))
         cells = dict(zip(keys, values, strict=True))
         absent = [key for key, cell in cells.items() if cell is None]
         if absent and self._client.exists(*absent):  # something of another type
             cells.update({key: self.get(key) for key in absent})
         return cells
+
+    def get_starts(self, keys: Sequence[str], length: int) -> dict[str, Cell | None]:
+        """Return the same, but of the data the first `length` bytes alone."""
+        commands = [("GETRANGE", key, 0, _VERSION + length - 1) for key in keys]
+        if is_cluster(self._client):
+            cells = self._of_cluster(commands)
+        else:
+            found = map(_cell, _answers(self._client, commands))
+            cells = dict(zip(keys, found, strict=True))
+        # Nothing is there, or nothing of ours.
+        empty = [k for k, cell in cells.items() if cell and not cell.version]
+        return cells | self.get_many(empty) if empty else cells
 
     def get_with_heads(
         self, key: str, names: Sequence[str]
@@ -200,14 +212,16 @@ class RedisBackend:
                 for primary, its_keys in _by_primary(self._client, keys)
             )
 
-    def _get_many_of_cluster(self, keys: Sequence[str]) -> dict[str, Cell | None]:
+    def _of_cluster(
+        self, commands: Sequence[tuple[Any, ...]]
+    ) -> dict[str, Cell | None]:
         """Ask each server for its keys at once, and anew for keys that it does not
         tell: that is of another type, or has moved, or the server is down."""
-        cells = {}
+        cells, by_key = {}, {command[1]: command for command in commands}
         with deadline(timeout(self._client)):
-            for primary, its_keys in _by_primary(self._client, keys):
+            for primary, its_keys in _by_primary(self._client, by_key):
                 try:
-                    values = _answers(primary, [("GET", key) for key in its_keys])
+                    values = _answers(primary, [by_key[key] for key in its_keys])
                 except redis.RedisError as error:
                     values = [error] * len(its_keys)
                 for key, value in zip(its_keys, values, strict=True):

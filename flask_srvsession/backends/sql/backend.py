@@ -114,6 +114,13 @@ class SQLBackend:
         rows = self._database.read(get_many, keys=keys, now=self._now())
         return {row.id: Cell(row.data, row.version) for row in rows}
 
+    def get_starts(self, keys: Sequence[str], length: int) -> dict[str, Cell]:
+        """Return the same, but of the data the first `length` bytes alone."""
+        read, get_starts = self._database.read, self._statements.get_starts
+        rows = read(get_starts, keys=keys, length=length, now=self._now())
+        # SQLite makes NULL of the beginning of nothing.
+        return {row.id: Cell(row.data or b"", row.version) for row in rows}
+
     def add(self, key: str, data: bytes, ttl: int) -> Version | None:
         """Store `data` for `ttl` seconds if nothing is there; return its version, else
         None."""
@@ -240,6 +247,9 @@ class _Statements:
         null = sa.null()
         self.get = sa.select(c.data, c.version).where(here, alive)
         self.get_many = sa.select(c.id, c.data, c.version).where(these, alive)
+        length = sa.bindparam("length", type_=sa.Integer)
+        start = sa.func.substr(c.data, 1, length, type_=c.data.type).label("data")
+        self.get_starts = sa.select(c.id, start, c.version).where(these, alive)
         self.get_with_heads = sa.union_all(
             sa.select(
                 e.name,

@@ -14,7 +14,14 @@ import pytest
 import redis
 
 from flask_srvsession import session
-from flask_srvsession.store.record import _HEAD, VERSION, Record, RecordCodec
+from flask_srvsession.store.record import (
+    _HEAD,
+    FRONT,
+    HEAD,
+    VERSION,
+    Record,
+    RecordCodec,
+)
 from tests.web import Browser
 
 from ..apps import listed
@@ -46,7 +53,9 @@ def _put(backend: Backend, key: str, data: bytes) -> None:
 def _sealed(key: str, prefix: str, body: bytes, secret: str = KEY) -> bytes:
     """Seal any bytes, as somebody could who knows the secret key."""
     [mac] = RecordCodec([secret], prefix, "msgpack")._macs
-    return VERSION + mac(_HEAD % (len(key), key.encode()), body) + body
+    front = bytes(FRONT - HEAD)
+    seal = mac(_HEAD % (len(key), key.encode()) + front, body)
+    return VERSION + seal + front + body
 
 
 RECORDS: dict[str, bytes] = {

@@ -362,4 +362,56 @@ MUTANTS = (
         found_by="integration/contexts/test_apps.py::"
         "test_an_app_with_flasks_own_session_ends_sessions_of_another_in_its_context",
     ),
+    Mutant(
+        name="front-without-a-seal",
+        file="store/record.py",
+        old="if hmac.compare_digest(seal, mac(text, body)):",
+        new="if not whole or hmac.compare_digest(seal, mac(text, body)):",
+        breaks="a list shows nothing that somebody else has written",
+        found_by="unit/test_record.py::test_a_front_is_changed_by_nobody[plain]",
+    ),
+    Mutant(
+        name="front-encrypted-without-the-place",
+        file="store/encryption.py",
+        old="[HEAD:end], data[:NONCES])",
+        new="[HEAD:end], b'')",
+        breaks="what was encrypted can be read",
+        found_by="unit/test_record.py::test_a_front_needs_no_more_than_itself"
+        "[encrypted-record]",
+    ),
+    Mutant(
+        name="front-read-with-the-values",
+        file="backends/guarded.py",
+        old="if not isinstance(self.backend, ReadsStarts):",
+        new="if True:",
+        breaks="a list reads no values",
+        found_by="integration/lists/test_fronts.py::test_a_list_and_the_end_of_all_read"
+        "_no_values[plain-sqlite]",
+    ),
+    Mutant(
+        name="front-cut",
+        file="store/records.py",
+        old="cells.update(self.backend.get_many(cut))",
+        new="del cut",
+        breaks="long metadata are shown",
+        found_by="integration/lists/test_fronts.py::test_long_metadata_are_shown"
+        "[plain-sqlite]",
+    ),
+    Mutant(
+        name="front-tells-when-an-unlisted-session-ends",
+        file="store/records.py",
+        old="over = over and (whole or bool(content.places))",
+        new="pass",
+        breaks="the end of a session that is just being listed is told",
+        found_by="integration/lists/test_fronts.py::test_one_that_is_just_being_listed"
+        "_is_ended_and_told[memory]",
+    ),
+    Mutant(
+        name="front-of-a-session-that-is-gone",
+        file="backends/redis/backend.py",
+        old="return cells | self.get_many(empty) if empty else cells",
+        new="return cells",
+        breaks="in Redis, nothing is not an empty record",
+        found_by="contract/test_redis.py",
+    ),
 )
