@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgpack
@@ -36,6 +36,7 @@ it was listed while nothing was limited, so its first use may not have been note
 `OPEN`, of a tombstone's: the changes of requests that had read the session may follow
 it."""
 
+Pack: TypeAlias = Callable[[object], bytes]
 Places: TypeAlias = Mapping[bytes, Sequence[str]]
 """Where a session is listed: the name of each index, a digest, with the epoch that it
 was listed under there and the mark of its entry."""
@@ -168,7 +169,7 @@ class RecordCodec:
 
     def seal(self, key: str, content: Record | Tombstone) -> bytes:
         """Return the bytes to store under `key`."""
-        pack = msgpack.Packer(unicode_errors="surrogatepass").pack
+        pack: Pack = msgpack.Packer(unicode_errors="surrogatepass").pack
         if isinstance(content, Record):
             front, values = _RECORD + pack(content[:-1])[1:], pack(content.values)
         else:
