@@ -145,6 +145,9 @@ class LosingBackend:
     def delete(self, *args: Any) -> Any:
         return self.call("delete", self._backend.delete, *args)
 
+    def keys(self, prefix: str) -> Any:  # from 3.12 on, protocols see no __getattr__
+        return self._backend.keys(prefix)
+
     def call(
         self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:

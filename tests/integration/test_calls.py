@@ -92,7 +92,11 @@ def test_a_request_calls_as_many_functions_as_it_needs(redis_server: Server) -> 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
 
     found: dict[str, int] = json.loads(done.stdout)
-    assert found == CALLS
+    assert found.keys() == CALLS.keys()
+    if sys.version_info < (3, 12):
+        assert found == CALLS
+    else:  # comprehensions are no calls any more
+        assert all(CALLS[name] - 15 <= n <= CALLS[name] for name, n in found.items())
 
 
 if __name__ == "__main__":

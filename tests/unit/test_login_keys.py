@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flask_srvsession.draft import Draft
 from flask_srvsession.login_keys import (
     IDENTITY_KEYS,
     LOGIN_KEYS,
@@ -14,6 +15,8 @@ from flask_srvsession.login_keys import (
     default_index,
     name_of,
 )
+from flask_srvsession.logins import is_same_user
+from flask_srvsession.serializers import MsgpackSerializer
 
 IDENTITY_LIKE = (
     "userId userID User user-id usr memberId member student student_id employee_no "
@@ -106,3 +109,33 @@ def test_the_index_is_fed_by_those_that_name_somebody() -> None:
     assert [*default_index(LOGIN_KEYS)] == [*IDENTITY_KEYS]
     assert [*default_index(("member", "*_id", "logged_in"))] == ["member"]
     assert [*default_index(("logged_in",))] == ["user_id"]
+
+
+def draft(values: dict[str, Any]) -> Draft:
+    serializer = MsgpackSerializer()
+    return Draft({k: serializer.dumps(v) for k, v in values.items()}, serializer)
+
+
+GITHUB = "github_oauth_token"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "same"),
+    [
+        ({"user_id": 1}, {"user_id": 1, "logged_in": True}, True),
+        ({"user_id": 1, "logged_in": True}, {"user_id": 2, "logged_in": True}, False),
+        ({"logged_in": True}, {"logged_in": True}, True),
+        ({"logged_in": True}, {"logged_in": False}, False),
+        ({"logged_in": True}, {}, False),
+        ({"logged_in": False}, {"logged_in": False}, False),
+        ({"logged_in": True, GITHUB: "a"}, {"logged_in": True, GITHUB: "a"}, True),
+        ({"logged_in": True, GITHUB: "a"}, {"logged_in": True, GITHUB: "b"}, False),
+        ({}, {}, False),
+    ],
+)
+def test_the_user_is_the_same_if_one_name_is_or_else_all_that_is_said(
+    ours: dict[str, Any], theirs: dict[str, Any], same: bool
+) -> None:
+    logins = LoginKeys(LOGIN_KEYS, (), ())
+
+    assert is_same_user(draft(ours), draft(theirs), logins) is same

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from flask_security import RoleMixin, SQLAlchemySessionUserDatastore, UserMixin
@@ -56,4 +57,6 @@ def datastore() -> Any:
 
     base.metadata.create_all(engine)
     database = scoped_session(sessionmaker(engine))
-    return SQLAlchemySessionUserDatastore(database, User, Role)
+    store = SQLAlchemySessionUserDatastore(database, User, Role)
+    weakref.finalize(store, engine.dispose)
+    return store
