@@ -13,22 +13,17 @@ from ..errors import ConfigurationError
 
 _DEPTH = 4
 """Errors of a chain that are named; the last one is the cause."""
-_WORD = re.compile(r"[A-Z][A-Z0-9]{1,15}(?= |$)")
+_WORD = re.compile(r"\A[A-Z][A-Z0-9]{1,15}(?= |$)")
 _RESOLVER = {getattr(socket, n): n for n in dir(socket) if n.startswith("EAI_")}
-_SAID = (
-    "Connection refused",
-    "No route to host",
-    "No such file or directory",
-    "Name or service not known",
-    "authentication failed",
-    "certificate verify failed",
-    "timeout expired",
-    "too many clients",
-    "database is locked",
-    "disk is full",
-    "readonly database",
+_SAID = re.compile(
+    "Connection refused|No route to host|No such file or directory"
+    "|Name or service not known|authentication failed|certificate verify failed"
+    "|timeout expired|too many (?:clients|connections)|max number of clients"
+    "|does not exist|database is locked|disk is full|readonly database"
+    "|DB index is out of range|access one of the keys|script can't run this command"
+    "|ACL failure in script|(?<=run the )'[a-z|]{2,20}'"
 )
-"""Pieces of texts that hold nothing else, where a client gives no code."""
+"""Pieces of texts that hold nothing else, where a code tells less."""
 
 
 def describe(error: BaseException, server: str = "") -> str:
@@ -74,8 +69,11 @@ def _of_text(error: Any) -> str:
     first = next(iter(error.args), None)
     if isinstance(first, int):
         return str(first)  # MySQL's
-    text = str(first)
+    text, words = str(first), []
     if type(error).__module__.startswith("redis."):
-        word = _WORD.match(str(getattr(error, "status_code", None) or text))
-        return word[0] if word else ""
-    return next((f"({said})" for said in _SAID if said in text), "")
+        words = _WORD.findall(str(getattr(error, "status_code", None) or text))[:1]
+        if not words:
+            return ""
+    if said := dict.fromkeys(_SAID.findall(text)):
+        words.append(f"({', '.join(said)})")
+    return " ".join(words)

@@ -52,14 +52,16 @@ def _first_failure(
             "error",
             key,
             f"The storage was to {done[-1]}, and did something else.",
-            "Have the backend pass flask_srvsession.testing.BackendContract.",
+            "Set the server up for it; memcached without -C, for example. A backend of"
+            " your own has to pass flask_srvsession.testing.BackendContract.",
         )
     except failures as error:
         yield Finding(
             "error",
             key,
             f"The storage refuses to {done[-1]} ({describe(error)}).",
-            "Allow it: sessions cannot do without.",
+            "Have the server do it, or sessions do not work: it may lack rights or"
+            " room, or be no primary.",
         )
 
 

@@ -50,6 +50,15 @@ CAUSES = {
     ),
     "gaierror EAI_NONAME": socket.gaierror(socket.EAI_NONAME, "hunter2"),
     "NoPermissionError NOPERM": _refused_by_redis(),
+    "NoPermissionError NOPERM ('evalsha')": redis.exceptions.NoPermissionError(
+        "NOPERM User hunter2 has no permissions to run the 'evalsha' command"
+    ),
+    "ResponseError ERR (ACL failure in script, 'time')": redis.ResponseError(
+        "ERR ACL failure in script: hunter2 may not run the 'time' command"
+    ),
+    "OperationalError (does not exist)": wrapped(
+        postgresql.OperationalError('FATAL: database "hunter2" does not exist')
+    ),
     "ResponseError MISCONF": redis.ResponseError("MISCONF hunter2"),
     "ResponseError": redis.ResponseError("hunter2 HUNTER2"),
     "OperationalError 08006": wrapped(

@@ -103,11 +103,11 @@ Broken = Callable[[Path], AbstractContextManager[str]]
 BROKEN: dict[str, tuple[Broken, int, str, str]] = {
     "ACL without scripts": (
         lambda path: redis_user(path, *ALL.split(), "-eval", "-evalsha"),
-        *(1, "storage: records", "refuses to change a record (NoPermission"),
+        *(1, "storage: records", "NoPermissionError NOPERM ('evalsha')"),
     ),
     "ACL without TIME": (
         lambda path: redis_user(path, *ALL.split(), "-time"),
-        *(1, "storage: indexes", "refuses to list a session ("),
+        *(1, "storage: indexes", "refuses to list a session (ResponseError ERR ("),
     ),
     "ACL with another key pattern": (
         lambda path: redis_user(path, "~other:*", "+@all"),
@@ -115,7 +115,11 @@ BROKEN: dict[str, tuple[Broken, int, str, str]] = {
     ),
     "no such database": (
         redis_database,
-        *(3, "SRVSESSION_BACKEND", "could not be reached, or refused (ResponseError"),
+        *(
+            3,
+            "SRVSESSION_BACKEND",
+            "could not be reached, or refused (ResponseError ERR (DB index",
+        ),
     ),
     "replica": (
         lambda path: redis_replica(path, "+@all"),
