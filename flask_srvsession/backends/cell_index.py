@@ -74,8 +74,8 @@ class _Roll:
     until: float
     members: Mapping[str, float]
 
-    def dump(self) -> bytes:
-        """Return stamp and time in clear, then the compressed columns.
+    def dump(self, level: int = 1) -> bytes:
+        """Return stamp and time in clear, then the columns, compressed at this level.
 
         The times follow each other as differences, so that they cost little. Those
         of one time stay as they were listed.
@@ -88,7 +88,7 @@ class _Roll:
             last = tenths[member]
         text = f"{' '.join(listed)}\n{' '.join(times)}"
         clear = f"{self.stamp} {_tenths(self.until)}\n"
-        return clear.encode() + zlib.compress(text.encode("ascii", "replace"))
+        return clear.encode() + zlib.compress(text.encode("ascii", "replace"), level)
 
     @classmethod
     def load(cls, data: bytes) -> _Roll | None:
@@ -137,6 +137,7 @@ class CellIndex:
         self._clock = clock
         self._read_in_order = read_in_order
         self._last: tuple[bytes, _Roll | None] = (b"", None)
+        self._level = 1 if cells.shared else 0  # the own memory is near: uncompressed
 
     def epoch(self, name: str) -> Epoch:
         """Return the current epoch of the list; begin one where there is none. It lives
@@ -343,7 +344,7 @@ class CellIndex:
         return roll
 
     def _write_roll(self, name: str, over: Cell | None, roll: _Roll) -> bool:
-        data = roll.dump()
+        data = roll.dump(self._level)
         if self._cells.max_bytes is not None and len(data) > self._cells.max_bytes:
             raise IndexFull(
                 f"an index has {len(roll.members)} members, which take {len(data)}"
