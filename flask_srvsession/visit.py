@@ -286,8 +286,11 @@ class Visit:
     def write(self, changes: Changes) -> None:
         """Write the changes, and renew the session if that is due."""
         live = self.live
-        if live and changes is NO_CHANGES and not self.intent:
+        idle = changes is NO_CHANGES and not self.intent
+        if live and idle:
             self._renew(live)
+        elif idle and not (self.failure or self.logged_out):
+            pass
         elif self.failure and (live or self.draft or self.logged_out):
             raise self.failure
         elif live is None:
@@ -331,12 +334,12 @@ class Visit:
         if live and (credential := live.credential):
             if live.created:
                 return credential
-            if rotation.has_successor(live.record, credential):
+            current = credential.generation == live.record.generation
+            if current and live.record.pending:  # the client is to get its successor
                 fresh = self.store.clock() - live.read_at < rotation.FRESH
                 if fresh and not is_public():
                     return rotation.successor(live.record, credential)
             if self.store.settings.rotate_every is None:
-                current = credential.generation == live.record.generation
                 expiry = self.expiry_moved or (repeat and live.record.permanent)
                 if current and expiry:
                     return credential
@@ -355,7 +358,7 @@ class Visit:
         if self.intent is Intent.LOGIN:
             return Login.IN
         keys = self.store.settings.logins
-        if changes.cleared or keys.among(changes.keys()):
+        if changes.cleared or any(map(keys.__getitem__, changes.keys())):
             return change_of_login(self.draft, keys)
         return Login.SAME
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 from flask import Flask
@@ -20,12 +20,10 @@ from flask.cli import with_appcontext
 from ..backends.base import Backend
 from ..backends.causes import describe
 from ..config import Settings, check_flask_keys
-from ..ending import ALL_REVOKED, End
 from ..errors import BackendError, ConfigurationError
-from ..info import SessionInfo
 from ..interface import other_interface
 from ..store import SessionStore
-from ..store.marker import Keeper, Marker
+from ..store.marker import Keeper
 from .display import as_json, escaped
 
 T = TypeVar("T")
@@ -34,42 +32,18 @@ DONE, NOT_FOUND, UNREACHABLE = 0, 1, 3
 """Exit codes; click itself ends with 2 after wrong usage."""
 
 
-class Sessions(Protocol):
-    """The view on the sessions of the current app that the commands need."""
-
-    def find(self, **index: Any) -> list[SessionInfo]: ...
-    def get(self, session_id: str) -> SessionInfo | None: ...
-    def revoke(
-        self, session_id: str, *, actor: str, reason: str | None, **owner: Any
-    ) -> bool: ...
-    def revoke_everything(
-        self, *, durable: int, actor: str, reason: str | None
-    ) -> None: ...
-    def sweep(self) -> int: ...
-    def _revoke_all(
-        self,
-        index: dict[str, Any],
-        *,
-        watch: Callable[[int, int], None] | None = None,
-        end: End,
-    ) -> int: ...
-
-
 class StorageUnreachable(click.ClickException):
     """Ends the command with the exit code for that."""
 
     exit_code = UNREACHABLE
 
 
-class AnotherKey(StorageUnreachable):
-    """Ends a command that would see no session, though there are some."""
-
-
 @dataclass(frozen=True)
 class Desk:
     """An app, its sessions, and where they are."""
 
-    sessions: Sessions
+    sessions: Any
+    """The :class:`ServerSession` of the app."""
     app: Flask
     settings: Settings
     backend: Backend
@@ -104,10 +78,11 @@ class Desk:
             self._need_our_key()
             yield
 
-    def marker(self) -> Marker:
-        """Return what tells with whose secret key sessions are kept."""
+    @property
+    def store(self) -> SessionStore:
+        """The sessions under the present keys."""
         store: SessionStore = self.app.extensions["srvsession"].store
-        return store.marker
+        return store
 
     def need_our_interface(self) -> None:
         """End a command where another extension keeps the sessions of the app."""
@@ -119,17 +94,17 @@ class Desk:
 
     def _need_our_key(self) -> None:
         prefix = escaped(repr(self.settings.key_prefix))
-        keeper = self.marker().keeper()
+        keeper = self.store.marker.keeper()
         if keeper is Keeper.ANOTHER:
-            raise AnotherKey(
+            raise StorageUnreachable(
                 "This SECRET_KEY is not the one that sessions under"
                 f" {prefix} are kept with. Nothing was done."
             )
         if keeper is Keeper.BOTH:
             note(f"Another SECRET_KEY keeps sessions under {prefix}, too.")
         elif keeper is Keeper.NOBODY and self.backend.shared:
-            if others := self.marker().elsewhere():
-                raise AnotherKey(
+            if others := self.store.marker.elsewhere():
+                raise StorageUnreachable(
                     f"Nobody has logged in under {prefix} yet, but with this SECRET_KEY"
                     f" under {escaped(repr(others)[1:-1])}: set SRVSESSION_KEY_PREFIX"
                     " to that. Nothing was done."
@@ -197,11 +172,6 @@ def operator() -> str:
     except (OSError, KeyError, ImportError):  # a container may know no users
         name = "unknown"
     return f"operator {name}"
-
-
-def all_ended(actor: str | None, reason: str | None) -> End:
-    """Return who ends all sessions of somebody, and why, for the audit trail."""
-    return ALL_REVOKED.said(actor or operator(), reason)
 
 
 def note(text: str) -> None:

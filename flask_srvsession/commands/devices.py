@@ -50,7 +50,7 @@ def storage_findings(desk: Desk) -> Iterator[Finding]:
     """Yield the headers that browsers sent and nobody got."""
     if not desk.settings.dbsc or not desk.app.secret_key:
         return
-    header = proxies.missing(desk.app.extensions["srvsession"].store)
+    header = proxies.missing(desk.store)
     if header:
         yield Finding(
             "warning",

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any
 
 import click
 
@@ -17,6 +18,7 @@ from ..backends import health
 from ..backends.base import KeepsTables
 from ..backends.health import Finding
 from ..config import wrong_flask_keys
+from ..ending import ALL_REVOKED
 from ..store import rewriting
 from ..store.marker import Keeper
 from . import devices, display, take_over
@@ -28,7 +30,6 @@ from .desk import (
     Answer,
     Desk,
     StorageUnreachable,
-    all_ended,
     command,
     index_value,
     note,
@@ -40,21 +41,21 @@ from .personal import erase as remove
 from .personal import kept
 from .rehearsal import rehearse
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-actor_option = click.option(
-    "--actor", metavar="NAME", help="Who does it, for the audit trail."
-)
-reason_option = click.option(
-    "--reason", metavar="TEXT", help="Why, for the audit trail."
-)
 whose_argument = click.argument("whose", metavar="INDEX=VALUE...", nargs=-1)
 
 
-def of_an_end(command: _F) -> _F:
-    """Give a command that ends sessions its options."""
-    return yes_option(actor_option(reason_option(command)))
+def of_an_end(work: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Give a command that ends sessions its options, and it who does it, and why."""
+
+    @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+    @click.option("--actor", metavar="NAME", help="Who does it, for the audit trail.")
+    @click.option("--reason", metavar="TEXT", help="Why, for the audit trail.")
+    @wraps(work)
+    def run(*desk: Desk, actor: str | None, reason: str | None, **given: Any) -> Answer:
+        by = {"actor": actor or operator(), "reason": reason}
+        return work(*desk, by=by, **given)
+
+    return run
 
 
 @command("list")
@@ -85,8 +86,7 @@ def revoke(
     desk: Desk,
     chosen: tuple[str, ...],
     yes: bool,
-    actor: str | None,
-    reason: str | None,
+    by: dict[str, str | None],
 ) -> Answer:
     """End sessions; with an owner, as user_id=42, only theirs."""
     owners = [index_value(desk, text) for text in chosen if "=" in text]
@@ -99,9 +99,7 @@ def revoke(
     missing: list[str] = []
     with desk.with_records():
         for session_id in progress(session_ids, "Ending sessions"):
-            lived = desk.sessions.revoke(
-                session_id, actor=actor or operator(), reason=reason, **owner
-            )
+            lived = desk.sessions.revoke(session_id, **by, **owner)
             (ended if lived else missing).append(session_id)
     for session_id in missing:
         note(f"There is no such session: {session_id!r}")
@@ -116,8 +114,7 @@ def revoke_all(
     desk: Desk,
     whose: tuple[str, ...],
     yes: bool,
-    actor: str | None,
-    reason: str | None,
+    by: dict[str, str | None],
 ) -> Answer:
     """End all sessions of an index value, as user_id=42, and the logins under way."""
     places = [index_value(desk, text) for text in whose or ("",)]
@@ -125,7 +122,7 @@ def revoke_all(
         if not yes:
             count = sum(len(desk.sessions.find(**place)) for place in places)
             _confirm(yes, f"End all sessions of {', '.join(whose)} ({count} now)?")
-        end = all_ended(actor, reason)
+        end = ALL_REVOKED.said(**by)
         ended = 0
         for place in places:
             with watched("Ending sessions") as watch:
@@ -139,15 +136,13 @@ def revoke_all(
 )
 @of_an_end
 def revoke_everything(
-    desk: Desk, durable: int, yes: bool, actor: str | None, reason: str | None
+    desk: Desk, durable: int, yes: bool, by: dict[str, str | None]
 ) -> Answer:
     """End the sessions of everybody, at once: for the day of an incident."""
     prefix = desk.settings.key_prefix
     _confirm(yes, f"End the sessions of everybody, all under {prefix!r}?")
     with desk.with_records():
-        desk.sessions.revoke_everything(
-            durable=durable, actor=actor or operator(), reason=reason
-        )
+        desk.sessions.revoke_everything(durable=durable, **by)
         if desk.backend.evicts:
             note(
                 "The storage may throw out the mark that says so, and a process that"
@@ -176,14 +171,13 @@ def erase(
     desk: Desk,
     whose: tuple[str, ...],
     yes: bool,
-    actor: str | None,
-    reason: str | None,
+    by: dict[str, str | None],
 ) -> Answer:
     """End all sessions of a person, as user_id=42, and leave nothing of them."""
     places = [index_value(desk, text) for text in whose or ("",)]
     _confirm(yes, f"End all sessions of {', '.join(whose)}, and leave nothing?")
     with desk.with_records():
-        end = all_ended(actor, reason or "erased")
+        end = ALL_REVOKED.said(by["actor"], by["reason"] or "erased")
         ended = sum(remove(desk, place, end=end) for place in places)
     return Answer({"erased": ended}, f"Erased {ended} session(s).")
 
@@ -194,7 +188,7 @@ def encrypt(desk: Desk) -> Answer:
     if desk.settings.encryption_keys is None:
         raise click.ClickException("The app has no SRVSESSION_ENCRYPTION_KEYS.")
     with desk.with_records():
-        store = desk.app.extensions["srvsession"].store
+        store = desk.store
         found = rewriting.session_ids(store)
         if found is None:
             kind = type(desk.backend).__name__
@@ -300,7 +294,7 @@ def _storage_findings(desk: Desk) -> Iterator[Finding]:
 def _secret_key_findings(desk: Desk) -> Iterator[Finding]:
     if not desk.app.secret_key or any(wrong_flask_keys(desk.app.config)):
         return
-    keeper, prefix = desk.marker().keeper(), desk.settings.key_prefix
+    keeper, prefix = desk.store.marker.keeper(), desk.settings.key_prefix
     if keeper is Keeper.ANOTHER:
         yield Finding(
             "error",
@@ -317,7 +311,7 @@ def _secret_key_findings(desk: Desk) -> Iterator[Finding]:
             "Give each app a prefix of its own. A key that you have replaced is"
             " forgotten after a week.",
         )
-    elif keeper is Keeper.NOBODY and (others := desk.marker().elsewhere()):
+    elif keeper is Keeper.NOBODY and (others := desk.store.marker.elsewhere()):
         yield Finding(
             "info",
             "SRVSESSION_KEY_PREFIX",
@@ -331,7 +325,7 @@ def _encryption_findings(desk: Desk) -> Iterator[Finding]:
     """Yield how many records are as they were before the newest key."""
     if desk.settings.encryption_keys is None or not desk.app.secret_key:
         return
-    store = desk.app.extensions["srvsession"].store
+    store = desk.store
     found = rewriting.session_ids(store)
     plain = len([*rewriting.outdated(store, found)]) if found else 0
     if found and plain:

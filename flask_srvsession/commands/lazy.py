@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 from flask import Flask
@@ -10,9 +10,6 @@ from flask.cli import AppGroup
 
 from ..backends.base import Backend
 from ..config import Settings
-
-if TYPE_CHECKING:
-    from .desk import Sessions
 
 
 class SessionsGroup(AppGroup):
@@ -36,7 +33,7 @@ class SessionsGroup(AppGroup):
 
 
 def sessions_group(
-    sessions: Sessions, app: Flask, settings: Settings, backend: Backend
+    sessions: Any, app: Flask, settings: Settings, backend: Backend
 ) -> AppGroup:
     """Return the command group ``sessions`` of `app`."""
 

@@ -20,7 +20,7 @@ WAIT = TOMBSTONE_TTL + 1
 def kept(desk: Desk, whose: Mapping[str, str], *, values: bool) -> list[dict[str, Any]]:
     """Return all that is kept about each session of an index value: with `values`,
     those that it holds, else only their keys."""
-    store: SessionStore = desk.app.extensions["srvsession"].store
+    store = desk.store
     binding = store.lists.parse(whose)
     return [
         {
@@ -39,12 +39,12 @@ def erase(desk: Desk, whose: Mapping[str, str], *, end: End) -> int:
 
     An epoch stays where somebody has signed in meanwhile.
     """
-    store: SessionStore = desk.app.extensions["srvsession"].store
+    store = desk.store
     binding = store.lists.parse(whose)
     names = set(binding.names)
     for live in revocation.find(store, binding):
         names |= live.record.places.keys()
-    ended = desk.sessions._revoke_all(dict(whose), end=end)
+    ended: int = desk.sessions._revoke_all(dict(whose), end=end)
     backend = desk.backend
     if not isinstance(backend, Erases):
         kind = type(backend).__name__

@@ -41,7 +41,7 @@ def take_over(desk: Desk, names: tuple[str, ...]) -> Answer:
         )
     counted: Counter[str] = Counter({"taken_over": 0, "refused": 0})
     with desk.with_records():
-        store = desk.app.extensions["srvsession"].store
+        store = desk.store
         for source in _chosen(taking, names):
             try:
                 presented = [*source.all()]

@@ -277,26 +277,31 @@ class Lists:
 
     def remove(self, entries: Mapping[Entry, bytes]) -> None:
         """Unlist these entries; those that are not listed are no error."""
-        for name, leaving in _by_name(entries).items():
-            members = [entry.member for entry in leaving]
-            self._backend.twice("unbind", self._index.remove, self.name(name), members)
+        leaving: dict[bytes, list[Entry]] = {}
+        for entry, name in entries.items():
+            leaving.setdefault(name, []).append(entry)
+        for name, listed in leaving.items():
+            self._unlist(name, listed)
 
     def forget(self, sessions: Mapping[str, Places]) -> None:
         """Unlist sessions everywhere. Their records say so already, and a reader of a
         list finds that out: so a failure here is no failure of the logout."""
-        leaving = {
-            entry(session_id, name, places): name
-            for session_id, places in sessions.items()
-            for name in places
-        }
-        for name, entries in _by_name(leaving).items():
+        leaving: dict[bytes, list[Entry]] = {}
+        for session_id, places in sessions.items():
+            for name, (epoch, mark) in places.items():
+                leaving.setdefault(name, []).append(Entry(session_id, epoch, mark))
+        for name, entries in leaving.items():
             try:
-                self.remove(dict.fromkeys(entries, name))
+                self._unlist(name, entries)
             except BackendError as error:
                 whose = ", ".join(entry.session_id for entry in entries)
                 log.warning("session %s is still listed: %s", whose, error)
                 if not error.quick:
                     return  # a client waits for one timeout, not for several
+
+    def _unlist(self, name: bytes, entries: Sequence[Entry]) -> None:
+        members = [entry.member for entry in entries]
+        self._backend.twice("unbind", self._index.remove, self.name(name), members)
 
     def is_fenced(self) -> bool:
         """Return whether a load has to ask the index, too (*fenced load*).
@@ -437,10 +442,3 @@ def _entries(members: Iterable[str]) -> Iterator[Entry]:
             yield Entry.of_member(member)
         except ValueError:
             log.warning("a member of an index is ignored: it is no session's")
-
-
-def _by_name(entries: Mapping[Entry, bytes]) -> dict[bytes, list[Entry]]:
-    found: dict[bytes, list[Entry]] = {}
-    for entry, name in entries.items():
-        found.setdefault(name, []).append(entry)
-    return found

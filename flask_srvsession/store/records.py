@@ -98,6 +98,8 @@ class Records:
         marker: Marker,
     ) -> None:
         self.backend = backend
+        self.key = settings.key_prefix.__add__
+        """Returns the key that a session is stored under, of its id."""
         self.codec = codec
         self._marker = marker
         self._settings = settings
@@ -176,7 +178,7 @@ class Records:
             ttl = TOMBSTONE_TTL
         else:
             ttl = max(1, self.expires_at(live.id, content) - int(now))
-        key = self._settings.key_prefix + live.id
+        key = self.key(live.id)
         outcome = self.backend.swap(
             key, self.codec.seal(key, content), live.version, ttl
         )
@@ -292,10 +294,6 @@ class Records:
     def ends_at(self, session_id: str) -> int:
         """Return when the session ends even if it is used, as unix time."""
         return ids.born(session_id) + self._settings.absolute_lifetime
-
-    def key(self, session_id: str) -> str:
-        """Return the key that the session is stored under."""
-        return self._settings.key_prefix + session_id
 
     def opened(
         self,

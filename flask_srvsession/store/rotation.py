@@ -71,11 +71,6 @@ def judge(
     return Verdict.LATE if int(opened) <= record.since else Verdict.REPLAYED
 
 
-def has_successor(record: Record, credential: Credential) -> bool:
-    """Return whether the client of `credential` is to be given its successor."""
-    return record.pending is not None and credential.generation == record.generation
-
-
 def successor(record: Record, credential: Credential) -> Credential:
     """Return the one credential that follows `credential`."""
     message = f"{credential.generation}.{credential.token}".encode("ascii")

@@ -99,7 +99,7 @@ class SessionStore:
         """
         session_id = credential.id
         self.marker.keep_up()
-        key = self.settings.key_prefix + session_id
+        key = self.records.key(session_id)
         heads: Mapping[bytes, Head | None] = {}
         if session_id in self.lists.seen:
             cell, heads = self.lists.read(session_id, key)
