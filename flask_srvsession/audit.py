@@ -34,8 +34,3 @@ def tell(app: Flask, end: End, now: float, info: SessionInfo | None = None) -> N
         facts["created_at"] = info.created_at.isoformat()
         facts["last_seen_at"] = info.last_seen_at.isoformat()
     log.info("%s", json.dumps(facts, default=str), extra={event: facts})
-
-
-def is_wanted() -> bool:
-    """Return whether somebody takes the lines."""
-    return log.isEnabledFor(logging.INFO)

@@ -214,7 +214,10 @@ class Draft(MutableMapping[str, Any]):
         """Make sure that these values can be read; :class:`Undecodable` if not."""
         for key in keys:
             if key not in self._values and key not in self._removed:
-                self._values[key] = self._decode(key, self._base[key])
+                try:
+                    self._values[key] = self._serializer.loads(self._base[key])
+                except Exception as error:
+                    raise Undecodable(key) from error
 
     def changes(self) -> Changes:
         """Return the difference to the stored values, :data:`NO_CHANGES` if there is

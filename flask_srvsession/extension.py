@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -287,7 +288,7 @@ class ServerSession:
             with _current()._opened() as visit:
                 visit.note_revoked()
         app = _runtime().app
-        if audit.is_wanted():
+        if audit.log.isEnabledFor(logging.INFO):
             audit.tell(app, end, store.clock())
         everything_revoked.send(app, end=end)
         store.backend.wait(durable, [store.marker.key])

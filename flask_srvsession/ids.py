@@ -134,8 +134,8 @@ class CookieSigner:
     def dumps(self, credential: Credential) -> str:
         """Return ``KEY_CREATED.GENERATION.TOKEN.SIGNATURE``."""
         payload = f"{credential.id}.{credential.generation}.{credential.token}"
-        signature = _text(self._macs[0](payload.encode("ascii")))
-        return f"{payload}.{signature.decode('ascii')}"
+        signature = base64.urlsafe_b64encode(self._macs[0](payload.encode("ascii")))
+        return f"{payload}.{signature.rstrip(b'=').decode('ascii')}"
 
     def loads(self, value: str) -> Credential | None:
         """Return the credential if `value` is exactly as we would have sent it."""
@@ -145,14 +145,10 @@ class CookieSigner:
         payload, session_id, generation, token, signature = match.groups()
         message, given = payload.encode("ascii"), signature.encode("ascii")
         for mac in self._macs:
-            if hmac.compare_digest(_text(mac(message)), given):
+            own = binascii.b2a_base64(mac(message), newline=False)
+            if hmac.compare_digest(own.translate(_FOR_URLS, b"="), given):
                 return Credential(session_id, int(generation), token)
         return None
-
-
-def _text(digest: bytes) -> bytes:
-    """Return the digest as itsdangerous spells it: in base64, without padding."""
-    return binascii.b2a_base64(digest, newline=False).translate(_FOR_URLS).rstrip(b"=")
 
 
 _FOR_URLS = bytes.maketrans(b"+/", b"-_")

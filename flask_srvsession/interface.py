@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from inspect import signature
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -131,8 +131,12 @@ class ServerSessionInterface(SessionInterface):
         if not isinstance(session, ServerSideSession) or not session.permanent:
             return None
         now = datetime.fromtimestamp(self._runtime.clock(), timezone.utc)
-        wait = session._visit.time_to_next_cookie()
-        expires = now + app.permanent_session_lifetime + wait
+        visit, wait = session._visit, 0
+        if every := visit.store.settings.rotate_every:
+            # Nobody may come to present it for long, and then for the next rotation.
+            seen = visit.live and not visit.live.created
+            wait = every + (visit.store.settings.idle_timeout if seen else 0)
+        expires = now + app.permanent_session_lifetime + timedelta(seconds=wait)
         return min(expires, session.ends_at or expires)
 
 

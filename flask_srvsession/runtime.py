@@ -101,7 +101,7 @@ class Runtime:
     def _tell_ended(self, live: Live, end: End) -> None:
         """Write the audit line. Of a session that another login ended send the signal,
         too, in the middle of that login, which goes on."""
-        if audit.is_wanted():
+        if audit.log.isEnabledFor(logging.INFO):
             audit.tell(self.app, end, self.clock(), self._store.info(live))
         if end not in (LIMIT, LOGIN_REPEATED):
             return

@@ -11,7 +11,6 @@ import enum
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from blinker import Signal
@@ -286,11 +285,8 @@ class Visit:
     def write(self, changes: Changes) -> None:
         """Write the changes, and renew the session if that is due."""
         live = self.live
-        idle = changes is NO_CHANGES and not self.intent
-        if live and idle:
+        if live and changes is NO_CHANGES and not self.intent:
             self._renew(live)
-        elif idle and not (self.failure or self.logged_out):
-            pass
         elif self.failure and (live or self.draft or self.logged_out):
             raise self.failure
         elif live is None:
@@ -309,6 +305,8 @@ class Visit:
     def _write_new(self, changes: Changes) -> None:
         """Begin a session of the changes, if there are any. A logout ends those that
         were presented, though this request did not get to see them."""
+        if changes is NO_CHANGES and not (self.intent or self.logged_out):
+            return
         login = _epochs(self._login(changes))
         if self.logged_out and login is None:
             ended = self._end_moved()
@@ -344,15 +342,6 @@ class Visit:
                 if current and expiry:
                     return credential
         return Cookie.DELETE if self.delete_cookie and not live else Cookie.KEEP
-
-    def time_to_next_cookie(self) -> timedelta:
-        """Return how long a cookie that is set now may have to wait for its successor:
-        as long as nobody comes to present it, and then for the next rotation."""
-        settings = self.store.settings
-        if settings.rotate_every is None:
-            return timedelta()
-        unused = settings.idle_timeout if self.live and not self.live.created else 0
-        return timedelta(seconds=unused + settings.rotate_every)
 
     def _login(self, changes: Changes) -> Login:
         if self.intent is Intent.LOGIN:

@@ -19,9 +19,8 @@ from ..backends.base import Epoch
 from ..backends.guarded import changing
 from ..draft import Changes
 from ..errors import BackendError, StaleLogin
-from .lists import gained, new_mark
 from .places import PlaceLost
-from .record import Places, inherited
+from .record import Places
 from .records import MAX_ATTEMPTS, Found, Live, Moved
 from .sessions import SessionStore
 
@@ -105,20 +104,10 @@ def _refilled(
 ) -> Live | None:
     """Give the session that nobody knows yet other values, and list it as they say;
     None if it has ended. If they are refused, nothing of it is left."""
-    before = fresh.record.places
     try:
         store.records.check_size(values)
-        wanted, indexing = store.lists.places(
-            values, {**before, **carried}, {}, new_mark(store.clock()), rename=False
-        )
-        store.take(fresh.id, values, gained(before, wanted))
-        flags = fresh.record.flags | inherited(wanted, carried)
-        record = fresh.record._replace(
-            values=values, places=wanted, indexing=indexing, flags=flags
-        )
-        found = store.records.swap(fresh, record)
+        found = store.relist(fresh, values, carried)
     except Exception as error:
         store.withdraw(fresh, error)
         raise
-    store.lists.forget({fresh.id: gained(wanted, before)})
     return found if isinstance(found, Live) else None

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from .. import ids
 from ..backends.base import MOST_AT_ONCE, ListsKeys
 from ..errors import StaleLogin, TooManySessions
-from .lists import gained, new_mark
 from .places import PlaceLost
 from .record import Record
 from .records import MAX_ATTEMPTS, Live
@@ -52,25 +51,9 @@ def rewrite(store: SessionStore, session_id: str) -> bool:
             return False
         live = Live(session_id, content, version, store.clock())
         try:
-            if _rewritten(store, live):
+            found = store.relist(live, content.values, {}, rename=True)
+            if isinstance(found, Live) and found.record.values is content.values:
                 return True
         except (StaleLogin, TooManySessions, PlaceLost):
             return False  # it is being ended
-    return False
-
-
-def _rewritten(store: SessionStore, live: Live) -> bool:
-    before = live.record.places
-    after, indexing = store.lists.places(
-        live.record.values, before, {}, new_mark(store.clock()), rename=True
-    )
-    added = gained(before, after)
-    store.take(live.id, live.record.values, added)
-    record = live.record._replace(places=after, indexing=indexing)
-    found = store.records.swap(live, record)
-    if isinstance(found, Live) and found.record is record:
-        store.lists.forget({live.id: gained(after, before)})
-        return True
-    if found is None:
-        store.lists.forget({live.id: added})
     return False

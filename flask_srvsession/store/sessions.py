@@ -278,6 +278,36 @@ class SessionStore:
             self.lists.forget({session_id: wanted})
             raise
 
+    def relist(
+        self,
+        live: Live,
+        values: Mapping[str, bytes],
+        carried: Places,
+        *,
+        rename: bool = False,
+    ) -> Found:
+        """Store other `values` of a session, and list it as they say; return it as it
+        is then. It has the places that are `carried` over, too. Raises as
+        :meth:`take` does."""
+        before = live.record.places
+        wanted, indexing = self.lists.places(
+            values, {**before, **carried}, {}, new_mark(self.clock()), rename=rename
+        )
+        added = gained(before, wanted)
+        try:
+            self.take(live.id, values, added)
+        except StaleLogin:
+            self.lists.forget({live.id: added})
+            raise
+        flags = live.record.flags | inherited(wanted, carried)
+        record = live.record._replace(
+            values=values, places=wanted, indexing=indexing, flags=flags
+        )
+        found = self.records.swap(live, record)
+        done = isinstance(found, Live) and found.record is record
+        self.lists.forget({live.id: gained(wanted, before) if done else added})
+        return found
+
     # -- saving -------------------------------------------------------------------
 
     @changing("save")

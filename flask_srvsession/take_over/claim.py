@@ -27,7 +27,6 @@ from ..errors import BackendError, SessionTooLarge, StaleLogin
 from ..ids import Credential, Mac
 from ..serializers import encode
 from ..store import SessionStore
-from ..store.lists import new_mark
 from ..store.record import DUE, PERMANENT, PRESENTED, begun
 from ..store.records import MAX_ATTEMPTS, Found, Live
 from .source import Former, Refused, Source
@@ -153,18 +152,12 @@ class Claims:
         for _ in range(MAX_ATTEMPTS):
             if not isinstance(live, Live) or live.record.indexing:
                 return
-            values, mark = live.record.values, new_mark(store.clock())
-            places, indexing = store.lists.places(values, {}, {}, mark, rename=True)
-            record = live.record._replace(places=places, indexing=indexing)
             try:
-                store.take(session_id, values, places)
+                found = store.relist(live, live.record.values, {}, rename=True)
             except StaleLogin:
-                store.lists.forget({session_id: places})
                 store.destroy(session_id, live)
                 return
-            live = store.records.swap(live, record)
-            if not isinstance(live, Live) or live.record is not record:
-                store.lists.forget({session_id: places})
+            live = found
         raise BackendError("take over")
 
     def _delete(self, source: Source, old_id: str) -> None:

@@ -55,19 +55,19 @@ MUTANTS = (
     ),
     Mutant(
         name="encryption-of-the-untouched-renews-them",
-        file="store/rewriting.py",
-        old="live.record._replace(places=after, indexing=indexing)",
-        new="live.record._replace(\n        places=after, indexing=indexing,"
-        " last_seen=int(store.clock())\n    )",
+        file="store/sessions.py",
+        old="values=values, places=wanted, indexing=indexing, flags=flags\n",
+        new="values=values, places=wanted, indexing=indexing, flags=flags,\n"
+        "            last_seen=int(self.clock())\n",
         breaks="a session that is encrypted ends when it would have ended",
         found_by="integration/encryption/test_rewriting.py::test_untouched_sessions_are"
         "_encrypted_and_go_on_as_they_were[memory]",
     ),
     Mutant(
         name="encryption-of-the-untouched-leaves-old-names",
-        file="store/rewriting.py",
-        old="        store.lists.forget({live.id: gained(after, before)})\n",
-        new="",
+        file="store/sessions.py",
+        old="gained(wanted, before) if done else added",
+        new="{} if done else added",
         breaks="an encrypted session is listed under new names only",
         found_by="integration/encryption/test_rewriting.py::test_untouched_sessions_are"
         "_encrypted_and_go_on_as_they_were[memory]",

@@ -8,9 +8,9 @@ MUTANTS = (
     Mutant(
         name="save-stores-what-is-gone",
         file="store/sessions.py",
-        old="found = self.records.swap(live, record)",
+        old="found = self.records.swap(live, record)\n            except",
         new="found = self.records.swap(live, record) or (self.records.add(liv"
-        "e.id, record) and self.records.reread(live))",
+        "e.id, record) and self.records.reread(live))\n            except",
         breaks="no request in flight brings an ended session back",
         found_by="integration/logout/test_in_flight.py::test_a_writer_in_flight_le"
         "aves_the_session_dead_and_sends_no_cookie",

@@ -59,7 +59,7 @@ MUTANTS = (
     Mutant(
         name="another-prefix-is-no-session",
         file="commands/desk.py",
-        old="if others := self.marker().elsewhere():",
+        old="if others := self.store.marker.elsewhere():",
         new="if others := ():",
         breaks="a shell with another key prefix does nothing and says so",
         found_by="integration/cli/test_keys.py::"
