@@ -214,10 +214,7 @@ class Draft(MutableMapping[str, Any]):
         """Make sure that these values can be read; :class:`Undecodable` if not."""
         for key in keys:
             if key not in self._values and key not in self._removed:
-                try:
-                    self._values[key] = self._serializer.loads(self._base[key])
-                except Exception as error:
-                    raise Undecodable(key) from error
+                self._values[key] = self._decode(key, self._base[key])
 
     def changes(self) -> Changes:
         """Return the difference to the stored values, :data:`NO_CHANGES` if there is
