@@ -35,7 +35,13 @@ from .signals import (
 )
 
 session: ServerSideSession = cast("ServerSideSession", flask.session)
-"""Flask's own ``session``, with the type that it has under this extension."""
+"""Flask's own ``session``, with the type that it has under this extension::
+
+    from flask_srvsession import session
+
+    session["cart"] = ["tea"]
+    session.destroy()
+"""
 
 __all__ = [
     "LOGIN_KEYS",

@@ -141,8 +141,12 @@ class ServerSession:
         after: str | SessionInfo | None = None,
         **index: Any,
     ) -> list[SessionInfo]:
-        """Return the live sessions of an index value, oldest first:
-        ``sessions.find(user_id=42)``.
+        """Return the live sessions of an index value, oldest first.
+
+        ::
+
+            for info in sessions.find(user_id=42):
+                print(info.id, info.last_seen_at, info.is_current)
 
         At most `limit` of them, those that follow the one called `after`: a long list
         is read in parts. If that one has ended, those that began in the same second
@@ -164,7 +168,12 @@ class ServerSession:
 
     @_latching
     def get(self, session_id: str | SessionInfo | None) -> SessionInfo | None:
-        """Return the SessionInfo of a session; None if no session has this id."""
+        """Return the SessionInfo of a session; None if no session has this id.
+
+        ::
+
+            info = sessions.get(session_id)
+        """
         store, session_id = _store(), _id_of(session_id)
         live = store.peek(session_id) if ids.is_id(session_id) else None
         if live is None:
@@ -184,8 +193,12 @@ class ServerSession:
         """End a session, given by its id or as :meth:`find` returns it; return whether
         it lived.
 
-        With an owner, ``sessions.revoke(session_id, user_id=42)``, only a session of
-        theirs: a view that lets users end sessions should always give it. Of a session
+        ::
+
+            sessions.revoke(request.form["id"], user_id=current_user.id)
+
+        With an owner, as here, only a session of theirs: a view that lets users end
+        sessions should always give it. Of a session
         that has just got another id, that one ends if it has the same user. Raises
         BackendError if the storage could not confirm it; `durable`, `actor` and
         `reason` are those of ``session.destroy``.
@@ -222,7 +235,11 @@ class ServerSession:
         reason: str | None = None,
         **index: Any,
     ) -> int:
-        """End all sessions of an index value: ``sessions.revoke_all(user_id=42)``.
+        """End all sessions of an index value.
+
+        ::
+
+            ended = sessions.revoke_all(user_id=42, keep_current=True)
 
         Returns how many there were. `keep_current` keeps the one of this request,
         under a new id where a cookie can still be set: copies of its cookie end, too.
@@ -295,7 +312,13 @@ class ServerSession:
 
     @_latching
     def epoch(self, **index: Any) -> Epoch:
-        """Return the present of an index value: ``sessions.epoch(user_id=42)``.
+        """Return the present of an index value.
+
+        ::
+
+            epoch = sessions.epoch(user_id=42)
+            ...  # check the password
+            session.bind(user_id=42, epoch=epoch)
 
         Read it before the user's password (its stored hash) is read, and give it to
         ``session.bind``: then no login slips through a ``revoke_all`` in between.

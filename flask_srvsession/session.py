@@ -43,6 +43,13 @@ class ServerSideSession(SessionMixin):
     never needed. May be used from several threads. Everything that reaches the
     storage raises :class:`BackendError` (a 503) when it cannot be reached.
 
+    ::
+
+        session["cart"] = {"tea": 1}
+        session["cart"]["tea"] += 1
+        visits = session.compute("visits", lambda value: (value or 0) + 1)
+        session.clear()
+
     The parts of the package reach a session by names that begin with an underscore:
     templates find attributes before keys, and ``{{ session.cookie }}`` is the app's.
     """
@@ -171,6 +178,10 @@ class ServerSideSession(SessionMixin):
     def compute(self, key: str, function: Callable[[Any], T]) -> T:
         """Set `key` to ``function(present value or None)`` and return it.
 
+        ::
+
+            left = session.compute("credit", lambda credit: (credit or 10) - 1)
+
         Exact under concurrency: if others change the value before this request
         commits, `function` runs again, on theirs. It should have no side effects.
         """
@@ -282,6 +293,11 @@ class ServerSideSession(SessionMixin):
     ) -> None:
         """End this session now, for every copy of its cookie.
 
+        ::
+
+            session.destroy()
+            flash("You are signed out.")
+
         Afterwards the mapping is a new, empty session: ``flash("Bye")`` still works.
         The response deletes the cookie. Raises BackendError if the storage could not
         confirm it; then the session may still live.
@@ -296,6 +312,11 @@ class ServerSideSession(SessionMixin):
     def rotate(self) -> None:
         """Give this session a new id now; the old one is dead at once.
 
+        ::
+
+            session["is_admin"] = True
+            session.rotate()
+
         For changes of privilege that are not a login. Content and absolute lifetime
         are carried over; pending changes are saved with it. A session that is not
         stored yet is stored, an empty one destroyed. Raises StaleCredential if the
@@ -307,6 +328,11 @@ class ServerSideSession(SessionMixin):
     def prove_device(self, *, within: float = 60) -> bool:
         """Make sure that this request comes from the device of the session.
 
+        ::
+
+            if not session.prove_device(within=60):
+                return redirect(url_for("ask_for_password"))
+
         Returns True if that was proven within so many seconds; ``device_proved_at``
         says when. Otherwise raises :class:`DeviceNotProven`, which Flask turns into a
         redirect to this very request: the browser proves itself, and the view runs
@@ -316,7 +342,13 @@ class ServerSideSession(SessionMixin):
         return self._act(self._visit.runtime.prove_device, self._visit, within)
 
     def bind(self, *, epoch: Epoch | None = None, **index: Any) -> None:
-        """Log in now: ``session.bind(user_id=42, epoch=e)``.
+        """Log in now.
+
+        ::
+
+            epoch = sessions.epoch(user_id=user.id)
+            if check_password_hash(read_hash(user), password):
+                session.bind(user_id=user.id, epoch=epoch)
 
         The session gets a new id, is listed under ``user_id=42``, and its key says
         so. With an `epoch` that ``sessions.epoch(user_id=42)`` returned *before* the
@@ -331,6 +363,11 @@ class ServerSideSession(SessionMixin):
 
     def commit(self) -> None:
         """Write the changes now.
+
+        ::
+
+            session["progress"] = 0.5
+            session.commit()  # other requests see it from here on
 
         A cookie can only be set by the response: in a stream, a websocket or a thread
         that outlives it, an existing session can be saved, but none can be created or

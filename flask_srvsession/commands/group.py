@@ -62,9 +62,9 @@ def of_an_end(work: Callable[..., Answer]) -> Callable[..., Answer]:
 @whose_argument
 def list_sessions(desk: Desk, whose: tuple[str, ...]) -> Answer:
     """List the live sessions of an index value, as user_id=42, oldest first."""
-    places = [index_value(desk, text) for text in whose or ("",)]
+    owners = [index_value(desk, text) for text in whose or ("",)]
     with desk.with_records():
-        found = [info for place in places for info in desk.sessions.find(**place)]
+        found = [info for owner in owners for info in desk.sessions.find(**owner)]
     return Answer([*map(display.session_facts, found)], display.sessions_table(found))
 
 
@@ -117,16 +117,16 @@ def revoke_all(
     by: dict[str, str | None],
 ) -> Answer:
     """End all sessions of an index value, as user_id=42, and the logins under way."""
-    places = [index_value(desk, text) for text in whose or ("",)]
+    owners = [index_value(desk, text) for text in whose or ("",)]
     with desk.with_records():
         if not yes:
-            count = sum(len(desk.sessions.find(**place)) for place in places)
+            count = sum(len(desk.sessions.find(**owner)) for owner in owners)
             _confirm(yes, f"End all sessions of {', '.join(whose)} ({count} now)?")
         end = ALL_REVOKED.said(**by)
         ended = 0
-        for place in places:
+        for owner in owners:
             with watched("Ending sessions") as watch:
-                ended += desk.sessions._revoke_all(place, watch=watch, end=end)
+                ended += desk.sessions._revoke_all(owner, watch=watch, end=end)
     return Answer({"revoked": ended}, _ended(ended), DONE if ended else NOT_FOUND)
 
 
@@ -157,9 +157,9 @@ def revoke_everything(
 @click.option("--values", is_flag=True, help="Print what the sessions hold, too.")
 def export(desk: Desk, whose: tuple[str, ...], values: bool) -> Answer:
     """Print all that is kept about a person's sessions, as user_id=42."""
-    places = [index_value(desk, text) for text in whose or ("",)]
+    owners = [index_value(desk, text) for text in whose or ("",)]
     with desk.with_records():
-        found = [f for place in places for f in kept(desk, place, values=values)]
+        found = [f for owner in owners for f in kept(desk, owner, values=values)]
     text = "\n\n".join(map(display.lines, found)) or "No sessions."
     return Answer(found, text)
 
@@ -174,11 +174,11 @@ def erase(
     by: dict[str, str | None],
 ) -> Answer:
     """End all sessions of a person, as user_id=42, and leave nothing of them."""
-    places = [index_value(desk, text) for text in whose or ("",)]
+    owners = [index_value(desk, text) for text in whose or ("",)]
     _confirm(yes, f"End all sessions of {', '.join(whose)}, and leave nothing?")
     with desk.with_records():
         end = ALL_REVOKED.said(by["actor"], by["reason"] or "erased")
-        ended = sum(remove(desk, place, end=end) for place in places)
+        ended = sum(remove(desk, owner, end=end) for owner in owners)
     return Answer({"erased": ended}, f"Erased {ended} session(s).")
 
 

@@ -48,7 +48,7 @@ class Entry(NamedTuple):
     """How a session is listed under one name.
 
     `epoch` is the one that it was listed in. The random `mark` is handed on to the
-    session that it is regenerated to: both take up one place, where places are
+    session that it is regenerated to: both take one seat, where seats are
     limited. A session that is listed again gets another, so that a removal of its
     former entry does not remove the new one.
     """
@@ -68,8 +68,8 @@ class Entry(NamedTuple):
         packed, _, mark = member.partition(".")
         return cls(ids.unpack(packed), "", mark)
 
-    def shares_place(self, other: Entry) -> bool:
-        """Return whether both take up one place: the session was regenerated, or was
+    def shares_seat(self, other: Entry) -> bool:
+        """Return whether both take one seat: the session was regenerated, or was
         listed anew."""
         return self.mark == other.mark or self.session_id == other.session_id
 
@@ -394,7 +394,7 @@ def _belongs(head: Head | None, entry: Entry, own: Epoch | None) -> bool:
     of an entry: it has the present epoch, or was kept, itself or what it was before."""
     if head is None or head.epoch in (own, entry.epoch):
         return True
-    return any(kept.shares_place(entry) for kept in _entries(head.kept))
+    return any(kept.shares_seat(entry) for kept in _entries(head.kept))
 
 
 def gained(before: Places, after: Places) -> dict[bytes, Sequence[str]]:

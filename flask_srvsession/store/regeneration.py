@@ -19,9 +19,9 @@ from ..backends.base import Epoch
 from ..backends.guarded import changing
 from ..draft import Changes
 from ..errors import BackendError, StaleLogin
-from .places import PlaceLost
 from .record import Places
 from .records import MAX_ATTEMPTS, Found, Live, Moved
+from .seats import SeatLost
 from .sessions import SessionStore
 
 
@@ -53,7 +53,7 @@ def regenerate(
                 if epochs or not kept:
                     raise
                 fresh = create(epochs=kept)
-        except PlaceLost:
+        except SeatLost:
             return store.records.reread(live)
         found = _move(store, live, fresh, changes, login)
         if isinstance(found, Live) and found.id == live.id:

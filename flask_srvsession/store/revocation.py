@@ -13,9 +13,9 @@ from ..draft import Changes
 from ..ending import ALL_REVOKED, End
 from ..errors import BackendError
 from .lists import Binding, Entry, entry
-from .places import is_elsewhere
 from .record import Record
 from .records import MAX_ATTEMPTS, Live, Moved
+from .seats import is_elsewhere
 from .sessions import SessionStore
 
 PAGE = 1000
@@ -52,7 +52,7 @@ def find(
     """Return the live sessions of `binding`, in the order in which they were listed: at
     most `limit` of those that follow the id `after`. Without their values, so that a
     long list takes little memory."""
-    born, start = 0, _place_of(store, binding, after) if after else None
+    born, start = 0, _position_of(store, binding, after) if after else None
     if after and start is None:  # it has ended: of its own second, none is left out
         born = ids.born(after)
     found = dict[str, Live]()
@@ -67,7 +67,7 @@ def find(
     return [*found.values()]
 
 
-def _place_of(
+def _position_of(
     store: SessionStore, binding: Binding, session_id: str
 ) -> tuple[bytes, str] | None:
     """Return the name and the member under which a session is listed."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from .. import ids
 from ..backends.base import MOST_AT_ONCE, ListsKeys
 from ..errors import StaleLogin, TooManySessions
-from .places import PlaceLost
 from .record import Record
 from .records import MAX_ATTEMPTS, Live
+from .seats import SeatLost
 from .sessions import SessionStore
 
 
@@ -54,6 +54,6 @@ def rewrite(store: SessionStore, session_id: str) -> bool:
             found = store.relist(live, content.values, {}, rename=True)
             if isinstance(found, Live) and found.record.values is content.values:
                 return True
-        except (StaleLogin, TooManySessions, PlaceLost):
+        except (StaleLogin, TooManySessions, SeatLost):
             return False  # it is being ended
     return False

@@ -1,6 +1,6 @@
 """Room for one more session, where an index has a limit.
 
-Of a list of less than :data:`EXACT` entries all are looked at, and :mod:`places` says
+Of a list of less than :data:`EXACT` entries all are looked at, and :mod:`seats` says
 who leaves. Of a longer one a login reads a few: then an entry counts until it is known
 that nobody needs it. So there are never more sessions than allowed, and sometimes
 fewer: a refusal, or the end of the oldest, may come while some of the dead are listed.
@@ -15,10 +15,10 @@ from ..backends.base import MOST_AT_ONCE
 from ..config import Settings
 from ..ending import LIMIT, End
 from ..errors import TooManySessions
-from . import places
+from . import seats
 from .lists import Binding, Entry, Lists
-from .places import PlaceLost, is_elsewhere, may_be_used
 from .records import Line, Live, Records
+from .seats import SeatLost, is_elsewhere, may_be_used
 
 EXACT = 1000
 """A list is long with so many entries."""
@@ -51,12 +51,12 @@ class Room:
     ) -> None:
         """Unlist the dead, and end the oldest if that is not enough, or raise
         TooManySessions: then at most `limit` sessions of `binding` live, with that of
-        the entry `own`, which is listed. Where `replaced` is listed, its place is taken
-        over; PlaceLost if that session has ended, since others may have the place."""
+        the entry `own`, which is listed. Where `replaced` is listed, its seat is taken
+        over; SeatLost if that session has ended, since others may have the seat."""
         lists = self._lists
         if replaced and binding.lists(replaced.record):
             if self._records.live(replaced.id) is None:
-                raise PlaceLost
+                raise SeatLost
             return
         looked = False
         while limit < EXACT or lists.count(binding) > limit:
@@ -91,7 +91,7 @@ class Room:
             lines = lines or self._lines(listed)
             return self._counts(binding, lines[session_id], later=later)
 
-        dead, surplus = places.leaving(listed, own, limit, counts)
+        dead, surplus = seats.leaving(listed, own, limit, counts)
         if surplus and self._rejects:
             raise TooManySessions
         if dead or surplus:
@@ -113,7 +113,7 @@ class Room:
     def _alive(
         self, binding: Binding, some: Mapping[Entry, bytes]
     ) -> tuple[Mapping[Entry, bytes], Lines]:
-        """End and unlist those of `some` that take up no place; return the others, and
+        """End and unlist those of `some` that take no seat; return the others, and
         the lines of all."""
         lines = self._lines(some)
         alive = {
@@ -157,6 +157,6 @@ class Room:
 
 
 def _last(entries: Mapping[Entry, bytes]) -> tuple[bytes, str]:
-    """Return the place in a list that the last one of these has."""
+    """Return the position in a list that the last one of these has."""
     entry, name = [*entries.items()][-1]
     return name, entry.member

@@ -28,7 +28,6 @@ from . import rotation
 from .encryption import EncryptionKeys
 from .lists import Binding, Lists, entry, gained, new_mark
 from .marker import Marker
-from .places import DELIVERY, PlaceLost
 from .record import (
     DUE,
     OPERATION_LENGTH,
@@ -46,6 +45,7 @@ from .record import (
 from .records import MAX_ATTEMPTS, TOMBSTONE_TTL, Follow, Found, Live, Moved, Records
 from .room import Room
 from .rotation import ADMITTED, OWN, Verdict
+from .seats import DELIVERY, SeatLost
 
 log = logging.getLogger("flask_srvsession")
 
@@ -172,7 +172,7 @@ class SessionStore:
 
         Its values are the `changes`, made to those of the session that it is to
         replace, which hands on its places, too. Raises StaleLogin if a place's epoch in
-        `epochs` has ended, TooManySessions, and PlaceLost; then nothing is left of it.
+        `epochs` has ended, TooManySessions, and SeatLost; then nothing is left of it.
         """
         former = replaced.record if replaced else None
         values = changes.apply(former.values if former else {})
@@ -254,8 +254,8 @@ class SessionStore:
         """List the session of `values` in the `wanted` places, and make room for it.
 
         Raises StaleLogin or TooManySessions if it is refused. Where `replaced` is
-        listed, its place is taken over, and no room is needed; PlaceLost if that
-        session has ended, since others may have the place.
+        listed, its seat is taken over, and no room is needed; SeatLost if that session
+        has ended, since others may have the seat.
         """
         age = int(self.clock()) - ids.born(session_id)
         if age < DELIVERY:
@@ -274,7 +274,7 @@ class SessionStore:
                 for name in wanted.keys() & set(binding.names):
                     own = entry(session_id, name, wanted)
                     self.room.make(binding, own, limit, replaced)
-        except (TooManySessions, PlaceLost):
+        except (TooManySessions, SeatLost):
             self.lists.forget({session_id: wanted})
             raise
 
@@ -368,7 +368,7 @@ class SessionStore:
     def renewal_at(self, live: Live) -> float:
         """Return from when on a request that only reads is to write, as unix time."""
         record, verdict = live.record, live.verdict
-        # Bound sessions live as long unseen; but only a seen one keeps its place.
+        # Bound sessions live as long unseen; but only a seen one keeps its seat.
         must_be_seen = (
             not record.places
             or bool(self.settings.max_per_key)

@@ -203,9 +203,9 @@ def test_the_first_key_of_an_index_has_to_name_something() -> None:
 def test_entries_of_one_mark_or_one_session_share_a_place() -> None:
     one, other = ids.new_id(1), ids.new_id(1)
 
-    assert Entry(one, "", "m").shares_place(Entry(other, "", "m"))
-    assert Entry(one, "", "m").shares_place(Entry(one, "e", "n"))
-    assert not Entry(one, "", "m").shares_place(Entry(other, "", "n"))
+    assert Entry(one, "", "m").shares_seat(Entry(other, "", "m"))
+    assert Entry(one, "", "m").shares_seat(Entry(one, "e", "n"))
+    assert not Entry(one, "", "m").shares_seat(Entry(other, "", "n"))
 
 
 def test_marks_are_left_to_chance() -> None:

@@ -27,15 +27,15 @@ _COUNTERS = ("used_memory", "maxmemory", "expired_keys", "evicted_keys")
 def check(client: Any) -> list[Finding]:
     """Return the faults, and where they are, if not at all primaries of a cluster."""
     nodes = primaries(client)
-    places: dict[Finding, list[str]] = {}
+    hosts: dict[Finding, list[str]] = {}
     for node in nodes:
         for finding in (*_of_transport(node), *_of_server(node)):
-            places.setdefault(finding, []).append(":".join(_address(node)))
+            hosts.setdefault(finding, []).append(":".join(_address(node)))
     return [*of_client(client)] + [
         finding
         if len(where) == len(nodes)
         else replace(finding, problem=f"{', '.join(where)}: {finding.problem}")
-        for finding, where in places.items()
+        for finding, where in hosts.items()
     ]
 
 

@@ -17,7 +17,7 @@ MUTANTS = (
     Mutant(
         name="a-kept-session-that-moved-is-a-stranger",
         file="store/lists.py",
-        old="return any(kept.shares_place(entry) for kept in _entries(head.kept))",
+        old="return any(kept.shares_seat(entry) for kept in _entries(head.kept))",
         new="return entry.member in head.kept",
         breaks="a session lives until somebody ends it",
         found_by="concurrency/test_stress.py::"
@@ -140,7 +140,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-limit-forgets-devices-from-before",
-        file="store/places.py",
+        file="store/seats.py",
         old="record.flags & (PRESENTED | UNLIMITED)",
         new="record.flags & PRESENTED",
         breaks="introducing a limit logs nobody out but the oldest",
@@ -338,20 +338,20 @@ MUTANTS = (
     ),
     Mutant(
         name="a-place-is-made-for-a-session-that-has-ended",
-        file="store/places.py",
-        old="if not seen or len(places) < limit:",
-        new="if len(places) < limit:",
+        file="store/seats.py",
+        old="if not seen or len(seats) < limit:",
+        new="if len(seats) < limit:",
         breaks="a login that a later one has ended ends nobody",
-        found_by="unit/test_places.py::"
+        found_by="unit/test_seats.py::"
         "test_nobody_leaves_for_a_session_that_a_later_login_has_ended",
     ),
     Mutant(
         name="the-order-of-a-second-is-left-to-chance",
-        file="store/places.py",
-        old="key=lambda mark: (_born(places[mark]), mark)",
-        new="key=lambda mark: _born(places[mark])",
+        file="store/seats.py",
+        old="key=lambda mark: (_born(seats[mark]), mark)",
+        new="key=lambda mark: _born(seats[mark])",
         breaks="of one second, all logins at once agree who is the oldest",
-        found_by="unit/test_places.py::test_of_one_second_the_mark_tells_who_leaves",
+        found_by="unit/test_seats.py::test_of_one_second_the_mark_tells_who_leaves",
     ),
     Mutant(
         name="an-admin-app-sees-a-session-of-ours",

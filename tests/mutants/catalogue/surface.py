@@ -122,8 +122,8 @@ MUTANTS = (
     Mutant(
         name="commands-ignore-the-owner",
         file="commands/group.py",
-        old="actor=actor or operator(), reason=reason, **owner",
-        new="actor=actor or operator(), reason=reason",
+        old="**by, **owner)",
+        new="**by)",
         breaks="revoke with an owner ends only their sessions",
         found_by="integration/cli/test_sessions.py::TestRevoke::test_with_an_owner"
         "_ends_only_theirs",

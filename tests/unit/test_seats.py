@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_srvsession.store.lists import Entry
-from flask_srvsession.store.places import DELIVERY, leaving, may_be_used
 from flask_srvsession.store.record import INHERITED, PRESENTED, Record
+from flask_srvsession.store.seats import DELIVERY, leaving, may_be_used
 
 NOW = 1_750_000_000
 
@@ -42,7 +42,7 @@ def test_nobody_is_asked_while_there_is_room() -> None:
     assert counts.asked == {}
 
 
-def test_the_oldest_leaves_where_all_places_are_taken() -> None:
+def test_the_oldest_leaves_where_all_seats_are_taken() -> None:
     old, older = listed("a", born=20), listed("b", born=10)
 
     assert leaving([old, older, C], C, 2, Counting("a", "b")) == ([], [older])
@@ -70,13 +70,13 @@ def test_a_session_and_what_it_is_regenerated_to_leave_together() -> None:
     assert leaving([was, became, C], C, 1, Counting()) == ([was, became], [])
 
 
-def test_they_have_one_place_among_several() -> None:
+def test_they_have_one_seat_among_several() -> None:
     was, became = listed("a", "m"), listed("b", "m")
 
     assert leaving([was, became, D, C], C, 3, Counting("a", "b", "d")) == ([], [])
 
 
-def test_a_place_is_as_old_as_the_oldest_of_it() -> None:
+def test_a_seat_is_as_old_as_the_oldest_of_it() -> None:
     was, became = listed("a", "m", born=5), listed("b", "m", born=50)
     other = listed("d", born=10)
 
@@ -107,7 +107,7 @@ def test_a_later_one_is_asked_for_as_such_and_does_not_leave_as_one_of_the_dead(
     assert counts.asked == {"a": False, "b": True}
 
 
-def test_the_place_that_is_taken_over_tells_who_is_later() -> None:
+def test_the_seat_that_is_taken_over_tells_who_is_later() -> None:
     """It was there before: whoever was listed since has seen it."""
     was, own, counts = listed("a", "m"), listed("c", "m"), Counting()
 
@@ -162,7 +162,7 @@ def test_a_session_counts_that_somebody_has_or_may_still_get(
 
 
 @pytest.mark.parametrize(("age", "counted"), [(0, True), (DELIVERY, False)])
-def test_a_place_that_was_taken_over_counts_although_it_is_listed_later(
+def test_a_seat_that_was_taken_over_counts_although_it_is_listed_later(
     age: int, counted: bool
 ) -> None:
     """It was there before, and did not wait for the newcomer."""
@@ -196,7 +196,7 @@ def test_whoever_is_listed_and_lives_no_more_than_the_limit_are_left(
         if entry not in gone
     }
     living = [
-        m for m, place in left.items() if any(e.session_id[0] in alive for e in place)
+        m for m, seat in left.items() if any(e.session_id[0] in alive for e in seat)
     ]
     assert len(living) < limit
     assert own not in gone
