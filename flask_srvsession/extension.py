@@ -287,6 +287,10 @@ class ServerSession:
         """End the sessions of everybody, anonymous ones and those of sources that are
         still to be taken over as well: for the day of an incident.
 
+        ::
+
+            sessions.revoke_everything(actor="on call", reason="a backup was stolen")
+
         One change in the storage, however many there are. In force here at once, and
         within five seconds in every process of the app; a session that begins in a
         process before it knows of this ends, too, all later ones live. Neither requests

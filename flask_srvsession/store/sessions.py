@@ -290,8 +290,9 @@ class SessionStore:
         is then. It has the places that are `carried` over, too. Raises as
         :meth:`take` does."""
         before = live.record.places
+        mark = new_mark(self.clock())
         wanted, indexing = self.lists.places(
-            values, {**before, **carried}, {}, new_mark(self.clock()), rename=rename
+            values, {**before, **carried}, {}, mark, rename=rename
         )
         added = gained(before, wanted)
         try:
@@ -304,8 +305,12 @@ class SessionStore:
             values=values, places=wanted, indexing=indexing, flags=flags
         )
         found = self.records.swap(live, record)
-        done = isinstance(found, Live) and found.record is record
-        self.lists.forget({live.id: gained(wanted, before) if done else added})
+        leaving = added
+        if isinstance(found, Live):
+            leaving = gained(wanted, before)
+            if found.record is not record:  # who renames a place keeps its mark
+                leaving = {n: place for n, place in added.items() if place[1] == mark}
+        self.lists.forget({live.id: leaving})
         return found
 
     # -- saving -------------------------------------------------------------------

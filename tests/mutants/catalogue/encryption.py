@@ -66,8 +66,8 @@ MUTANTS = (
     Mutant(
         name="encryption-of-the-untouched-leaves-old-names",
         file="store/sessions.py",
-        old="gained(wanted, before) if done else added",
-        new="{} if done else added",
+        old="leaving = gained(wanted, before)",
+        new="leaving = {}",
         breaks="an encrypted session is listed under new names only",
         found_by="integration/encryption/test_rewriting.py::test_untouched_sessions_are"
         "_encrypted_and_go_on_as_they_were[memory]",
