@@ -14,8 +14,6 @@ class End:
 
     def said(self, actor: str | int | None, reason: str | None) -> End:
         """Return this, with the actor and the reason that somebody has given."""
-        if actor is None and reason is None:
-            return self
         return End(
             self.actor if actor is None else actor,
             self.reason if reason is None else reason,

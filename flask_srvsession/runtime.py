@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,6 @@ from . import audit
 from .backends.base import Backend
 from .config import Settings, check_flask_keys, secret_keys
 from .ending import LIMIT, LOGIN_REPEATED, End
-from .ids import Credential
 from .keyring import Keyring
 from .serializers import SERIALIZERS, Serializer
 from .signals import session_revoked
@@ -23,10 +22,6 @@ from .store import SessionStore
 from .store.records import Live
 
 log = logging.getLogger("flask_srvsession")
-
-TakeOver = Callable[["SessionStore", Request, str], Sequence[Credential]]
-"""Asks the sources of other sessions for a request that has no cookie of ours, whose
-name is given; returns the credential that its old cookie stands for, if one does."""
 
 
 class Runtime:
@@ -57,7 +52,8 @@ class Runtime:
             self.serializer, self._format = chosen, type(chosen).__qualname__
         self._keyring = Keyring(settings.encryption_keys)
         self._built_for: tuple[object, ...] = ()
-        self.take_over: TakeOver | None = None
+        self.take_over: Any = None
+        """The :class:`.take_over.asking.TakeOver`, where the app has sources."""
         self.is_alone = not backend.shared
         """Whether no other process sees its sessions, and nobody was told so yet."""
 

@@ -72,19 +72,6 @@ class ServerSideSession(SessionMixin):
                 visit.give_up(undecodable)
                 raise KeyError(undecodable.key) from None
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of `key`, `default` where there is none."""
-        if key in LOCAL_KEYS:
-            return self._visit.local.get(key, default)
-        with self._lock:
-            visit = self._visit
-            try:
-                draft = visit.draft if visit.loaded else visit.load()
-                return draft.get(key, default)
-            except Undecodable as undecodable:
-                visit.give_up(undecodable)
-                return default
-
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
             raise TypeError(f"Session keys are str, but {key!r} is not.")

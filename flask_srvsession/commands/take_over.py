@@ -34,7 +34,7 @@ def take_over(desk: Desk, names: tuple[str, ...]) -> Answer:
     May be interrupted, and run again: a session that was taken over is not in its
     source any more. Ends with 1 if a session was refused.
     """
-    taking = _taking(desk)
+    taking = desk.app.extensions["srvsession"].take_over
     if taking is None:
         raise click.UsageError(
             "This app takes nothing over: ServerSession(app, take_over=[...])."
@@ -66,7 +66,7 @@ def _chosen(taking: TakeOver, names: Sequence[str]) -> list[Source]:
 def counts(desk: Desk) -> dict[str, int]:
     """Return the numbers taken over and refused, and why; nothing for an app that has
     no sources."""
-    if _taking(desk) is None:
+    if desk.app.extensions["srvsession"].take_over is None:
         return {}
     from ..take_over.counts import Counts
 
@@ -75,15 +75,15 @@ def counts(desk: Desk) -> dict[str, int]:
 
 def findings(desk: Desk) -> Iterator[Finding]:
     """Yield when each source is over."""
-    if taking := _taking(desk):
-        now = desk.app.extensions["srvsession"].clock()
-        for source in taking.sources:
-            yield _end_of(source, now)
+    runtime: Runtime = desk.app.extensions["srvsession"]
+    if runtime.take_over:
+        for source in runtime.take_over.sources:
+            yield _end_of(source, runtime.clock())
 
 
 def storage_findings(desk: Desk) -> Iterator[Finding]:
     """Yield the parts of a take-over that the storage may forget."""
-    if _taking(desk) and desk.backend.evicts:
+    if desk.app.extensions["srvsession"].take_over and desk.backend.evicts:
         yield Finding(
             "warning",
             "take_over",
@@ -113,12 +113,3 @@ def _end_of(source: Source, now: float) -> Finding:
         f"The source {source.name!r} is asked until {until:%Y-%m-%d %H:%MZ}.",
         f"Take it out then, in {days} day(s).",
     )
-
-
-def _taking(desk: Desk) -> TakeOver | None:
-    runtime: Runtime = desk.app.extensions["srvsession"]
-    if runtime.take_over is None:
-        return None
-    from ..take_over.asking import TakeOver
-
-    return runtime.take_over if isinstance(runtime.take_over, TakeOver) else None

@@ -104,7 +104,11 @@ class Lists:
         self._prefix = f"{settings.key_prefix}index:"
         label = f"flask_srvsession.index.v1:{settings.key_prefix}"
         self._macs = [ids.derived(key, label) for key in reversed(secret_keys)]
-        present = repr(sorted(map(_spelled, self._indexes.items()))).encode()
+        spelled = [  # as all processes of the app spell it
+            (name, [(k, getattr(f, "__qualname__", "")) for k, f in keys.items()])
+            for name, keys in self._indexes.items()
+        ]
+        present = repr(sorted(spelled)).encode()
         self.indexing = self._macs[0](b"indexing:", present)[:4]
         """Of a record whose places follow the present configuration and newest key."""
 
@@ -380,13 +384,12 @@ def admits(session_id: str, places: Places, heads: Mapping[bytes, Head | None]) 
     session when that ended. A head that is not there was lost."""
     for name, (epoch, mark) in places.items():
         head = heads.get(name)
-        if head is None or not _knows(head, Entry(session_id, epoch, mark)):
+        if head is None or (
+            head.epoch != epoch
+            and Entry(session_id, epoch, mark).member not in head.kept
+        ):
             return False
     return True
-
-
-def _knows(head: Head, entry: Entry) -> bool:
-    return head.epoch == entry.epoch or entry.member in head.kept
 
 
 def _belongs(head: Head | None, entry: Entry, own: Epoch | None) -> bool:
@@ -415,12 +418,6 @@ def _cannot_feed(where: str, value: object) -> TypeError:
         f"{where} feeds an index and must be a str, int or UUID, "
         f"but is a {type(value).__name__}."
     )
-
-
-def _spelled(index: tuple[str, Mapping[str, Any]]) -> tuple[str, list[tuple[str, str]]]:
-    """Return an index as all processes of the app spell it."""
-    name, keys = index
-    return name, [(k, getattr(f, "__qualname__", "")) for k, f in keys.items()]
 
 
 def new_mark(now: float, chance: bytes = b"") -> str:

@@ -25,7 +25,9 @@ class Counts:
     def add(self, what: str) -> None:
         """Count one more; an outage is logged, since nobody depends on it."""
         try:
-            self._add(what)
+            for _ in range(ATTEMPTS):
+                if self._added(what):
+                    return
         except BackendError as error:
             log.warning("what was taken over is not counted: %s", error)
 
@@ -33,21 +35,15 @@ class Counts:
         """Return the counts. Raises BackendError."""
         return _counted(self._backend.get(self._key))
 
-    def _add(self, what: str) -> None:
+    def _added(self, what: str) -> bool:
         cell = self._backend.get(self._key)
-        for _ in range(ATTEMPTS):
-            counted = _counted(cell)
-            counted[what] = counted.get(what, 0) + 1
-            data = json.dumps(counted).encode()
-            if cell is None:
-                if self._backend.add(self._key, data, TTL) is not None:
-                    return
-                cell = self._backend.get(self._key)
-                continue
-            outcome = self._backend.swap(self._key, data, cell.version, TTL)
-            if outcome is not None and not isinstance(outcome, Cell):
-                return
-            cell = outcome
+        counted = _counted(cell)
+        counted[what] = counted.get(what, 0) + 1
+        data = json.dumps(counted).encode()
+        if cell is None:
+            return self._backend.add(self._key, data, TTL) is not None
+        outcome = self._backend.swap(self._key, data, cell.version, TTL)
+        return outcome is not None and not isinstance(outcome, Cell)
 
 
 def _counted(cell: Cell | None) -> dict[str, int]:

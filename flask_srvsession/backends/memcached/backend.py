@@ -178,7 +178,9 @@ class MemcachedBackend:
         cas, other = self._cas_id(key, version)
         if cas is None:
             return other
-        swapped = self._cas(key, data, cas, _expire(ttl))
+        expire = _expire(ttl)
+        # True for done, False for somebody else's, None for gone
+        swapped = self._call("cas", key, data, cas, expire=expire, noreply=False)
         if swapped:
             return _Written.of(data)
         return None if swapped is None else self.get(key)
@@ -190,7 +192,9 @@ class MemcachedBackend:
             return bool(self._call("delete", key, noreply=False))
         cas, _ = self._cas_id(key, version)
         # The text protocol has no conditional delete, but items that end at once.
-        return cas is not None and bool(self._cas(key, b"", cas, _AT_ONCE))
+        return cas is not None and bool(
+            self._call("cas", key, b"", cas, expire=_AT_ONCE, noreply=False)
+        )
 
     def sweep(self) -> int:
         """Return 0: the server removes expired data itself."""
@@ -231,13 +235,6 @@ class MemcachedBackend:
 
     def _call(self, command: str, key: str, *args: Any, **options: Any) -> Any:
         return self._client(key).ask(command, key, *args, **options)
-
-    def _cas(self, key: str, data: bytes, cas: bytes, expire: int) -> bool | None:
-        """Return True for done, False for somebody else's, None for gone."""
-        done: bool | None = self._call(
-            "cas", key, data, cas, expire=expire, noreply=False
-        )
-        return done
 
     def _cas_id(self, key: str, version: Version) -> tuple[bytes | None, Cell | None]:
         """Return the CAS id that `version` stands for, or the cell that is there
