@@ -86,7 +86,7 @@ class ServerSessionInterface(SessionInterface):
             live = session._visit.live
             if live and not live.created and _deletes(response, name):
                 return
-            value = self._runtime.store.signer.dumps(change)
+            value = session._visit.store.signer.dumps(change)
             expires = self.get_expiration_time(app, session)
             response.set_cookie(name, value, expires=expires, **attributes)
             if former := session._visit.request.environ.get(FORMER_COOKIE):

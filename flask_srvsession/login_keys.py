@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -71,6 +72,9 @@ class LoginKeys(dict[str, bool]):
         self, keys: Iterable[str], more: Iterable[str], none: Collection[str]
     ) -> None:
         super().__init__(dict.fromkeys(none, False))
+        self.among: Callable[[Iterable[str]], Iterator[str]]
+        self.among = partial(filter, self.__getitem__)
+        """Yields those of some keys that are login keys."""
         given = [*keys, *more]
         self._patterns = [key for key in given if is_pattern(key)]
         self.update({key: True for key in given if key not in none})
@@ -91,10 +95,6 @@ class LoginKeys(dict[str, bool]):
                     key[:80],
                 )
         return found
-
-    def among(self, keys: Iterable[str]) -> list[str]:
-        """Return those of `keys` that are login keys."""
-        return list(filter(self.__getitem__, keys))
 
     def name(self, key: str, value: object) -> str | None:
         """Return how the login key `key` names the user, None if it does not."""

@@ -63,7 +63,7 @@ def is_login(before: Any, after: Any) -> bool:
 
 def was_anonymous(draft: Draft, logins: LoginKeys) -> bool:
     """Whether the stored values name nobody."""
-    return all(is_nobody(draft.stored(k)) for k in logins.among(draft.held))
+    return all(map(is_nobody, map(draft.stored, logins.among(draft.held))))
 
 
 def is_same_user(

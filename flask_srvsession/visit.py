@@ -126,7 +126,7 @@ class Visit:
         try:
             settings = self.store.settings
             known = values.keys() & settings.feeding
-            self.draft.decode(known.union(filter(settings.logins.__getitem__, values)))
+            self.draft.decode(known.union(settings.logins.among(values)))
         except Undecodable as undecodable:
             self.give_up(undecodable)
         if self.live and ANSWERED not in self.request.environ and self._is_event():
@@ -182,7 +182,7 @@ class Visit:
         elif self.live.verdict is Verdict.GRACE and login is not Login.IN:
             raise StaleCredential
         else:
-            self._regenerate(self.live, changes, _epochs(login))
+            self._regenerate(self.live, changes, {} if login is Login.IN else None)
 
     def bind(self, binding: Binding, value: object, epoch: Epoch | None) -> None:
         """Keep the promise of :meth:`ServerSideSession.bind`."""
@@ -298,7 +298,7 @@ class Visit:
         else:
             login = self._login(changes)
             if changes.cleared or login is not Login.SAME:
-                self._regenerate(live, changes, _epochs(login))
+                self._regenerate(live, changes, {} if login is Login.IN else None)
             else:
                 self._save(live, changes)
 
@@ -307,7 +307,7 @@ class Visit:
         were presented, though this request did not get to see them."""
         if changes is NO_CHANGES and not (self.intent or self.logged_out):
             return
-        login = _epochs(self._login(changes))
+        login: Epochs | None = {} if self._login(changes) is Login.IN else None
         if self.logged_out and login is None:
             ended = self._end_moved()
             self.delete_cookie |= ended or bool(self.rivals or self.untried)
@@ -347,7 +347,7 @@ class Visit:
         if self.intent is Intent.LOGIN:
             return Login.IN
         keys = self.store.settings.logins
-        if changes.cleared or any(map(keys.__getitem__, changes.keys())):
+        if changes.cleared or any(keys.among(changes.keys())):
             return change_of_login(self.draft, keys)
         return Login.SAME
 
@@ -539,7 +539,3 @@ class Visit:
         if signal.receivers:
             info = self.store.info(live, is_current=True, end=end) if live else None
             signal.send(self.runtime.app, info=info)
-
-
-def _epochs(login: Login) -> Epochs | None:
-    return {} if login is Login.IN else None

@@ -286,7 +286,7 @@ class Records:
         if not record.places:
             if not record.flags & PRESENTED:
                 idle = min(idle, UNPRESENTED_TTL)
-            elif not self._settings.logins.among(record.values):
+            elif not any(self._settings.logins.among(record.values)):
                 idle = self._settings.anonymous_timeout
         end = int(session_id[33:], 16) + self._settings.absolute_lifetime
         return min(record.last_seen + idle, end)
