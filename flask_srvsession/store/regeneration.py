@@ -19,7 +19,6 @@ from ..backends.base import Epoch
 from ..backends.guarded import changing
 from ..draft import Changes
 from ..errors import BackendError, StaleLogin
-from .record import Places
 from .records import MAX_ATTEMPTS, Found, Live, Moved
 from .seats import SeatLost
 from .sessions import SessionStore
@@ -78,8 +77,13 @@ def _move(
             store.withdraw(fresh)
             return found
         values = changes.apply(found.record.values)
-        merged = _refilled(store, fresh, values, found.record.places)
-        if merged is None:
+        try:
+            store.records.check_size(values)
+            merged = store.relist(fresh, values, found.record.places)
+        except Exception as error:
+            store.withdraw(fresh, error)
+            raise
+        if not isinstance(merged, Live):
             return found
         fresh, live = merged, found
     raise BackendError("regenerate")
@@ -97,17 +101,3 @@ def _retire(
         if not error.quick:
             raise
         return store.records.reread(live)
-
-
-def _refilled(
-    store: SessionStore, fresh: Live, values: Mapping[str, bytes], carried: Places
-) -> Live | None:
-    """Give the session that nobody knows yet other values, and list it as they say;
-    None if it has ended. If they are refused, nothing of it is left."""
-    try:
-        store.records.check_size(values)
-        found = store.relist(fresh, values, carried)
-    except Exception as error:
-        store.withdraw(fresh, error)
-        raise
-    return found if isinstance(found, Live) else None

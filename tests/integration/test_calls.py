@@ -79,10 +79,10 @@ def numbers(url: str) -> dict[str, int]:
     return {
         "untouched": asks(browser, lambda: None),
         "read": asks(browser, lambda: session["count"] and None),
-        "change": 73asks(browser, lambda: session.update(count=3)),
-        "login with an old session": 160asks(visitor, log_in),
-        "login without one": 124asks(Browser(app), log_in),
-        "logout": 85asks(browser, lambda: session.destroy()),
+        "change": asks(browser, lambda: session.update(count=3)),
+        "login with an old session": asks(visitor, log_in),
+        "login without one": asks(Browser(app), log_in),
+        "logout": asks(browser, lambda: session.destroy()),
     }
 
 
