@@ -80,16 +80,14 @@ class Visit:
     moved: Moved | None = None
     rivals: Collection[str] = ()
     untried: Collection[Credential] = ()
-    rivals_ended = logged_out = saved = written = delete_cookie = False
+    rivals_ended = logged_out = saved = written = delete_cookie = asked = False
     ended: frozenset[str] = frozenset()
     failure: BackendError | DeviceNotProven | None = None
     """The outage that this request has met, if any: it does not wait twice."""
     draft: Draft
 
     def __init__(self, runtime: Runtime, request: Request, cookie_name: str) -> None:
-        self.runtime = runtime
-        self.request = request
-        self.cookie_name = cookie_name
+        self.runtime, self.request, self.cookie_name = runtime, request, cookie_name
         self.local: dict[str, Any] = {}
         self.opened: float = request.environ.setdefault(OPENED, runtime.clock())
 
@@ -102,7 +100,7 @@ class Visit:
         if self.failure:
             raise self.failure
         if self.loading:  # a filter of log records asks, or a receiver of a signal
-            self.draft = Draft({}, self.runtime.serializer)
+            self.draft, self.asked = Draft({}, self.runtime.serializer), True
             return self.draft
         self.loading = True
         try:
@@ -123,6 +121,8 @@ class Visit:
         finally:
             self.loading = False
         self.loaded = True
+        if self.asked and has_app_context():
+            g.pop("_login_user", None)  # Flask-Login keeps the answer there
         try:
             settings = self.store.settings
             known = values.keys() & settings.feeding

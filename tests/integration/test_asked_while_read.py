@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import has_request_context
+from flask_login import current_user, login_user
 
 from flask_srvsession import session
 from flask_srvsession.backends import Backend, backend_from_url
@@ -19,7 +20,7 @@ from flask_srvsession.signals import storage_called
 from flask_srvsession.testing import FakeClock
 from tests.web import Browser
 
-from .apps import LosingBackend
+from .apps import LosingBackend, User, use_flask_login
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,3 +137,20 @@ def test_a_receiver_of_each_call_of_the_storage(make_app: MakeApp) -> None:
         assert browser.values() == {"user_id": 42}
 
     assert seen == [NOBODY]
+
+
+def test_flask_login_looks_again_afterwards(make_app: MakeApp) -> None:
+    app = make_app()
+    use_flask_login(app)
+    browser = Browser(app)
+    browser.do(lambda: login_user(User("ann")))
+    seen: list[Any] = []
+
+    def ask(sender: object, **facts: object) -> None:
+        seen.append(current_user.is_authenticated)
+
+    with storage_called.connected_to(ask, sender=app):
+        name = browser.does(lambda: [session.get("a"), current_user.get_id()][1])
+
+    assert name == "ann"
+    assert seen == [False]

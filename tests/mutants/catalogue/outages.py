@@ -230,6 +230,15 @@ MUTANTS = (
         found_by="integration/test_asked_while_read.py::test_an_outdated_cookie",
     ),
     Mutant(
+        name="who-asked-too-early-stays-nobody",
+        file="visit.py",
+        old="if self.asked and has_app_context():",
+        new="if False:",
+        breaks="who asks while the session is read is told the truth afterwards",
+        found_by="integration/test_asked_while_read.py::"
+        "test_flask_login_looks_again_afterwards",
+    ),
+    Mutant(
         name="a-page-that-is-replaced-is-left-open",
         file="interface.py",
         old='if callable(close := getattr(body, "close", None)):',
