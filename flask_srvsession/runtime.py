@@ -73,26 +73,23 @@ class Runtime:
         return self._store
 
     def _build(self) -> SessionStore:
-        check_flask_keys(self.app.config)  # they may have changed since init_app
+        config = self.app.config
+        check_flask_keys(config)  # they may have changed since init_app
+        settings = self.settings.resolved(self.app.permanent_session_lifetime)
+        field, known = config.get("WTF_CSRF_FIELD_NAME"), settings.drop_at_login
+        if field and field not in known:
+            settings = replace(settings, drop_at_login=(*known, field))
         return SessionStore(
             self.backend,
-            secret_keys(self.app.config, self.app.secret_key),
+            secret_keys(config, self.app.secret_key),
             self.serializer,
-            self._settings(),
+            settings,
             format_name=self._format,
             encryption=self._keyring.keys(),
             clock=self.clock,
             tell_ended=self._tell_ended,
             sender=self.app,
         )
-
-    def _settings(self) -> Settings:
-        """Return the settings, with those that depend on keys of others filled in."""
-        settings = self.settings.resolved(self.app.permanent_session_lifetime)
-        field = self.app.config.get("WTF_CSRF_FIELD_NAME")
-        if field is None or field in settings.drop_at_login:
-            return settings
-        return replace(settings, drop_at_login=(*settings.drop_at_login, field))
 
     def _tell_ended(self, live: Live, end: End) -> None:
         """Write the audit line. Of a session that another login ended send the signal,

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 from .base import Backend
 
@@ -35,22 +35,6 @@ class Finding:
     remedy: str
 
 
-@runtime_checkable
-class Checks(Protocol):
-    """A backend that finds its own faults."""
-
-    def check(self) -> Iterable[Finding]:
-        """Yield the faults of the server, and of the connection to it."""
-
-
-@runtime_checkable
-class Counts(Protocol):
-    """A backend that can say how much it holds."""
-
-    def stats(self) -> Mapping[str, int]:
-        """Return the figures that the storage can count cheaply, by name."""
-
-
 def check(backend: Backend) -> Iterator[Finding]:
     """Yield the faults of `backend`."""
     if not backend.shared:
@@ -61,17 +45,15 @@ def check(backend: Backend) -> Iterator[Finding]:
             " several workers (or this command) do not see each other's.",
             "Use Redis, memcached or a database, unless one process serves the app.",
         )
-    if isinstance(backend, Checks):
-        yield from backend.check()
+    found: Callable[[], Iterable[Finding]] = getattr(backend, "check", tuple)
+    yield from found()
 
 
 def stats(backend: Backend) -> dict[str, int]:
     """Return the figures of the storage; empty where it cannot count."""
-    if isinstance(backend, Counts):
-        return dict(backend.stats())
-    if isinstance(backend, Sized):
-        return {"items": len(backend)}
-    return {}
+    counted: Callable[[], Mapping[str, int]] = getattr(backend, "stats", dict)
+    items = {"items": len(backend)} if isinstance(backend, Sized) else {}
+    return dict(counted()) or items
 
 
 def clock(

@@ -25,7 +25,7 @@ DELIVERY = 60
 Seat = list[Entry]
 """The entries that count as one, in the order of the list."""
 
-Counts = Callable[[str, bool], bool]
+TakesSeat = Callable[[str, bool], bool]
 """Whether the session of this id takes a seat; the flag tells whether it was listed
 later than the newcomer."""
 
@@ -35,7 +35,7 @@ class SeatLost(Exception):
 
 
 def leaving(
-    listed: Iterable[Entry], own: Entry, limit: int, counts: Counts
+    listed: Iterable[Entry], own: Entry, limit: int, counts: TakesSeat
 ) -> tuple[list[Entry], list[Entry]]:
     """Return the entries of the dead, and those of the oldest that are too many.
 

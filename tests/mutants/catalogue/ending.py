@@ -73,8 +73,8 @@ MUTANTS = (
     Mutant(
         name="the-key-of-the-configuration-signs",
         file="runtime.py",
-        old="secret_keys(self.app.config, self.app.secret_key)",
-        new="secret_keys(self.app.config, self.app.config['SECRET_KEY'])",
+        old="secret_keys(config, self.app.secret_key)",
+        new="secret_keys(config, config['SECRET_KEY'])",
         breaks="what Flask signs with signs here",
         found_by="integration/test_real_use.py::test_a_key_that_a_class_defines_signs",
     ),
@@ -99,8 +99,8 @@ MUTANTS = (
     Mutant(
         name="a-csrf-token-of-another-name-survives",
         file="runtime.py",
-        old="drop_at_login=(*settings.drop_at_login, field)",
-        new="drop_at_login=settings.drop_at_login",
+        old="drop_at_login=(*known, field)",
+        new="drop_at_login=known",
         breaks="a CSRF token under the configured name is dropped at a login",
         found_by="integration/test_real_use.py::test_a_csrf_token_under_any_usual_n"
         "ame_is_dropped",
