@@ -234,7 +234,7 @@ class TestMany:
         assert reads(app) - before == 2
         assert len(backend.get(f"{name}:e").data) < 200
         members = len(backend.get(f"{name}:m").data)
-        assert members / len(more) <= 25
+        assert members / len(more) <= 26
         assert members < backend.max_bytes
 
     @ON_MEMCACHED
