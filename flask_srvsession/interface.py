@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from inspect import signature
 from itertools import product
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, request
@@ -23,6 +26,9 @@ from .visit import ANSWERED, FAILURE, Cookie, Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+log = logging.getLogger("flask_srvsession")
 
 
 class ServerSessionInterface(SessionInterface):
@@ -53,6 +59,8 @@ class ServerSessionInterface(SessionInterface):
         if not isinstance(session, ServerSideSession):
             return
         visit = session._visit
+        if former := getattr(response, FORMER, ()):
+            former = _take_back(response, visit.opened, former)
         if visit.accessed:
             quiet = False
             try:
@@ -60,6 +68,8 @@ class ServerSessionInterface(SessionInterface):
             except (BackendError, SessionRefused) as error:
                 if ANSWERED not in visit.request.environ:
                     raise
+                change_of_ours = visit.opened, get_ident(), _restoring(response)
+                setattr(response, FORMER, (*former, change_of_ours))
                 _turn_into(app, response, error)
             _vary_by_cookie(response)
             if not quiet:
@@ -82,6 +92,7 @@ class ServerSessionInterface(SessionInterface):
                 _keep_from_shared_caches(response)
             return
         name, attributes = self.get_cookie_name(app), self.cookie_attributes(app)
+        others = response.headers.getlist("Set-Cookie")
         if isinstance(change, Credential):
             live = session._visit.live
             if live and not live.created and _deletes(response, name):
@@ -95,6 +106,9 @@ class ServerSessionInterface(SessionInterface):
             response.delete_cookie(name, **attributes)
         if session._visit.rivals_ended:
             self._delete_variants(app, name, response, attributes)
+        ours = response.headers.getlist("Set-Cookie")[len(others) :]
+        change_of_ours = session._visit.opened, get_ident(), partial(_without, ours)
+        setattr(response, FORMER, (*getattr(response, FORMER, ()), change_of_ours))
         _keep_from_shared_caches(response)
 
     def regenerate(self, session: ServerSideSession) -> None:
@@ -158,6 +172,35 @@ def _deletes(response: Response, name: str) -> bool:
     return any(each.startswith(mine) for each in response.headers.getlist("Set-Cookie"))
 
 
+FORMER = "_srvsession_former"
+"""Where a Response has the ways to undo changes of ours: by which requests they were
+made, when these began, and in which threads."""
+
+
+def _take_back(
+    response: Response, opened: float, former: Sequence[Any]
+) -> Sequence[Any]:
+    """Undo changes for other requests on a Response that is returned again: a constant
+    of the app, or one that ``lru_cache`` keeps. Those for a request within this one,
+    to which it was forwarded, stay, and are returned."""
+    if all(at >= opened and thread == get_ident() for at, thread, _ in former):
+        return former
+    delattr(response, FORMER)
+    for _, _, undo in reversed(former):
+        undo(response)
+    log.warning(
+        "a Response object is returned again: the session cookie, or the error page, of"
+        " another request was taken out of it. Make a Response for each request."
+    )
+    return ()
+
+
+def _without(cookies: list[str], response: Response) -> None:
+    present = response.headers.getlist("Set-Cookie")
+    kept = [each for each in present if each not in cookies]
+    response.headers.setlist("Set-Cookie", kept)
+
+
 def _vary_by_cookie(response: Response) -> None:
     if response.headers.getlist("Vary"):
         response.vary.add("Cookie")
@@ -218,6 +261,18 @@ def _finished(app: Flask, answer: Response) -> Response:
         for function in reversed(app.after_request_funcs.get(name, ())):
             answer = app.ensure_sync(function)(answer)
     return answer
+
+
+def _restoring(response: Response) -> Callable[[Response], None]:
+    """Return a function that makes a Response as this one is now."""
+    status, headers, body = response.status, [*response.headers], response.response
+
+    def restore(again: Response) -> None:
+        again.status, again.response = status, body
+        again.headers.clear()
+        again.headers.extend(headers)
+
+    return restore
 
 
 def _replace(response: Response, answer: Response) -> None:

@@ -359,6 +359,75 @@ def test_a_cookie_that_the_app_deletes_is_not_set_again(
     assert not browser.has_cookie
 
 
+class TestAResponseThatIsReturnedAgain:
+    """``NO_CONTENT = Response(status=204)``, or a view under ``lru_cache``."""
+
+    @pytest.mark.parametrize("act", ["read", "touch nothing", "write"])
+    def test_carries_the_session_of_nobody_else(
+        self, make_app: MakeApp, clock: FakeClock, act: str, caplog: Any
+    ) -> None:
+        app = make_app()
+        constant = Response("the page", headers={"Set-Cookie": "lang=de; Path=/"})
+        ann, bob = with_values(app, user_id="ann"), with_values(app, user_id="bob")
+        before = bob.cookie
+        clock.advance(16 * 60)
+        acts = {"read": lambda: session["user_id"], "touch nothing": lambda: None}
+        acts["write"] = lambda: session.update(a=1)
+        ann.do(lambda: [session["user_id"], constant][1])
+        clock.advance(1)
+
+        answer = bob.do(lambda: [acts[act](), constant][1])
+
+        assert "returned again" in caplog.text
+        cookies = answer.headers.getlist("Set-Cookie")
+        assert cookies[0] == "lang=de; Path=/"
+        assert len(cookies) == (1 if act == "touch nothing" else 2)
+        assert bob.values()["user_id"] == "bob"
+        assert bob.id == before.partition(".")[0]
+
+    def test_is_no_error_page_when_the_outage_is_over(
+        self, make_app: MakeApp, clock: FakeClock
+    ) -> None:
+        backend = LosingBackend(MemoryBackend(clock))
+        backend.errors = (OSError,)  # type: ignore[attr-defined]
+        constant = Response("the page", 202, {"X-Own": "1"})
+        browser = with_values(make_app(backend, TESTING=False), user_id=42)
+
+        def view() -> Response:
+            session["seen"] = session.get("seen", 0) + 1
+            return constant
+
+        browser.do(view)
+        backend.lose(at_write=1)
+        clock.advance(1)
+        assert browser.do(view).status_code == 503
+        backend.recover()
+        clock.advance(1)
+
+        answer = browser.do(view)
+
+        assert (answer.status_code, answer.text) == (202, "the page")
+        assert answer.headers["X-Own"] == "1"
+        assert answer.headers["Content-Length"] == "8"
+
+    def test_keeps_the_cookie_of_a_request_to_which_it_was_forwarded(
+        self, make_app: MakeApp
+    ) -> None:
+        app = make_app()
+
+        def forward() -> Response:
+            with app.test_request_context("/login"):
+                return app.full_dispatch_request()
+
+        app.add_url_rule("/login", "login", lambda: session.update(user_id=42) or "in")
+        app.add_url_rule("/", "forward", forward)
+        browser = Browser(app)
+        browser.do()
+        browser.client.get("/")
+
+        assert browser.values() == {"user_id": 42}
+
+
 def test_an_outage_in_a_teardown_function_is_a_503_on_a_server(
     make_app: MakeApp, clock: FakeClock
 ) -> None:

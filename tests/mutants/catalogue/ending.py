@@ -62,6 +62,24 @@ MUTANTS = (
         "test_a_cookie_that_the_app_deletes_is_not_set_again[delete_cookie-960]",
     ),
     Mutant(
+        name="a-constant-answer-carries-a-session",
+        file="interface.py",
+        old="if former := getattr(response, FORMER, ()):",
+        new="if former := ():",
+        breaks="a Response that is returned again carries the session of nobody else",
+        found_by="integration/test_real_use.py::TestAResponseThatIsReturnedAgain::"
+        "test_carries_the_session_of_nobody_else[read]",
+    ),
+    Mutant(
+        name="a-forwarded-login-loses-its-cookie",
+        file="interface.py",
+        old="all(at >= opened and thread == get_ident() for at, thread, _ in former)",
+        new="False",
+        breaks="a request that another one forwards to may log in",
+        found_by="integration/test_real_use.py::TestAResponseThatIsReturnedAgain::"
+        "test_keeps_the_cookie_of_a_request_to_which_it_was_forwarded",
+    ),
+    Mutant(
         name="a-long-upload-is-theft",
         file="arrival.py",
         old="return has_body and credential",
