@@ -55,16 +55,18 @@ def find(
     born, start = 0, _position_of(store, binding, after) if after else None
     if after and start is None:  # it has ended: of its own second, none is left out
         born = ids.born(after)
-    found = dict[str, Live]()
+    found, moved = dict[str, Live](), dict[str, Live]()
     size = PAGE if limit is None else min(PAGE, max(limit, MOST_AT_ONCE))
     for page in store.lists.pages(binding, size, start):
         listed = dict.fromkeys(e.session_id for e in page)
         wanted = (i for i in listed if i not in found and ids.born(i) >= born)
         for batch in _batches(wanted):
-            found.update((e.id, e) for e in _living(store, binding, batch, page))
+            for live in _living(store, binding, batch, page):
+                (found if live.id in listed else moved)[live.id] = live
             if limit is not None and len(found) >= limit:
                 return [*found.values()][:limit]
-    return [*found.values()]
+    found = {**found, **moved}  # listed too late to be read, maybe
+    return [*found.values()][:limit]
 
 
 def _position_of(
@@ -92,16 +94,16 @@ def _living(
     listed: Sequence[str],
     entries: Mapping[Entry, bytes],
 ) -> list[Live]:
-    """Return those that live, in this order; unlist those that are gone."""
-    read = store.records.read_fronts(listed)
-    gone = {i for i, found in read.items() if found == (None, None)}
+    """Return those that live, in this order, or what they have just moved to; unlist
+    those that are gone."""
+    lines = store.records.lines(listed)
+    gone = {i for i, line in lines.items() if line == ([], None, None)}
     # A record that is there but cannot be read stays listed.
     store.lists.remove({e: n for e, n in entries.items() if e.session_id in gone})
-    now = store.clock()
     live = [
-        Live(i, record, version, now)
-        for i, (record, version) in read.items()
-        if isinstance(record, Record) and binding.lists(record)
+        line.live._replace(record=line.live.record._replace(values={}))
+        for line in lines.values()
+        if line.live and binding.lists(line.live.record)
     ]
     admitted = store.lists.admitted({each.id: each.record.places for each in live})
     return [each for each in live if each.id in admitted]

@@ -13,7 +13,16 @@ from flask_srvsession.store.lists import Entry, new_mark
 from flask_srvsession.store.record import FRONT
 from tests.web import Browser
 
-from ..devices import alive, by_clock, found, revoke_all, signed_in, store_of, user
+from ..devices import (
+    alive,
+    by_clock,
+    found,
+    revoke_all,
+    rotate,
+    signed_in,
+    store_of,
+    user,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -164,6 +173,24 @@ def test_one_that_has_moved_is_shown_as_it_is(make: Callable[..., Flask]) -> Non
 
     assert browser.do(lambda: session.id or "").text == info.id
     assert browser.values()["large"] == LARGE
+
+
+def test_one_that_moves_while_its_list_is_read_is_found(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    [browser] = signed_in(app)
+    store = store_of(app)
+    read = store.backend.get_starts
+
+    def move_first(*args: Any) -> Any:
+        monkeypatch.setattr(store.backend, "get_starts", read)
+        rotate(browser)
+        return read(*args)
+
+    monkeypatch.setattr(store.backend, "get_starts", move_first)
+
+    assert [info.id for info in found(app)] == [browser.id]
 
 
 def test_one_that_is_just_being_listed_is_ended_and_told(

@@ -105,6 +105,20 @@ def test_they_follow_no_login_and_no_end(app: Flask, move: str) -> None:
     assert cookie_headers(late.response) == []
 
 
+def test_a_token_that_is_no_login_as_the_app_says_drops_nothing(
+    make_app: MakeApp,
+) -> None:
+    app = make_app(SRVSESSION_NOT_LOGIN_KEYS=("access_token",))
+    browser = with_session(app, VISITOR)
+    former = browser.id
+
+    with browser.in_flight(lambda: session.update(late=1)):
+        browser.do(lambda: session.update(access_token="t") or "")
+
+    assert browser.values() == {**VISITOR, "access_token": "t", "late": 1}
+    assert browser.id == former
+
+
 def test_nor_a_login_that_comes_after_such_a_move(app: Flask) -> None:
     browser = with_session(app, VISITOR)
 

@@ -414,4 +414,13 @@ MUTANTS = (
         breaks="in Redis, nothing is not an empty record",
         found_by="contract/test_redis.py",
     ),
+    Mutant(
+        name="find-loses-what-moves-meanwhile",
+        file="store/revocation.py",
+        old="found = {**found, **moved}",
+        new="pass",
+        breaks="a session that gets another id while its list is read is found",
+        found_by="integration/lists/test_fronts.py::test_one_that_moves_while_its_list"
+        "_is_read_is_found[memory]",
+    ),
 )
