@@ -100,7 +100,7 @@ class SQLBackend:
         `names`, without those that there are not; in one round trip."""
         cell, heads = None, {}
         statement = self._statements.get_with_heads
-        rows = self._database.read(statement, key=key, now=self._now(), names=names)
+        rows = self._database.rows(statement, key=key, now=self._now(), names=names)
         for row in rows:
             if row.version is not None:
                 cell = Cell(row.data, row.version)
@@ -111,12 +111,12 @@ class SQLBackend:
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell]:
         """Return the cells under `keys`, without those under which nothing is."""
         get_many = self._statements.get_many
-        rows = self._database.read(get_many, keys=keys, now=self._now())
+        rows = self._database.rows(get_many, keys=keys, now=self._now())
         return {row.id: Cell(row.data, row.version) for row in rows}
 
     def get_starts(self, keys: Sequence[str], length: int) -> dict[str, Cell]:
         """Return the same, but of the data the first `length` bytes alone."""
-        read, get_starts = self._database.read, self._statements.get_starts
+        read, get_starts = self._database.rows, self._statements.get_starts
         rows = read(get_starts, keys=keys, length=length, now=self._now())
         # SQLite makes NULL of the beginning of nothing.
         return {row.id: Cell(row.data or b"", row.version) for row in rows}
@@ -173,7 +173,7 @@ class SQLBackend:
         if not self._database.engine.dialect.delete_returning:  # MySQL
             return {key for key, version in cells.items() if self.delete(key, version)}
         values = {"keys": [*cells], "cells": [*cells.items()], "now": self._now()}
-        rows = self._database.change(self._statements.delete_many, **values)
+        rows = self._database.rows(self._statements.delete_many, **values)
         return {row.id for row in rows}
 
     def sweep(self) -> int:
@@ -190,7 +190,7 @@ class SQLBackend:
         ids, last = self._tables.cells.c.id, ""
         start = sa.select(ids).where(ids.startswith(prefix, autoescape=True))
         while True:
-            rows = self._database.read(start.where(ids > last).order_by(ids).limit(500))
+            rows = self._database.rows(start.where(ids > last).order_by(ids).limit(500))
             yield from (row.id for row in rows)
             if not rows:
                 return
@@ -227,7 +227,7 @@ class SQLBackend:
         self._database.close()
 
     def _get(self, key: str, now: int) -> Cell | None:
-        rows = self._database.read(self._statements.get, key=key, now=now)
+        rows = self._database.rows(self._statements.get, key=key, now=now)
         return Cell(rows[0].data, rows[0].version) if rows else None
 
     def _now(self) -> int:

@@ -112,7 +112,11 @@ def prepare_connections(engine: Engine, timeout: float) -> None:
             raise refuses_options(engine.url) from None
 
     def prepare(connection: Any, record: object) -> None:
-        _settle(connection, name, driver, limit)
+        with closing(connection.cursor()) as cursor:
+            for statement in _SETTINGS[name]:
+                cursor.execute(statement.format(max(1, limit // 1000)))
+            if driver.startswith("psycopg"):
+                _let_postgresql_give_up(connection, cursor, max(1, round(limit)))
         if name == "sqlite":
             # Somebody else may have written bytes that are no text: that ends no
             # request.
@@ -122,14 +126,6 @@ def prepare_connections(engine: Engine, timeout: float) -> None:
     sa.event.listen(engine, "connect", prepare)
     if name == "sqlite" and not is_in_memory(engine.url):
         _look_after_the_file(engine)
-
-
-def _settle(connection: Any, name: str, driver: str, limit: float) -> None:
-    with closing(connection.cursor()) as cursor:
-        for statement in _SETTINGS[name]:
-            cursor.execute(statement.format(max(1, limit // 1000)))
-        if driver.startswith("psycopg"):
-            _let_postgresql_give_up(connection, cursor, max(1, round(limit)))
 
 
 _SETTINGS = {

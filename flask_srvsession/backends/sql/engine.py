@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, Row
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from ...errors import ConfigurationError
@@ -37,8 +37,6 @@ _NO_TABLE = ("42P01", "1146", "no such table")
 
 DURABLE = {"durable": True}
 """The execution options of a statement that ends something: it waits for the disk."""
-REPEATABLE = {"repeatable": True}
-"""The execution options of a change that does no more if it is made twice."""
 
 _T = TypeVar("_T")
 
@@ -115,43 +113,36 @@ class Database:
         self.url = url
         self._tables = tables
         self._timeout = timeout
-        self._options = options
         self._is_sqlite = url.get_backend_name() == "sqlite"
         self.in_memory = self._is_sqlite and drivers.is_in_memory(url)
+        if self.in_memory:
+            options = {**options, "pool_size": 1, "pool_timeout": _PATIENCE}
+        self._options = options
         self.engine = self._create_engine(timeout)
         self._begin_queues()
         self._is_ready = False
         self._pools_of_parents: list[object] = []
         _databases.add(self)
 
-    def read(self, statement: sa.Executable, **values: Any) -> Sequence[Row[Any]]:
-        """Return the rows; once more if the server had closed the connection."""
-        self._make_ready()
-        return self._run(lambda c: c.execute(statement, values).all(), repeatable=True)
+    def rows(self, statement: sa.Executable, **values: Any) -> Sequence[Row[Any]]:
+        """Return the rows that are read; once more if the server had closed the
+        connection. Those that a change returns are committed, as by :meth:`write`."""
+        return self._execute(statement, lambda c: c.execute(statement, values).all())
 
     def write(self, statement: sa.UpdateBase, **values: Any) -> int:
         """Return how many rows were changed: that is committed.
 
         An error leaves open whether it was done, unless the database says that it
-        has undone it: only then, or if it is REPEATABLE, it is tried again.
+        has undone it: only then it is tried again.
         """
-        self._make_ready()
-        return self._run(
-            lambda c: (
-                c.execute(
-                    statement, values, execution_options={"preserve_rowcount": True}
-                ).rowcount
-            ),
-            **statement.get_execution_options(),
-        )
+        return self._execute(statement, lambda c: c.execute(statement, values).rowcount)
 
-    def change(self, statement: sa.UpdateBase, **values: Any) -> Sequence[Row[Any]]:
-        """Do the same as :meth:`write`; return the rows that the statement returns."""
+    def _execute(
+        self, statement: sa.Executable, work: Callable[[Connection], _T]
+    ) -> _T:
         self._make_ready()
-        return self._run(
-            lambda c: c.execute(statement, values).all(),
-            **statement.get_execution_options(),
-        )
+        durable = statement.get_execution_options().get("durable", False)
+        return self._run(work, durable, repeatable=statement.is_select)
 
     def create_tables(self) -> bool:
         """Create the tables where they are missing; many may do so at once.
@@ -231,13 +222,13 @@ class Database:
                     self._is_ready = False  # the next call finds out more
                 pause = next(pauses, None)
                 is_late = pause is None or time.monotonic() >= deadline
-                if is_late or not _may_be_repeated(error, repeatable):
+                is_over = repeatable and error.connection_invalidated
+                if is_late or not (is_over or _says(error, _UNDONE)):
                     raise
             time.sleep((pause or 0) * random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
 
     def _begin_queues(self) -> None:
-        size, wait = self._options["pool_size"], self._options["pool_timeout"]
-        self._turns = Turns(1, _PATIENCE) if self.in_memory else Turns(size, wait)
+        self._turns = Turns(self._options["pool_size"], self._options["pool_timeout"])
         self._creators = Turns(1, _PATIENCE)
 
     def _create_engine(self, timeout: float, **options: Any) -> Engine:
@@ -254,8 +245,6 @@ class Database:
             **self._options,
             **options,
         }
-        if self.in_memory:
-            options |= {"pool_size": 1, "pool_timeout": _PATIENCE}
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("error", "Query string argument")
@@ -264,15 +253,9 @@ class Database:
             raise drivers.is_missing(self.url, error) from error
         except (ValueError, sa.exc.SAWarning):
             raise drivers.refuses_options(self.url) from None
+        engine.update_execution_options(preserve_rowcount=True)
         drivers.prepare_connections(engine, timeout)
         return engine
-
-
-def _may_be_repeated(error: DBAPIError, repeatable: bool) -> bool:
-    """Return whether the database has undone the statement, and said so, or whether
-    one that is `repeatable` could succeed at a second try."""
-    is_over = error.connection_invalidated or isinstance(error, IntegrityError)
-    return (repeatable and is_over) or _says(error, _UNDONE)
 
 
 def _says(error: DBAPIError, reasons: tuple[str, ...]) -> bool:

@@ -105,7 +105,7 @@ class SQLIndex:
         """Return the first `most` members that have not expired, the soonest expiry
         first, equal ones in the order of their adds; of those that follow `after`, or
         None if that is not listed."""
-        read, here = self._database.read, {"index": name, "now": self._in(0)}
+        read, here = self._database.rows, {"index": name, "now": self._in(0)}
         if after is None:
             rows = read(self._statements.members, most=most, **here)
             return _sound_members(rows)
@@ -118,7 +118,7 @@ class SQLIndex:
     def count(self, name: str) -> int:
         """Return how many members have not expired."""
         count = self._statements.count
-        [(found,)] = self._database.read(count, index=name, now=self._in(0))
+        [(found,)] = self._database.rows(count, index=name, now=self._in(0))
         return int(found)
 
     def drop(self, name: str) -> None:
@@ -126,7 +126,7 @@ class SQLIndex:
         self._database.write(self._statements.drop, index=name)
 
     def _row(self, name: str) -> Any:
-        return next(iter(self._database.read(self._statements.head, index=name)), None)
+        return next(iter(self._database.rows(self._statements.head, index=name)), None)
 
     def _in(self, seconds: int) -> int:
         """Return the time in `seconds` from now, in milliseconds."""

@@ -59,7 +59,7 @@ def _batches(
     size = SMALLEST_BATCH
     while True:
         began = time.monotonic()
-        rows = database.read(find.limit(size).with_for_update(**free))
+        rows = database.rows(find.limit(size).with_for_update(**free))
         if rows:
             yield sa.and_(key.in_([row[0] for row in rows]), is_due)
         if len(rows) < size:

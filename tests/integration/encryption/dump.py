@@ -50,7 +50,7 @@ def _of_sql(backend: SQLBackend) -> Dump:
     tables = backend._tables
     found: Dump = {}
     for table in (tables.cells, tables.epochs, tables.members):
-        rows = backend._database.read(sa.select(table))
+        rows = backend._database.rows(sa.select(table))
         for row in rows:
             texts = [v if isinstance(v, bytes) else str(v).encode() for v in row]
             first = getattr(row, "name", None) or row.id
