@@ -378,6 +378,8 @@ class ServerSideSession(SessionMixin):
                 if changes is NO_CHANGES and visit.is_quiet():
                     return True
                 visit.write(changes)
+                if visit.told and (changes := visit.pending()) is not NO_CHANGES:
+                    visit.write(changes)  # those of a receiver of a signal
             except Exception as error:
                 self._refuse(error)
                 raise

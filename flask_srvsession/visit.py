@@ -80,7 +80,7 @@ class Visit:
     moved: Moved | None = None
     rivals: Collection[str] = ()
     untried: Collection[Credential] = ()
-    rivals_ended = logged_out = saved = written = delete_cookie = asked = False
+    rivals_ended = logged_out = saved = written = delete_cookie = asked = told = False
     ended: frozenset[str] = frozenset()
     failure: BackendError | DeviceNotProven | None = None
     """The outage that this request has met, if any: it does not wait twice."""
@@ -539,3 +539,4 @@ class Visit:
         if signal.receivers:
             info = self.store.info(live, is_current=True, end=end) if live else None
             signal.send(self.runtime.app, info=info)
+            self.told = self.moved is None

@@ -410,3 +410,30 @@ def test_a_session_that_a_limit_ends_is_not_the_current_one(make_app: MakeApp) -
         signed_in(app)
 
     assert ended == [False]
+
+
+@pytest.mark.parametrize(
+    ("name", "act"),
+    [
+        ("created", lambda: session.update(a=1)),
+        ("rotated", lambda: session.update(user_id=43)),
+        ("destroyed", lambda: session.clear()),
+    ],
+)
+def test_a_change_that_a_receiver_makes_is_saved(
+    make_app: MakeApp, name: str, act: Callable[[], object]
+) -> None:
+    app = make_app()
+    browser = Browser(app)
+    if name != "created":
+        browser.set(user_id=42)
+    told: list[object] = []
+
+    def receive(sender: object, info: SessionInfo) -> None:
+        told.append(info)
+        session["seen"] = len(told)
+
+    with SIGNALS[name].connected_to(receive, sender=app):
+        browser.do(act)
+
+    assert browser.values()["seen"] == len(told) == 1

@@ -6,6 +6,15 @@ from ..mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        name="a-change-of-a-receiver-is-lost",
+        file="session.py",
+        old="if visit.told and (changes := visit.pending()) is not NO_CHANGES:",
+        new="if False:",
+        breaks="a receiver of session_created may put something into the session",
+        found_by="integration/test_signals.py::"
+        "test_a_change_that_a_receiver_makes_is_saved[created-<lambda>]",
+    ),
+    Mutant(
         name="two-apps-share-one-prefix",
         file="config.py",
         old='f"{safe_name[:80]}:session:"',
