@@ -100,7 +100,7 @@ computing = gentle | st.builds(compute, keys)
 anything = computing | st.just(clear)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(bases, st.lists(anything, max_size=12))
 def test_a_draft_behaves_like_a_dict(base: Values, operations: list[Operation]) -> None:
     draft, model = begun(base), copy.deepcopy(base)
@@ -115,7 +115,7 @@ def test_a_draft_behaves_like_a_dict(base: Values, operations: list[Operation]) 
         assert dict(draft) == model
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(bases, st.lists(anything, max_size=12))
 def test_its_changes_make_the_base_what_the_dict_is(
     base: Values, operations: list[Operation]
@@ -160,7 +160,7 @@ def test_reading_is_no_change(base: Values) -> None:
     assert not draft.changes()
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(bases, st.lists(gentle, max_size=6), st.lists(gentle, max_size=6), st.booleans())
 def test_two_drafts_over_one_base_keep_both_sides_keys(
     base: Values, ours: list[Operation], theirs: list[Operation], ours_first: bool

@@ -111,7 +111,7 @@ records = st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(records)
 def test_any_record_comes_back(record: Record) -> None:
     assert codec().open(KEY, codec().seal(KEY, record)) == record

@@ -345,7 +345,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(anything)
 def test_msgpack_gives_back_whatever_it_takes(value: Any) -> None:
     assert same(back(value), value)
