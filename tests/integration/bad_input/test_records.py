@@ -259,7 +259,7 @@ class TestRecord:
         browser.does(lambda: session.update(a="placeholder", b=2))
         cell = backend.get(browser.key)
         assert cell is not None
-        fields = msgpack.unpackb(cell.data[17:], strict_map_key=False)
+        fields = msgpack.unpackb(cell.data[FRONT:], strict_map_key=False)
         fields[Record._fields.index("values")]["a"] = value
         prefix = browser.app.config["SRVSESSION_KEY_PREFIX"]
         body = msgpack.packb(fields)
