@@ -502,4 +502,17 @@ MUTANTS = (
         breaks="where the database hangs, nobody waits for long",
         found_by="unit/test_sql_turns.py::test_nobody_gives_up_while_others_succeed",
     ),
+    Mutant(
+        name="a-connection-that-failed-is-closed-twice",
+        file="backends/sql/drivers.py",
+        old="cursor.execute(statement.format(max(1, limit // 1000)))",
+        new="try:\n"
+        "                    cursor.execute(statement.format(max(1, limit // 1000)))\n"
+        "                except BaseException:\n"
+        "                    connection.close()\n"
+        "                    raise",
+        breaks="a failure is told once, without a traceback of the pool",
+        found_by="faults/test_single_commands.py::"
+        "test_a_connection_that_is_cut_while_it_is_opened_is_told_once",
+    ),
 )
