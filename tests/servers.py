@@ -23,8 +23,10 @@ PATIENCE = 20
 """Seconds; a computer that is busy answers by then."""
 REQUIRED = "SRVSESSION_TEST_REQUIRE"
 _START = 30.0
-_PORTS = range(10_000, 32_000)
-"""Below those that Linux gives to outgoing connections."""
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_PORTS = range(10_000 + _WORKER, 32_000, _WORKERS)
+"""Below those that Linux gives to outgoing connections; no two workers share one."""
 _GIVEN: set[int] = set()
 REDIS = os.environ.get("SRVSESSION_TEST_REDIS", "redis-server")
 """The program that all tests with Redis run; ``valkey-server`` will do as well."""
