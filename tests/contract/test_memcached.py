@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socketserver
+import threading
+import uuid
 import warnings
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -10,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flask_srvsession.backends.memcached import ItemTooLarge, MemcachedBackend
+from flask_srvsession.backends.memcached.keys import of as keys_of
 from flask_srvsession.testing import BackendContract
-from tests.servers import running_memcached
+from tests.servers import HOST, running_memcached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +45,57 @@ class TestThreeMemcached(TestMemcached):
         backend = MemcachedBackend([(s.host, s.port) for s in three_servers])
         yield backend
         backend.close()
+
+
+def test_keys_that_are_being_read_are_listed(memcached_server: Server) -> None:
+    """memcached leaves them out where it lists by its queues."""
+    backend = MemcachedBackend.from_url(memcached_server.url)
+    keys = [f"{uuid.uuid4().hex}:{n}" for n in range(5)]
+    for key in keys:
+        backend.add(key, b"x", 60)
+    over = threading.Event()
+
+    def use() -> None:
+        own = MemcachedBackend.from_url(memcached_server.url)
+        while not over.is_set():
+            own.get_many(keys)
+        own.close()
+
+    readers = [threading.Thread(target=use) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        listed = [{*backend.keys("")} for _ in range(100)]
+    finally:
+        over.set()
+        for reader in readers:
+            reader.join()
+    backend.close()
+
+    assert all(found.issuperset(keys) for found in listed)
+
+
+def test_an_old_server_lists_its_keys_the_old_way() -> None:
+    asked = []
+
+    class Old(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked.append(self.rfile.readline().split()[-1])
+            known = asked[-1] == b"all"
+            told = b"key=a%3Ab exp=1\r\nEND\r\n" if known else b"BADCLASS no\r\n"
+            self.wfile.write(told)
+
+    with socketserver.TCPServer((HOST, 0), Old) as server:
+        answering = threading.Thread(target=server.serve_forever)
+        answering.start()
+        try:
+            found = [*keys_of((HOST, server.server_address[1]), 10)]
+        finally:
+            server.shutdown()
+            answering.join()
+
+    assert found == ["a:b"]
+    assert asked == [b"hash", b"all"]
 
 
 def test_a_child_of_a_fork_has_connections_of_its_own(memcached_server: Server) -> None:

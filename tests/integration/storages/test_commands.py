@@ -343,28 +343,35 @@ class TestRedis:
         assert costs == {"get": 31 + 31, "evalsha": 3}  # it asks for the marker, too
 
     @pytest.mark.parametrize("count", [1, 3, 20])
-    def test_a_list_of_devices_costs_two_however_many(
+    def test_a_list_of_devices_costs_two_sends_however_many(
         self, on_redis: _AtServer, count: int
     ) -> None:
         visitor = _with_devices(on_redis.browser(), count)
 
-        assert on_redis.cost(visitor, _find) == ["evalsha", "mget"]
+        cost = on_redis.cost(visitor, _find, sends=2)
 
-    def test_a_list_of_devices_costs_one_for_each_hundred(
+        assert cost == ["evalsha"] + ["getrange"] * count
+
+    def test_a_list_of_devices_costs_one_send_for_each_hundred(
         self, on_redis: _AtServer
     ) -> None:
         visitor = _with_devices(on_redis.browser(), 201)
 
-        assert on_redis.cost(visitor, _find) == ["evalsha"] + ["mget"] * 3
+        cost = on_redis.cost(visitor, _find, sends=1 + 3)
 
-    def test_a_list_with_what_has_expired_costs_two_more_to_unlist_it(
+        assert cost == ["evalsha"] + ["getrange"] * 201
+
+    def test_a_list_with_what_has_expired_costs_three_more_to_unlist_it(
         self, on_redis: _AtServer
     ) -> None:
         visitor = _with_devices(on_redis.browser(), 3)
         expired = _logged_in(Browser(visitor.app))
         on_redis.lose(expired)
 
-        assert on_redis.cost(visitor, _find) == ["evalsha", "mget", "exists", "zrem"]
+        cost = on_redis.cost(visitor, _find, sends=2 + 3)
+
+        unlisting = ["mget", "exists", "zrem"]
+        assert cost == ["evalsha"] + ["getrange"] * 4 + unlisting
 
     def test_flask_login_costs_nothing_where_nobody_asks_who_it_is(
         self, on_redis: _AtServer

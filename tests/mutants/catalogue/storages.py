@@ -6,6 +6,14 @@ from ..mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        name="memcached-lists-by-its-queues",
+        file="backends/memcached/keys.py",
+        old='way = b"hash"',
+        new='way = b"all"',
+        breaks="keys that are being read are listed",
+        found_by="contract/test_memcached.py::test_keys_that_are_being_read_are_listed",
+    ),
+    Mutant(
         name="memory-swap-creates",
         file="backends/memory.py",
         old="if cell is None or cell.version != version:",
