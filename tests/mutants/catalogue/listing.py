@@ -269,7 +269,7 @@ MUTANTS = (
         new="if True:",
         breaks="a user's sessions are found in as many round trips, however many",
         found_by="integration/storages/test_commands.py::TestRedis::test_a_list_of"
-        "_devices_costs_two_however_many",
+        "_devices_costs_two_sends_however_many",
     ),
     Mutant(
         name="those-of-one-second-in-the-order-of-ids",
