@@ -268,8 +268,8 @@ MUTANTS = (
         old="if self._many is None:",
         new="if True:",
         breaks="a user's sessions are found in as many round trips, however many",
-        found_by="integration/storages/test_commands.py::TestRedis::test_a_list_of"
-        "_devices_costs_two_sends_however_many",
+        found_by="integration/storages/test_commands.py::TestMemcached::test_a_list_of"
+        "_devices_costs_three_sends_however_many",
     ),
     Mutant(
         name="those-of-one-second-in-the-order-of-ids",
