@@ -73,8 +73,7 @@ MUTANTS = (
         old="version, kept) is None",
         new="version, RETRY_AFTER) is None",
         breaks="a logout token is remembered for as long as it is good",
-        found_by=f"{_TESTS}"
-        "test_a_token_is_remembered_for_as_long_as_it_is_good",
+        found_by=f"{_TESTS}test_a_token_is_remembered_for_as_long_as_it_is_good",
     ),
     Mutant(
         name="logout-token-used-up-by-an-outage",
@@ -100,8 +99,7 @@ MUTANTS = (
         old='return f"{self.issuer} {value}"',
         new="return str(value)",
         breaks="a provider ends no session of another provider's",
-        found_by=f"{_TESTS}"
-        "test_each_of_two_providers_ends_its_own_sessions_only",
+        found_by=f"{_TESTS}test_each_of_two_providers_ends_its_own_sessions_only",
     ),
     Mutant(
         name="logout-token-jti-of-all-issuers",
