@@ -60,7 +60,7 @@ class ServerSessionInterface(SessionInterface):
             return
         visit = session._visit
         if former := getattr(response, FORMER, ()):
-            former = _take_back(response, visit.opened, former)
+            former = _take_back(response, visit.number, former)
         if visit.accessed:
             quiet = False
             try:
@@ -68,7 +68,7 @@ class ServerSessionInterface(SessionInterface):
             except (BackendError, SessionRefused) as error:
                 if ANSWERED not in visit.request.environ:
                     raise
-                change_of_ours = visit.opened, get_ident(), _restoring(response)
+                change_of_ours = visit.number, get_ident(), _restoring(response)
                 setattr(response, FORMER, (*former, change_of_ours))
                 _turn_into(app, response, error)
             _vary_by_cookie(response)
@@ -107,7 +107,7 @@ class ServerSessionInterface(SessionInterface):
         if session._visit.rivals_ended:
             self._delete_variants(app, name, response, attributes)
         ours = response.headers.getlist("Set-Cookie")[len(others) :]
-        change_of_ours = session._visit.opened, get_ident(), partial(_without, ours)
+        change_of_ours = session._visit.number, get_ident(), partial(_without, ours)
         setattr(response, FORMER, (*getattr(response, FORMER, ()), change_of_ours))
         _keep_from_shared_caches(response)
 
@@ -174,16 +174,14 @@ def _deletes(response: Response, name: str) -> bool:
 
 FORMER = "_srvsession_former"
 """Where a Response has the ways to undo changes of ours: by which requests they were
-made, when these began, and in which threads."""
+made, by their numbers, and in which threads."""
 
 
-def _take_back(
-    response: Response, opened: float, former: Sequence[Any]
-) -> Sequence[Any]:
+def _take_back(response: Response, number: int, former: Sequence[Any]) -> Sequence[Any]:
     """Undo changes for other requests on a Response that is returned again: a constant
     of the app, or one that ``lru_cache`` keeps. Those for a request within this one,
     to which it was forwarded, stay, and are returned."""
-    if all(at >= opened and thread == get_ident() for at, thread, _ in former):
+    if all(at >= number and thread == get_ident() for at, thread, _ in former):
         return former
     delattr(response, FORMER)
     for _, _, undo in reversed(former):

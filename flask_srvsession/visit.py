@@ -11,6 +11,7 @@ import enum
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from blinker import Signal
@@ -60,6 +61,7 @@ class Cookie(enum.Enum):
     DELETE = enum.auto()
 
 
+_NUMBERS = count()
 Epochs = Mapping[bytes, Epoch]
 """Those that a login may rely on, by the names of lists; maybe of none."""
 
@@ -90,6 +92,7 @@ class Visit:
         self.runtime, self.request, self.cookie_name = runtime, request, cookie_name
         self.local: dict[str, Any] = {}
         self.opened: float = request.environ.setdefault(OPENED, runtime.clock())
+        self.number = next(_NUMBERS)  # clocks may be set back
 
     # -- how it begins --------------------------------------------------------------
 

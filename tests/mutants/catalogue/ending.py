@@ -71,9 +71,18 @@ MUTANTS = (
         "test_carries_the_session_of_nobody_else[read]",
     ),
     Mutant(
+        name="a-clock-tells-whose-cookie-it-is",
+        file="visit.py",
+        old="self.number = next(_NUMBERS)",
+        new="self.number = self.opened",
+        breaks="a Response that is returned again carries the session of nobody else",
+        found_by="integration/test_real_use.py::TestAResponseThatIsReturnedAgain::"
+        "test_carries_the_session_of_nobody_else[read]",
+    ),
+    Mutant(
         name="a-forwarded-login-loses-its-cookie",
         file="interface.py",
-        old="all(at >= opened and thread == get_ident() for at, thread, _ in former)",
+        old="all(at >= number and thread == get_ident() for at, thread, _ in former)",
         new="False",
         breaks="a request that another one forwards to may log in",
         found_by="integration/test_real_use.py::TestAResponseThatIsReturnedAgain::"
