@@ -61,7 +61,8 @@ STORAGES = ["memory", "redis", "memcached", "sqlite", "postgres", "mariadb"]
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "every_storage: run on each storage, not in memory only",
+        "every_storage(*cases): run on each storage, not in memory only; the cases"
+        " whose ids have none of these words, if there are any, in memory only",
     )
 
 
@@ -77,6 +78,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     if test.get_closest_marker("every_storage"):
         test.add_marker(pytest.mark.parametrize("backend", STORAGES, indirect=True))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [item for item in items if _is_wanted(item)]
+
+
+def _is_wanted(item: Any) -> bool:
+    """Whether the storage of a test may have something to do with its outcome."""
+    mark = item.get_closest_marker("every_storage")
+    if mark is None or not mark.args or item.callspec.params.get("backend") == "memory":
+        return True
+    return any(words in item.callspec.id for words in mark.args)
 
 
 @pytest.fixture

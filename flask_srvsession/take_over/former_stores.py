@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -38,7 +39,7 @@ def of_memcached(client: Any) -> Methods:
             " and so run code that somebody has put there: give a pymemcache.Client"
             " without serde and deserializer."
         )
-    return client.get, client.delete, None
+    return client.get, partial(client.delete, noreply=False), None
 
 
 def _leaves_bytes(serde: Any) -> bool:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import closing
 from functools import partial
 from typing import Any
 
 import pytest
 from flask import Flask
+from pymemcache import PooledClient
 
 from flask_srvsession import ServerSession, session, session_created
+from flask_srvsession.take_over.former_stores import of_memcached
 from flask_srvsession.testing import FakeClock
 from tests.integration.apps import cookie_headers, listed, sets_cookie, together
+from tests.servers import Server
 from tests.web import Browser
 
 from .conftest import TakingApp
@@ -53,6 +57,17 @@ def test_a_session_that_was_taken_over_is_not_in_its_source_any_more(
     Browser(taking_app(former.make_source()), cookie).values()
 
     assert former.values(cookie) == ({} if former.keeps_records else {"user_id": 42})
+
+
+def test_memcached_confirms_that_a_session_is_not_in_it_any_more(
+    memcached_server: Server,
+) -> None:
+    """Its client would wait for no answer, and hear of no failure."""
+    with closing(PooledClient(("127.0.0.1", memcached_server.port))) as client:
+        _, delete, _ = of_memcached(client)
+        client.set("there", b"", noreply=False)
+
+        assert [delete("there"), delete("there")] == [True, False]
 
 
 @pytest.mark.parametrize("permanent", [True, False])

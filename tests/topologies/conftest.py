@@ -10,10 +10,13 @@ import pytest
 
 from flask_srvsession.backends.base import Cell
 from flask_srvsession.backends.redis import RedisBackend
+from tests.integration.conftest import quick, watched
 from tests.servers import patient
 
 if TYPE_CHECKING:
     from tests.redis_topologies import Cluster, Watched
+
+__all__ = ["quick", "watched"]
 
 FORGETS_NODES = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 """redis-py leaves the connections to what has left a cluster to the garbage collector:

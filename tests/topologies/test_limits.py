@@ -1,4 +1,3 @@
 """What holds on one Redis, on several."""
 
-from tests.integration.conftest import watched  # noqa: F401
 from tests.integration.lists.test_limits import *  # noqa: F403

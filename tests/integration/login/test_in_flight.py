@@ -51,6 +51,9 @@ IN_FLIGHT: dict[str, View] = {
 }
 
 
+@pytest.mark.every_storage(
+    *("anonymous-assign-user_id", "other-remove-user_id", "other-log out-bind")
+)
 @by_any_login
 @pytest.mark.parametrize("then", IN_FLIGHT.values(), ids=IN_FLIGHT)
 @pytest.mark.parametrize("before", [{}, {"user_id": 7}], ids=["anonymous", "other"])
@@ -116,6 +119,7 @@ TEAMS: Any = {
 }
 
 
+@pytest.mark.every_storage
 @pytest.mark.parametrize(
     "act", [log_in_with_user_id, lambda: session.rotate()], ids=["log in", "rotate"]
 )
@@ -137,6 +141,7 @@ def test_what_others_bind_during_it_is_listed_for_the_new_session(
     assert [live.id for live in revocation.find(store, team)] == [fresh.id]
 
 
+@pytest.mark.every_storage
 def test_a_login_in_flight_whose_anonymous_session_was_ended_begins_empty(
     app: Flask,
 ) -> None:
@@ -151,6 +156,7 @@ def test_a_login_in_flight_whose_anonymous_session_was_ended_begins_empty(
     assert Browser(app, sent).values() == {"user_id": 42}
 
 
+@pytest.mark.every_storage
 def test_nothing_is_lost_between_a_login_and_many_writers(app: Flask) -> None:
     """Each write is in the new session, or its request was told of no failure but
     came after the login."""
@@ -176,6 +182,7 @@ def test_nothing_is_lost_between_a_login_and_many_writers(app: Flask) -> None:
     assert browser.values() == {**CART, "user_id": 42, **kept}
 
 
+@pytest.mark.every_storage
 @pytest.mark.parametrize("presented", [True, False])
 def test_of_two_logins_at_once_the_later_ends_the_other_if_nobody_has_that(
     app: Flask, presented: bool
@@ -197,6 +204,7 @@ def test_of_two_logins_at_once_the_later_ends_the_other_if_nobody_has_that(
     assert listed(app, 42) == alive
 
 
+@pytest.mark.every_storage
 def test_a_login_during_a_logout_of_the_same_session_is_dropped(app: Flask) -> None:
     browser = shopper(app, user_id=7)
     session_id = browser.id

@@ -106,6 +106,9 @@ def test_a_reader_in_flight_leaves_the_session_dead_and_sends_no_cookie(
     assert thief.values() == {}
 
 
+@pytest.mark.every_storage(
+    "assign-destroy", "log in as somebody else-pop", "rotate-clear"
+)
 @ending
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_a_writer_in_flight_leaves_the_session_dead_and_sends_no_cookie(
@@ -275,6 +278,7 @@ def test_a_request_that_loads_after_the_logout_finds_nothing(
     assert cookie_headers(late.response) == []
 
 
+@pytest.mark.every_storage
 def test_two_logouts_at_once_both_succeed(make_app: MakeApp) -> None:
     browser = with_cart(app := make_app())
     session_id, other = browser.id, browser.copy()
@@ -285,6 +289,7 @@ def test_two_logouts_at_once_both_succeed(make_app: MakeApp) -> None:
     assert stored(app, session_id) is None
 
 
+@pytest.mark.every_storage
 def test_a_logout_wins_against_any_number_of_writers(make_app: MakeApp) -> None:
     app = make_app()
     for _ in range(5):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.conftest import MakeApp
 
 
+@pytest.mark.every_storage
 @ending
 def test_a_logout_that_the_storage_cannot_confirm_is_a_503_and_no_logout(
     make_app: MakeApp, backend: Backend, end: View
@@ -43,6 +44,7 @@ def test_a_logout_that_the_storage_cannot_confirm_is_a_503_and_no_logout(
     assert Browser(browser.app, cookie).values() == {}
 
 
+@pytest.mark.every_storage
 @ending
 def test_a_logout_of_which_one_answer_is_lost_is_done(
     make_app: MakeApp, backend: Backend, end: View

@@ -167,4 +167,13 @@ MUTANTS = (
         breaks="no record is unpickled, by the client neither",
         found_by=f"{_REFUSED}test_clients_that_unpickle_are_not_taken",
     ),
+    Mutant(
+        name="take-over-deletes-unconfirmed",
+        file="take_over/former_stores.py",
+        old="partial(client.delete, noreply=False)",
+        new="client.delete",
+        breaks="memcached has answered that a session is not in it any more",
+        found_by="take_over/test_taken_over.py::"
+        "test_memcached_confirms_that_a_session_is_not_in_it_any_more",
+    ),
 )
