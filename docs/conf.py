@@ -36,6 +36,7 @@ autodoc_preserve_defaults = True
 
 html_theme = "furo"
 html_title = f"{project} {release}"
+pygments_dark_style = "github-dark"  # underlines nothing that is no link
 html_favicon = "static/favicon.svg"
 html_copy_source = False
 html_show_sphinx = False
