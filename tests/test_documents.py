@@ -32,6 +32,7 @@ from flask_srvsession.take_over import FlaskSessionSource
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 QUICKSTART = ROOT / "docs" / "quickstart.md"
+SEVERAL_APPS = ROOT / "docs" / "howto" / "several-apps.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)\s]+)\)")
 
@@ -109,6 +110,33 @@ def test_the_app_of_the_quickstart_signs_in_and_out(
 
     assert "Sign in" in copy.get("/").text
     app.extensions["srvsession"].backend.close()
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_a_second_app_shares_the_login_of_the_first_or_has_one_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shares: bool
+) -> None:
+    sources = [blocks(page, "python")[0] for page in (QUICKSTART, SEVERAL_APPS)]
+    both, second = blocks(SEVERAL_APPS, "bash")[:2]
+    monkeypatch.chdir(tmp_path)
+    apps, settings = [], [both, both if shares else both + second]
+    for name, source, exports in zip(["app", "shop"], sources, settings, strict=True):
+        for variable, value in re.findall(r"(FLASK_\w+)=(\S+)", exports):
+            monkeypatch.setenv(variable, value)
+        monkeypatch.setenv("FLASK_SRVSESSION_BACKEND", "sqlite:///shared.db")
+        namespace: dict[str, Any] = {"__name__": name}
+        exec(source, namespace)
+        apps.append(namespace["app"])
+    first, shop = (app.test_client() for app in apps)
+
+    first.post("/login", data={"name": "ann", "password": "correct horse"})
+    cookie = first.get_cookie("session").value
+    shop.set_cookie("session", cookie)
+    shop.set_cookie("shop", cookie)
+
+    assert shop.get("/").text == ("ann" if shares else "nobody")
+    for app in apps:
+        app.extensions["srvsession"].backend.close()
 
 
 def test_a_package_index_shows_a_readme_without_links_that_lead_nowhere() -> None:
