@@ -9,23 +9,19 @@ too: a record is worth nothing elsewhere.
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from .. import ids
 
-ENCRYPTED = b"\x82"
-"""The first byte of an encrypted record of format 2."""
+ENCRYPTED, ENCRYPTED_PARTED = b"\x82", b"\x83"
+"""The first byte of an encrypted record of format 2, in one part or in two."""
 
-NAME_LENGTH, SIZE_LENGTH, NONCE_LENGTH = 4, 4, 12
+NAME_LENGTH, SIZE_LENGTH, NONCE_LENGTH, TAG_LENGTH = 4, 4, 12, 16
 NAMED = len(ENCRYPTED) + NAME_LENGTH
-NONCES = NAMED + 2 * SIZE_LENGTH
-HEAD = NONCES + 2 * NONCE_LENGTH
-"""Bytes before the encrypted ones: format, name of the key, two lengths, two nonces."""
-
-TAG_LENGTH = 16
+HEAD = NAMED + SIZE_LENGTH
+"""Bytes before the first part of two: format, name of the key, length."""
 
 FEW = 64
 """Records whose keys are kept at hand: a change reads one, and then writes it."""
@@ -69,64 +65,61 @@ class Cipher:
             return AESGCM(derive[name](where))
 
         self._of_record = of_record
-        self.newest = ENCRYPTED + _name(keys[-1])
-        """How a record begins that the newest key has encrypted."""
+        self._newest = _name(keys[-1])
 
-    def encrypt(self, key: str, front: bytes, values: bytes) -> bytes:
-        """Return both parts of a record encrypted, to be stored under `key`: the second
-        is authenticated together with the first."""
-        where, nonces = key.encode(), os.urandom(2 * NONCE_LENGTH)
-        sizes = _SIZES.pack(len(front), len(values))
-        aead, head = self._of_record(self.newest[1:], where), self.newest + sizes
-        front = aead.encrypt(nonces[:NONCE_LENGTH], front, head + where)
-        head += nonces + front
-        return head + aead.encrypt(nonces[NONCE_LENGTH:], values, head + where)
+    def is_newest(self, data: bytes) -> bool:
+        """Return whether the newest key has encrypted `data`."""
+        return data[:1] in _FORMS and data[1:NAMED] == self._newest
 
-    def decrypt(self, key: str, data: bytes) -> bytes:
-        """Return both parts of the data under `key`; Unreadable if they are none."""
-        end = self.front_end(data)
-        front, values = self.decrypt_front(key, data), data[end:]
-        [_, size] = _SIZES.unpack_from(data, NAMED)
-        if len(values) < size + TAG_LENGTH:
-            raise Unreadable(_CUT)
-        nonce = data[HEAD - NONCE_LENGTH : HEAD]
-        return front + self._decrypted(key, data, nonce, values, data[:end])
+    def encrypt(self, key: str, body: bytes, cut: int) -> bytes:
+        """Return the body of a record encrypted, to be stored under `key`; in two
+        parts if there is a `cut`. The second is authenticated together with the
+        first."""
+        where, head = key.encode(), ENCRYPTED + self._newest
+        aead = self._of_record(self._newest, where)
+        if cut:
+            head = ENCRYPTED_PARTED + self._newest + cut.to_bytes(SIZE_LENGTH, "big")
+            nonce = os.urandom(NONCE_LENGTH)
+            head += nonce + aead.encrypt(nonce, body[:cut], head + where)
+        nonce = os.urandom(NONCE_LENGTH)
+        return head + nonce + aead.encrypt(nonce, body[cut:], head + where)
 
-    def decrypt_front(self, key: str, data: bytes) -> bytes:
-        """Return the first part; Unreadable if it is none. `data` may end with it."""
-        name, end = data[1:NAMED], self.front_end(data)
-        if len(data) >= HEAD and name not in self._names:
+    def decrypt(self, key: str, data: bytes, *, whole: bool = True) -> bytes:
+        """Return the body of the data under `key`; Unreadable if there is none. Not
+        `whole`: the first part of two, where `data` may end."""
+        name, where, end = data[1:NAMED], key.encode(), NAMED
+        if name not in self._names:
             raise Unreadable(
                 f"it is encrypted with the key {name.hex()}, which is not among"
                 " SRVSESSION_ENCRYPTION_KEYS: it was taken out, or is newer"
             )
-        if len(data) < end:
-            raise Unreadable(_CUT)
-        nonce = data[NONCES : HEAD - NONCE_LENGTH]
-        return self._decrypted(key, data, nonce, data[HEAD:end], data[:NONCES])
+        aead, front = self._of_record(name, where), b""
+
+        def part(start: int, end: int | None = None) -> bytes:
+            body = start + NONCE_LENGTH
+            return aead.decrypt(data[start:body], data[body:end], data[:start] + where)
+
+        try:
+            if data[:1] == ENCRYPTED_PARTED:
+                end = self.front_end(data)
+                front = part(HEAD, end)
+                if not whole:
+                    return front
+            return front + part(end)
+        except (self._invalid, ValueError):  # of a nonce that was cut
+            raise Unreadable(
+                "it is encrypted, and was changed or cut, or moved here from another"
+                " session, or another serializer wrote it"
+            ) from None
 
     @staticmethod
     def front_end(data: bytes) -> int:
-        """Return how long the first part of `data` is, with all before it."""
-        size = int.from_bytes(data[NAMED : NAMED + SIZE_LENGTH], "big")
-        return HEAD + size + TAG_LENGTH
-
-    def _decrypted(
-        self, key: str, data: bytes, nonce: bytes, part: bytes, with_it: bytes
-    ) -> bytes:
-        where = key.encode()
-        aead = self._of_record(data[1:NAMED], where)
-        try:
-            return aead.decrypt(nonce, part, with_it + where)
-        except self._invalid:
-            raise Unreadable(
-                "it is encrypted, and was changed, or moved here from another session,"
-                " or another serializer wrote it"
-            ) from None
+        """Return how long the first part of two is, with all before it."""
+        size = int.from_bytes(data[NAMED:HEAD], "big")
+        return HEAD + NONCE_LENGTH + size + TAG_LENGTH
 
 
-_CUT = "it is encrypted, and was cut"
-_SIZES = struct.Struct(">II")
+_FORMS = frozenset({ENCRYPTED, ENCRYPTED_PARTED})
 
 
 def _name(key: bytes) -> bytes:

@@ -10,15 +10,23 @@ from typing import Any, NamedTuple, TypeAlias
 import msgpack
 
 from .. import ids
-from .encryption import ENCRYPTED, Cipher, EncryptionKeys, Unreadable
+from .encryption import ENCRYPTED, ENCRYPTED_PARTED, Cipher, EncryptionKeys, Unreadable
 
-VERSION = b"\x02"
-"""Of the format: any change of it gets another one, and decides about this one."""
+VERSION, PARTED = b"\x02", b"\x03"
+"""Of the format: any change of it gets another one, and decides about this one. The
+second is that of long records, which are in two parts."""
+
+READ_FIRST = 1000
+"""Bytes of a record that a list reads."""
+
+SHORT = READ_FIRST - 40
+"""Bytes of content up to which a record is in one part: behind its head, encrypted or
+not, all of it is read first."""
 
 MAC_LENGTH, SIZE_LENGTH = 16, 3
 HEAD = len(VERSION) + MAC_LENGTH
 FRONT = HEAD + MAC_LENGTH + SIZE_LENGTH
-"""Where the front begins, behind its own seal and its length."""
+"""Where the front of a long record begins, behind its own seal and its length."""
 
 OPERATION_LENGTH = 4
 REMEMBERED_OPERATIONS = 8
@@ -130,9 +138,8 @@ _TYPES: tuple[type | tuple[type, ...], ...] = (
     *(dict, bytes, bytes, (str, type(None)), (dict, type(None))),
     *((list, type(None)), int, dict),
 )
-_RECORD, _TOMBSTONE, _NO_VALUES = b"\x9f", b"\x93", b"\x80"
-"""How msgpack begins a list of 15 and one of 3, the front of which has one less, and
-writes an empty map."""
+_NO_VALUES = b"\x80"
+"""An empty map, as msgpack writes it."""
 
 
 class RecordCodec:
@@ -144,8 +151,9 @@ class RecordCodec:
     other client's reply without being noticed. The name of the `serializer` of the
     values goes into the keys: data of another one would only look alike.
 
-    The values come last. The *front*, which is all before them, has a seal of its own,
-    so that lists need not read the values; the seal of the whole covers both.
+    The values come last. The *front* of a long record, which is all before them, has a
+    seal of its own, so that lists need not read the values; the seal of the whole
+    covers both.
 
     With `encryption`, records are encrypted in place of that, and sealed ones are still
     read.
@@ -170,30 +178,35 @@ class RecordCodec:
     def seal(self, key: str, content: Record | Tombstone) -> bytes:
         """Return the bytes to store under `key`."""
         pack: Pack = msgpack.Packer(unicode_errors="surrogatepass").pack
-        if isinstance(content, Record):
-            front, values = _RECORD + pack(content[:-1])[1:], pack(content.values)
-        else:
-            former, after = content
-            front = _TOMBSTONE + pack((former[:-1], after))[1:]
-            values = pack(former.values)
+        fields: tuple[Any, ...] = content
+        if isinstance(content, Tombstone):
+            former, successor = content
+            fields = former[:-1], successor, former.values
+        body, cut = pack(fields), 0
+        if len(body) > SHORT:
+            cut = len(pack(fields[:-1]))
         if self._encrypts and self._cipher:
-            return self._cipher.encrypt(key, front, values)
-        text, size = _HEAD % (len(key), key.encode()), len(front)
-        front = self._fronts[0](text, front) + size.to_bytes(SIZE_LENGTH, "big") + front
-        return VERSION + self._macs[0](text + front, values) + front + values
+            return self._cipher.encrypt(key, body, cut)
+        form, head = (PARTED if cut else VERSION), b""
+        text = _HEAD % (len(key), key.encode(), form)
+        if cut:
+            seal = self._fronts[0](text, body[:cut])
+            head = seal + cut.to_bytes(SIZE_LENGTH, "big")
+        return form + self._macs[0](text + head, body) + head + body
 
     def open(self, key: str, data: bytes, *, whole: bool = True) -> Record | Tombstone:
         """Return the sealed content; :class:`Unreadable` if this was not sealed.
 
-        Not `whole`: without its values, of data that may end where the front does.
+        Not `whole`: perhaps without its values, of data that may end where its front
+        does.
         """
-        if data[:1] == VERSION:
-            text, macs, seal = (
-                _HEAD % (len(key), key.encode()),
-                self._macs,
-                data[1:HEAD],
-            )
-            if whole:
+        form, macs = data[:1], self._macs
+        only_front = form in _PARTED and not whole
+        if form in (VERSION, PARTED):
+            text, seal = _HEAD % (len(key), key.encode(), form), data[1:HEAD]
+            if form == VERSION:
+                body = data[HEAD:]
+            elif whole:
                 text, body = text + data[HEAD:FRONT], data[FRONT:]
             else:
                 macs, seal = self._fronts, data[HEAD : HEAD + MAC_LENGTH]
@@ -205,14 +218,13 @@ class RecordCodec:
                 raise Unreadable(
                     "its seal does not fit, or another serializer wrote it"
                 )
-        elif data[:1] == ENCRYPTED and self._cipher:
-            decrypt = self._cipher.decrypt if whole else self._cipher.decrypt_front
-            body = decrypt(key, data)
+        elif form in (ENCRYPTED, ENCRYPTED_PARTED) and self._cipher:
+            body = self._cipher.decrypt(key, data, whole=whole)
         else:
             raise Unreadable(_foreign(data))
         try:
             fields = msgpack.unpackb(
-                body if whole else body + _NO_VALUES,
+                body + _NO_VALUES if only_front else body,
                 strict_map_key=False,
                 unicode_errors="surrogatepass",
             )
@@ -228,24 +240,28 @@ class RecordCodec:
 
     def has_front(self, data: bytes) -> bool:
         """Return whether `data`, of which the end may be missing, hold the front."""
-        end = Cipher.front_end if data[:1] == ENCRYPTED else _front_end
+        if data[:1] not in _PARTED:
+            return True
+        end = _front_end if data[:1] == PARTED else Cipher.front_end
         return len(data) >= end(data)
 
     def is_present(self, data: bytes) -> bool:
         """Return whether `data` is encrypted, or not, as new records are."""
         if self._encrypts and self._cipher:
-            return data.startswith(self._cipher.newest)
-        return data[:1] == VERSION
+            return self._cipher.is_newest(data)
+        return data[:1] in (VERSION, PARTED)
 
 
-_HEAD = b"%d:%b" + VERSION
+_HEAD = b"%d:%b%b"
 """The text that is sealed before the rest: key and format."""
+
+_PARTED = frozenset({PARTED, ENCRYPTED_PARTED})
 
 
 def _foreign(data: bytes) -> str:
     if not data:
         return "it is empty"
-    if data[:1] == ENCRYPTED:
+    if data[:1] in (ENCRYPTED, ENCRYPTED_PARTED):
         return "it is encrypted, and SRVSESSION_ENCRYPTION_KEYS has no key"
     if data < VERSION:
         return f"an older version of this package wrote it (format {data[0]})"

@@ -14,7 +14,7 @@ from ..errors import BackendError, SessionTooLarge
 from ..ids import Credential
 from .encryption import Unreadable
 from .marker import Marker
-from .record import OPEN, PRESENTED, Record, RecordCodec, Tombstone
+from .record import OPEN, PRESENTED, READ_FIRST, Record, RecordCodec, Tombstone
 from .rotation import Verdict
 
 log = logging.getLogger("flask_srvsession")
@@ -27,9 +27,6 @@ TOMBSTONE_TTL = 10
 
 HEADER_RESERVE = 8192
 """Bytes kept free for the parts of a record beside its values."""
-
-USUAL_FRONT = 1000
-"""Bytes within which a record says all but its values; longer ones are read whole."""
 
 MAX_ATTEMPTS = 100
 """How often a change is applied anew; each time another one had succeeded."""
@@ -120,7 +117,7 @@ class Records:
         the storage can leave them out. One that is in no list may have expired: the
         values would tell."""
         keys = {session_id: self.key(session_id) for session_id in session_ids}
-        cells = self.backend.get_starts([*keys.values()], USUAL_FRONT)
+        cells = self.backend.get_starts([*keys.values()], READ_FIRST)
         has_front = self.codec.has_front
         cut = [key for key, cell in cells.items() if cell and not has_front(cell.data)]
         cells.update(self.backend.get_many(cut))

@@ -169,7 +169,9 @@ records = st.builds(
     operations=st.lists(st.binary(min_size=4, max_size=4), max_size=8).map(b"".join),
     replaces=st.none() | st.text(max_size=46),
     meta=st.none() | st.dictionaries(st.text(max_size=5), st.text(max_size=5)),
-    values=st.dictionaries(st.text(max_size=9), st.binary(max_size=30), max_size=5),
+    values=st.dictionaries(
+        st.text(max_size=9), st.binary(max_size=30) | st.just(bytes(1000)), max_size=5
+    ),
     device=st.none()
     | st.tuples(st.binary(max_size=70), st.integers(1, 999), times).map(list),
     era=times,
@@ -179,7 +181,7 @@ tombstones = st.builds(Tombstone, records, st.text(max_size=46))
 
 def sealed(body: bytes) -> bytes:
     """Return `body` under a seal that fits, as whoever has the secret key makes it."""
-    head = stored._HEAD % (len(KEY), KEY.encode())
+    head = stored._HEAD % (len(KEY), KEY.encode(), VERSION)
     return VERSION + CODEC._macs[0](head, body) + body
 
 

@@ -16,7 +16,6 @@ import redis
 from flask_srvsession import session
 from flask_srvsession.store.record import (
     _HEAD,
-    FRONT,
     HEAD,
     VERSION,
     Record,
@@ -53,9 +52,8 @@ def _put(backend: Backend, key: str, data: bytes) -> None:
 def _sealed(key: str, prefix: str, body: bytes, secret: str = KEY) -> bytes:
     """Seal any bytes, as somebody could who knows the secret key."""
     [mac] = RecordCodec([secret], prefix, "msgpack")._macs
-    front = bytes(FRONT - HEAD)
-    seal = mac(_HEAD % (len(key), key.encode()) + front, body)
-    return VERSION + seal + front + body
+    seal = mac(_HEAD % (len(key), key.encode(), VERSION), body)
+    return VERSION + seal + body
 
 
 RECORDS: dict[str, bytes] = {
@@ -259,7 +257,7 @@ class TestRecord:
         browser.does(lambda: session.update(a="placeholder", b=2))
         cell = backend.get(browser.key)
         assert cell is not None
-        fields = msgpack.unpackb(cell.data[FRONT:], strict_map_key=False)
+        fields = msgpack.unpackb(cell.data[HEAD:], strict_map_key=False)
         fields[Record._fields.index("values")]["a"] = value
         prefix = browser.app.config["SRVSESSION_KEY_PREFIX"]
         body = msgpack.packb(fields)

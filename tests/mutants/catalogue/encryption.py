@@ -12,8 +12,8 @@ MUTANTS = (
     Mutant(
         name="encryption-of-any-place",
         file=_FILE,
-        old="aead.encrypt(nonces[:NONCE_LENGTH], front, head + where)",
-        new="aead.encrypt(nonces[:NONCE_LENGTH], front, head)",
+        old="aead.encrypt(nonce, body[cut:], head + where)",
+        new="aead.encrypt(nonce, body[cut:], head)",
         breaks="what was encrypted is bound to where it is stored, and readable there",
         found_by=f"{_UNIT}test_what_was_encrypted_comes_back_and_shows_nothing[record]",
     ),
@@ -21,7 +21,7 @@ MUTANTS = (
         name="encryption-leaves-plain-what-is-written",
         file="store/record.py",
         old="        if self._encrypts and self._cipher:\n            return"
-        " self._cipher.encrypt(key, front, values)\n",
+        " self._cipher.encrypt(key, body, cut)\n",
         new="",
         breaks="with keys, what is written is encrypted",
         found_by=f"{_TESTS}test_a_dump_shows_nothing_of_what_is_kept_and_of_whom"
@@ -30,8 +30,8 @@ MUTANTS = (
     Mutant(
         name="encryption-with-the-oldest-key",
         file=_FILE,
-        old="self.newest = ENCRYPTED + _name(keys[-1])",
-        new="self.newest = ENCRYPTED + _name(keys[0])",
+        old="self._newest = _name(keys[-1])",
+        new="self._newest = _name(keys[0])",
         breaks="the last key encrypts",
         found_by=f"{_UNIT}test_every_key_decrypts_and_the_last_one_encrypts",
     ),

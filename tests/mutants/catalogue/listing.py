@@ -373,11 +373,36 @@ MUTANTS = (
     Mutant(
         name="front-encrypted-without-the-place",
         file="store/encryption.py",
-        old="[HEAD:end], data[:NONCES])",
-        new="[HEAD:end], b'')",
+        old="data[body:end], data[:start] + where",
+        new="data[body:end], data[:0] + where",
         breaks="what was encrypted can be read",
         found_by="unit/test_record.py::test_a_front_needs_no_more_than_itself"
         "[encrypted-record]",
+    ),
+    Mutant(
+        name="front-never",
+        file="store/record.py",
+        old="if len(body) > SHORT:",
+        new="if not body:",
+        breaks="a list reads no values",
+        found_by="integration/lists/test_fronts.py::test_a_list_and_the_end_of_all_read"
+        "_no_values[plain-sqlite]",
+    ),
+    Mutant(
+        name="front-always",
+        file="store/record.py",
+        old="if len(body) > SHORT:",
+        new="if body:",
+        breaks="a small record is small",
+        found_by="unit/test_record.py::test_a_small_record_is_small",
+    ),
+    Mutant(
+        name="front-of-any-form",
+        file="store/record.py",
+        old='_HEAD = b"%d:%b%b"',
+        new='_HEAD = b"%d:%b%.0b"',
+        breaks="one part is none of two",
+        found_by="unit/test_record.py::test_one_part_is_none_of_two[plain]",
     ),
     Mutant(
         name="front-read-with-the-values",
