@@ -109,9 +109,10 @@ def valid_cookies(
 
 def cookies(request: Request, name: str) -> list[str]:
     """Return the values of all cookies of this name, as ``request.cookies`` has them,
-    but without parsing the others."""
+    but without parsing the others, where nothing is special."""
     header: str = request.environ.get("HTTP_COOKIE", "")
-    if '"' in header:  # may quote a semicolon
+    # A semicolon may be quoted. An app's own class may have cookies of its own.
+    if '"' in header or type(request).cookies is not Request.cookies:
         return request.cookies.getlist(name)
     values: list[str] = []
     for pair in header.split(";"):

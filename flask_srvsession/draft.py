@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from .serializers import Serializer, encode
+from .serializers import Serializer, decode, encode
 
 T = TypeVar("T")
 
@@ -67,14 +67,6 @@ class Changes:
 NO_CHANGES = Changes()
 
 
-class Undecodable(Exception):
-    """The stored value of `key` cannot be turned back into an object."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(f"the value of {key!r} cannot be decoded")
-        self.key = key
-
-
 @dataclass(slots=True)
 class _Computation:
     """Functions to apply to the value that a key has by then."""
@@ -88,7 +80,7 @@ class _Computation:
     def __call__(self, stored: bytes | None) -> bytes:
         if stored == self.before:
             return self.after
-        value = None if stored is None else self.serializer.loads(stored)
+        value = None if stored is None else decode(self.serializer, self.key, stored)
         for function in self.functions:
             value = function(value)
         return encode(self.serializer, self.key, value)
@@ -119,7 +111,7 @@ class Draft(MutableMapping[str, Any]):
         if key not in self._values:
             if key in self._removed:
                 raise KeyError(key)
-            self._values[key] = self._decode(key, self._base[key])
+            self._values[key] = decode(self._serializer, key, self._base[key])
         return self._values[key]
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -175,7 +167,8 @@ class Draft(MutableMapping[str, Any]):
             self._serializer, key, before, before or b""
         )
         present = known.after or None
-        value = function(None if present is None else self._decode(key, present))
+        stored = None if present is None else decode(self._serializer, key, present)
+        value = function(stored)
         known.after = encode(self._serializer, key, value)
         known.functions.append(function)
         self._computed[key] = known
@@ -185,7 +178,7 @@ class Draft(MutableMapping[str, Any]):
     def stored(self, key: str) -> Any:
         """Return the value that is stored, None if there is none."""
         data = self.held.get(key)
-        return None if data is None else self._decode(key, data)
+        return None if data is None else decode(self._serializer, key, data)
 
     def drop(self, keys: Iterable[str]) -> list[str]:
         """Remove the values of those of `keys` that this request has not set; return
@@ -211,10 +204,10 @@ class Draft(MutableMapping[str, Any]):
         return None if self._cleared else self.stored(key)
 
     def decode(self, keys: Iterable[str]) -> None:
-        """Make sure that these values can be read; :class:`Undecodable` if not."""
+        """Make sure that these values can be read; :class:`.Undecodable` if not."""
         for key in keys:
             if key not in self._values and key not in self._removed:
-                self._values[key] = self._decode(key, self._base[key])
+                self._values[key] = decode(self._serializer, key, self._base[key])
 
     def changes(self) -> Changes:
         """Return the difference to the stored values, :data:`NO_CHANGES` if there is
@@ -274,9 +267,3 @@ class Draft(MutableMapping[str, Any]):
         self._removed &= base.keys()
         self.held = base
         self._base = {} if self._cleared else base
-
-    def _decode(self, key: str, data: bytes) -> Any:
-        try:
-            return self._serializer.loads(data)
-        except Exception as error:
-            raise Undecodable(key) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from inspect import signature
@@ -21,6 +21,7 @@ from .arrival import FORMER_COOKIE
 from .errors import BackendError, SessionRefused
 from .ids import Credential
 from .runtime import Runtime
+from .serializers import Undecodable
 from .session import ServerSideSession
 from .visit import ANSWERED, FAILURE, Cookie, Visit
 
@@ -59,17 +60,20 @@ class ServerSessionInterface(SessionInterface):
         if not isinstance(session, ServerSideSession):
             return
         visit = session._visit
-        if former := getattr(response, FORMER, ()):
-            former = _take_back(response, visit.number, former)
+        if hasattr(response, UNDO):
+            _take_back(response, visit.number)
         if visit.accessed:
             quiet = False
             try:
                 quiet = session._finish()
+            except Undecodable:
+                pass  # the session is ignored, as one that a read finds so
             except (BackendError, SessionRefused) as error:
                 if ANSWERED not in visit.request.environ:
                     raise
-                change_of_ours = visit.number, get_ident(), _restoring(response)
-                setattr(response, FORMER, (*former, change_of_ours))
+                before = response.status, [*response.headers], response.response
+                change = visit.number, get_ident(), partial(_restore, *before)
+                setattr(response, UNDO, (*getattr(response, UNDO, ()), change))
                 _turn_into(app, response, error)
             _vary_by_cookie(response)
             if not quiet:
@@ -107,8 +111,8 @@ class ServerSessionInterface(SessionInterface):
         if session._visit.rivals_ended:
             self._delete_variants(app, name, response, attributes)
         ours = response.headers.getlist("Set-Cookie")[len(others) :]
-        change_of_ours = session._visit.number, get_ident(), partial(_without, ours)
-        setattr(response, FORMER, (*getattr(response, FORMER, ()), change_of_ours))
+        set_cookies = session._visit.number, get_ident(), partial(_without, ours)
+        setattr(response, UNDO, (*getattr(response, UNDO, ()), set_cookies))
         _keep_from_shared_caches(response)
 
     def regenerate(self, session: ServerSideSession) -> None:
@@ -172,25 +176,33 @@ def _deletes(response: Response, name: str) -> bool:
     return any(each.startswith(mine) for each in response.headers.getlist("Set-Cookie"))
 
 
-FORMER = "_srvsession_former"
-"""Where a Response has the ways to undo changes of ours: by which requests they were
-made, by their numbers, and in which threads."""
+UNDO = "_srvsession_undo"
+"""Where a Response has our changes: the number of the request that each was made for,
+the thread, and how to undo it."""
 
 
-def _take_back(response: Response, number: int, former: Sequence[Any]) -> Sequence[Any]:
+def _take_back(response: Response, number: int) -> None:
     """Undo changes for other requests on a Response that is returned again: a constant
     of the app, or one that ``lru_cache`` keeps. Those for a request within this one,
-    to which it was forwarded, stay, and are returned."""
-    if all(at >= number and thread == get_ident() for at, thread, _ in former):
-        return former
-    delattr(response, FORMER)
-    for _, _, undo in reversed(former):
+    to which it was forwarded, stay."""
+    changes = getattr(response, UNDO)
+    if all(at >= number and thread == get_ident() for at, thread, _ in changes):
+        return
+    delattr(response, UNDO)
+    for _, _, undo in reversed(changes):
         undo(response)
     log.warning(
         "a Response object is returned again: the session cookie, or the error page, of"
         " another request was taken out of it. Make a Response for each request."
     )
-    return ()
+
+
+def _restore(
+    status: str, headers: list[tuple[str, str]], body: Any, response: Response
+) -> None:
+    response.status, response.response = status, body
+    response.headers.clear()
+    response.headers.extend(headers)
 
 
 def _without(cookies: list[str], response: Response) -> None:
@@ -259,18 +271,6 @@ def _finished(app: Flask, answer: Response) -> Response:
         for function in reversed(app.after_request_funcs.get(name, ())):
             answer = app.ensure_sync(function)(answer)
     return answer
-
-
-def _restoring(response: Response) -> Callable[[Response], None]:
-    """Return a function that makes a Response as this one is now."""
-    status, headers, body = response.status, [*response.headers], response.response
-
-    def restore(again: Response) -> None:
-        again.status, again.response = status, body
-        again.headers.clear()
-        again.headers.extend(headers)
-
-    return restore
 
 
 def _replace(response: Response, answer: Response) -> None:

@@ -16,10 +16,11 @@ from dataclasses import replace
 from typing import Any
 
 from .backends.base import Epoch
-from .draft import Changes, Draft, Undecodable
+from .draft import Changes, Draft
 from .ending import LOGIN_REPEATED, LOGOUT, End
 from .errors import BackendError
 from .logins import is_same_user, names, was_anonymous
+from .serializers import Undecodable
 from .store import SessionStore
 from .store.record import OPEN, Record
 from .store.records import MAX_ATTEMPTS, Found, Live, Moved

@@ -175,6 +175,18 @@ def encode(serializer: Serializer, key: str, value: Any) -> bytes:
         ) from error
 
 
+class Undecodable(KeyError):
+    """The stored value of a key cannot be turned back into an object."""
+
+
+def decode(serializer: Serializer, key: str, data: bytes) -> Any:
+    """Return the value that was encoded; :class:`Undecodable` names the key alone."""
+    try:
+        return serializer.loads(data)
+    except Exception:
+        raise Undecodable(key) from None
+
+
 def _culprit(
     serializer: Serializer, path: str, value: Any, depth: int = 32
 ) -> tuple[str, Any]:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flask.sessions import SessionMixin
 
 from .backends.base import Epoch
-from .draft import NO_CHANGES, Draft, Undecodable
+from .draft import NO_CHANGES, Draft
 from .ending import LOGOUT
 from .errors import SessionRefused
 from .info import SessionInfo, utc
 from .logins import is_login
+from .serializers import Undecodable
 from .signals import session_refused
 from .store.records import Live
 from .visit import Intent, Visit
@@ -70,7 +71,7 @@ class ServerSideSession(SessionMixin):
                 return draft[key]
             except Undecodable as undecodable:
                 visit.give_up(undecodable)
-                raise KeyError(undecodable.key) from None
+                raise
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
@@ -401,7 +402,7 @@ class ServerSideSession(SessionMixin):
                 yield self._visit
             except Undecodable as undecodable:
                 self._visit.give_up(undecodable)
-                raise KeyError(undecodable.key) from None
+                raise
 
     def _act(self, act: Callable[..., T], *args: Any) -> T:
         """Do something now; after an outage, nothing is tried again."""
@@ -410,9 +411,6 @@ class ServerSideSession(SessionMixin):
             try:
                 visit.be_ready()
                 return act(*args)
-            except Undecodable as undecodable:
-                visit.give_up(undecodable)
-                raise KeyError(undecodable.key) from None
             except Exception as error:
                 self._refuse(error)
                 raise

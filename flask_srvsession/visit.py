@@ -20,13 +20,14 @@ from flask import Request, g, has_app_context
 from . import moves, signals
 from .arrival import arrive, valid_cookies
 from .backends.base import Epoch
-from .draft import NO_CHANGES, Changes, Draft, Undecodable
+from .draft import NO_CHANGES, Changes, Draft
 from .ending import EMPTIED, LOGOUT, SEVERAL_COOKIES, End
 from .errors import BackendError, DeviceNotProven, StaleCredential, StaleLogin
 from .ids import Credential
 from .login_keys import is_nobody
 from .logins import Login, change_of_login, ends_login, was_anonymous
 from .runtime import Runtime
+from .serializers import Undecodable
 from .store import regeneration, rotation
 from .store.lists import Binding
 from .store.record import PERMANENT
@@ -63,7 +64,7 @@ class Cookie(enum.Enum):
 
 _NUMBERS = count()
 Epochs = Mapping[bytes, Epoch]
-"""Those that a login may rely on, by the names of lists; maybe of none."""
+"""Those that a login may rely on, by the names of lists."""
 
 
 class Visit:
@@ -157,7 +158,8 @@ class Visit:
         rivals = [self.live.id] if self.live else []
         self._become_new()
         self.rivals = rivals  # a logout or a login ends it
-        log.warning("session %s is ignored: %s", *(rivals or ["new"]), undecodable)
+        text = "session %s is ignored: the value of %s cannot be decoded"
+        log.warning(text, *(rivals or ["new"]), undecodable)
 
     # -- requests of the app ----------------------------------------------------------
 
@@ -185,7 +187,7 @@ class Visit:
         elif self.live.verdict is Verdict.GRACE and login is not Login.IN:
             raise StaleCredential
         else:
-            self._regenerate(self.live, changes, {} if login is Login.IN else None)
+            self._regenerate(self.live, changes, login is Login.IN)
 
     def bind(self, binding: Binding, value: object, epoch: Epoch | None) -> None:
         """Keep the promise of :meth:`ServerSideSession.bind`."""
@@ -196,13 +198,13 @@ class Visit:
         for key in keys:  # a value that is there already counts as a change
             if key in draft:
                 draft[key] = draft[key]
-        epochs = {} if epoch is None else {binding.names[0]: epoch}
+        epochs: Epochs = {} if epoch is None else {binding.names[0]: epoch}
         self.drop_at_login()
         changes = self.pending()
         if self.live:
-            self._regenerate(self.live, changes, epochs)
+            self._regenerate(self.live, changes, True, epochs)
         else:
-            self._create(changes, epochs)
+            self._create(changes, True, epochs)
         if self.live is None:
             raise StaleLogin
 
@@ -242,7 +244,7 @@ class Visit:
             self.draft.rebase(live.record.values)
             stays = live.verdict is Verdict.GRACE or live.record.bound
             if not (stays or self.response_left or self._is_event()):
-                self._regenerate(live, self.pending(), None)
+                self._regenerate(live, self.pending(), False)
 
     def drop_at_login(self) -> None:
         """Forget secrets that an attacker may have known before: CSRF tokens, mostly. A
@@ -256,6 +258,10 @@ class Visit:
         """Let a refused change not be tried again at the end of the request."""
         if isinstance(error, BackendError):
             self.latch(error)
+        elif isinstance(error, Undecodable):
+            live = self.live
+            self.give_up(error)
+            self._send(signals.session_changes_dropped, live)
         else:
             self.draft.discard_changes()
             self.intent = Intent.NONE
@@ -301,7 +307,7 @@ class Visit:
         else:
             login = self._login(changes)
             if changes.cleared or login is not Login.SAME:
-                self._regenerate(live, changes, {} if login is Login.IN else None)
+                self._regenerate(live, changes, login is Login.IN)
             else:
                 self._save(live, changes)
 
@@ -310,14 +316,14 @@ class Visit:
         were presented, though this request did not get to see them."""
         if changes is NO_CHANGES and not (self.intent or self.logged_out):
             return
-        login: Epochs | None = {} if self._login(changes) is Login.IN else None
-        if self.logged_out and login is None:
+        is_login = self._login(changes) is Login.IN
+        if self.logged_out and not is_login:
             ended = self._end_moved()
             self.delete_cookie |= ended or bool(self.rivals or self.untried)
             self._end_rivals()
-        begins = login is not None or changes.has_content or not self.moved
+        begins = is_login or changes.has_content or not self.moved
         if self.draft and begins:
-            self._create(changes, login)
+            self._create(changes, is_login)
 
     def cookie(
         self, *, repeat: bool, is_public: Callable[[], bool]
@@ -375,10 +381,11 @@ class Visit:
             if not found.record.values:  # others removed the rest
                 self._discard(found)
         else:
-            self._go_on_without(live, found, changes, None)
+            self._go_on_without(live, found, changes, False)
 
-    def _create(self, changes: Changes, login: Epochs | None) -> None:
-        is_login = login is not None
+    def _create(
+        self, changes: Changes, is_login: bool, epochs: Epochs | None = None
+    ) -> None:
         if self.moved and not is_login:
             self._drop_changes(None, self.moved)
             return
@@ -388,29 +395,34 @@ class Visit:
             changes = self.draft.without(self.store.settings.drop_at_login, changes)
         store, meta = self.store, self.runtime.metadata(self.request)
         if self.moved and self.moved.readable:
-            created = moves.create(store, self.moved, changes, epochs=login, meta=meta)
+            created = moves.create(store, self.moved, changes, epochs=epochs, meta=meta)
         else:
-            created = store.create(changes, epochs=login, meta=meta)
+            created = store.create(changes, epochs=epochs, meta=meta)
         if is_login:
             store.marker.note()
         self._end_rivals()
         self._accept(created, changes)
         self._send(signals.session_created, created)
 
-    def _regenerate(self, live: Live, changes: Changes, login: Epochs | None) -> None:
+    def _regenerate(
+        self,
+        live: Live,
+        changes: Changes,
+        is_login: bool,
+        epochs: Epochs | None = None,
+    ) -> None:
         self._need_response()
         if live.verdict is Verdict.GRACE:  # perhaps a copy: it carries nothing over
             changes = replace(self.draft.alone(), permanent=self.permanent)
             if not changes.has_content:
                 self.destroy(end=EMPTIED)
                 return
-        is_login = login is not None
         if is_login:
             changes = self.draft.without(self.store.settings.drop_at_login, changes)
         is_logout = ends_login(self.draft, self.store.settings.logins)
         meta = self.runtime.metadata(self.request)
         found = regeneration.regenerate(
-            self.store, live, changes, login=is_login, epochs=login, meta=meta
+            self.store, live, changes, login=is_login, epochs=epochs, meta=meta
         )
         if isinstance(found, Live):
             self._accept(found, changes)
@@ -420,7 +432,7 @@ class Visit:
                 self.store.tell_ended(live, LOGOUT)
             self._send(signals.session_rotated, found)
         else:
-            self._go_on_without(live, found, changes, login)
+            self._go_on_without(live, found, changes, is_login)
 
     def _discard(self, live: Live) -> None:
         """Delete the emptied session, unless another request has filled it."""
@@ -438,7 +450,7 @@ class Visit:
             self._drop_changes(live, found)
 
     def _go_on_without(
-        self, live: Live, found: Moved | None, changes: Changes, login: Epochs | None
+        self, live: Live, found: Moved | None, changes: Changes, is_login: bool
     ) -> None:
         """The session was ended or moved while this request worked on it.
 
@@ -449,12 +461,12 @@ class Visit:
         keys = self.store.settings.logins
         anonymous = not live.record.places and was_anonymous(self.draft, keys)
         may_begin = anonymous and changes.has_content and not self.response_left
-        if may_begin and (login is not None or found is None):
+        if may_begin and (is_login or found is None):
             held = live.record.values if found and live.verdict in OWN else {}
             self.live = None
             self.moved = found and found._replace(values=held, readable=True)
             self.draft.rebase(held)
-            self._create(self.pending(), login)
+            self._create(self.pending(), is_login)
         else:
             self._end_successor(found)
             self._drop_changes(live, found)

@@ -15,7 +15,7 @@ from ..backends.guarded import Guarded
 from ..config import Settings
 from ..errors import BackendError
 from ..login_keys import is_nobody, name_of
-from ..serializers import Serializer
+from ..serializers import Serializer, decode
 from .record import Places, Record
 
 log = logging.getLogger("flask_srvsession")
@@ -134,9 +134,12 @@ class Lists:
 
     def fed(self, values: Mapping[str, bytes]) -> Iterator[Binding]:
         """Yield the bindings of a session that holds `values`."""
-        loads = self._serializer.loads
+        of = self._serializer
         for index, keys in self._indexes.items():
-            held = {key: loads(values[key]) for key in keys if key in values}
+            held: dict[str, Any] = {}
+            for key in keys:
+                if key in values:
+                    held[key] = decode(of, key, values[key])
             value = self.named(index, held)
             if value is not None:
                 yield self.binding(index, value)

@@ -17,13 +17,13 @@ from .. import ids
 from ..backends.base import Backend, Epoch, Head, Version
 from ..backends.guarded import Guarded, changing
 from ..config import Settings
-from ..draft import Changes, Draft, Undecodable
+from ..draft import Changes, Draft
 from ..ending import REVOKED, End
 from ..errors import BackendError, StaleLogin, TooManySessions
 from ..ids import CookieSigner, Credential
 from ..info import SessionInfo, utc
 from ..logins import was_anonymous
-from ..serializers import Serializer
+from ..serializers import Serializer, Undecodable
 from . import rotation
 from .encryption import EncryptionKeys
 from .lists import Binding, Lists, entry, gained, new_mark

@@ -28,9 +28,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from flask_srvsession.draft import Draft, Undecodable
+from flask_srvsession.draft import Draft
 from flask_srvsession.ids import CookieSigner, Credential, new_id, new_token
-from flask_srvsession.serializers import MsgpackSerializer, encode
+from flask_srvsession.serializers import MsgpackSerializer, Undecodable, encode
 from flask_srvsession.store import record as stored
 from flask_srvsession.store.encryption import Unreadable
 from flask_srvsession.store.record import (
@@ -491,7 +491,8 @@ def test_many_damaged_values_are_values_or_undecodable() -> None:
 
 NESTED = """
 import sys, threading
-from flask_srvsession.draft import Draft, Undecodable
+from flask_srvsession.draft import Draft
+from flask_srvsession.serializers import Undecodable
 from flask_srvsession.serializers import MsgpackSerializer, encode
 
 def use(depth):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Request
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from werkzeug.datastructures import MultiDict
 
 from flask_srvsession.arrival import cookies
 
@@ -46,3 +47,12 @@ def test_they_are_those_that_werkzeug_finds(header: str) -> None:
         # Werkzeug skips what has a space inside, which no signature fits anyway.
         found = [value for value in found if not set(value) & set(" \t")]
     assert found == expected
+
+
+def test_a_request_class_of_the_app_may_have_cookies_of_its_own() -> None:
+    class Named(Request):
+        @property
+        def cookies(self) -> MultiDict[str, str]:  # type: ignore[override]
+            return MultiDict([("session", "1"), ("session", "2")])
+
+    assert cookies(Named({"HTTP_COOKIE": "session=3"}), "session") == ["1", "2"]

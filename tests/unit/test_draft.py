@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flask_srvsession.draft import Draft, Undecodable
-from flask_srvsession.serializers import MsgpackSerializer
+from flask_srvsession.draft import Draft
+from flask_srvsession.serializers import MsgpackSerializer, Undecodable
 
 SERIALIZER = MsgpackSerializer()
 Values = dict[str, Any]

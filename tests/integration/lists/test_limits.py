@@ -92,6 +92,17 @@ def test_a_login_at_the_limit_ends_the_oldest(
     assert len(listed(evicting, 42)) == LIMIT
 
 
+def test_the_oldest_leaves_even_if_it_was_used_last(
+    evicting: Flask, clock: FakeClock
+) -> None:
+    browsers = in_turn(evicting, clock, LIMIT)
+    assert alive(browsers) == [True] * LIMIT
+    clock.advance(600)  # long enough that a use is noted
+    assert alive(browsers[:1]) == [True]
+
+    assert alive(browsers + signed_in(evicting)) == [False, True, True, True]
+
+
 def test_of_logins_within_a_second_the_first_is_ended_first(
     evicting: Flask, clock: FakeClock
 ) -> None:

@@ -175,6 +175,15 @@ def test_what_is_written_after_destroy_is_a_new_session(make_app: MakeApp) -> No
     assert browser.does(lambda: get_flashed_messages()) == "['Bye']"
 
 
+def test_what_was_flashed_before_clear_is_shown_to_nobody(make_app: MakeApp) -> None:
+    browser = with_cart(make_app())
+    browser.does(lambda: flash("Dear Ann"))
+
+    browser.does(lambda: (session.clear(), flash("Bye")))
+
+    assert browser.does(lambda: get_flashed_messages()) == "['Bye']"
+
+
 def test_a_session_that_was_created_and_destroyed_by_one_request_leaves_nothing(
     make_app: MakeApp,
 ) -> None:

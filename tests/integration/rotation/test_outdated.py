@@ -87,7 +87,9 @@ class TestGrace:
 
         clock.advance(GRACE - 0.1)
 
-        assert late.does(look) == "42"
+        for method in ("GET", "POST"):
+            response = late.do(look, environ_overrides={"REQUEST_METHOD": method})
+            assert response.text == "42"
         assert not alarms.infos
 
     def test_no_successor_is_handed_out_meanwhile(

@@ -8,7 +8,13 @@ import pytest
 from flask import Response
 from flask.sessions import SecureCookieSession
 
-from flask_srvsession import BackendError, TooManySessions, moves, session
+from flask_srvsession import (
+    BackendError,
+    TooManySessions,
+    moves,
+    session,
+    session_changes_dropped,
+)
 from flask_srvsession.backends import Backend
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.draft import Changes
@@ -414,6 +420,39 @@ def test_values_that_cannot_be_read_are_no_session(
 
     assert browser.does(act) == "{}"
     assert "is ignored" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["n", "user_id"], ids=["computed", "indexed"])
+def test_a_value_of_others_that_cannot_be_read_ends_no_session_and_is_not_overwritten(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
+    serializer, dropped = Forgetful(), list[object]()
+    app = make_app(SRVSESSION_SERIALIZER=serializer)
+    browser = Browser(app)
+    browser.set(n=1, user_id=42)
+
+    def change() -> None:
+        session.compute("n", lambda n: n + 1)
+        session["profile"] = {"sub": 42}  # the index is looked at
+        serializer.forgotten = (7,)
+
+    def hear(sender: Flask, info: object) -> None:
+        dropped.append(info)
+
+    with (
+        session_changes_dropped.connected_to(hear, app),
+        browser.in_flight(change) as late,
+    ):
+        live = store_of(app).peek(browser.id)
+        assert live
+        store_of(app).save(live, assigning(app, **{key: 7}))
+    serializer.forgotten = ()
+
+    assert late.response.status_code == 200
+    assert not late.response.headers.getlist("Set-Cookie")
+    assert f"the value of {key!r} cannot be decoded" in caplog.text
+    assert len(dropped) == 1
+    assert browser.values() == {"n": 1, "user_id": 42, key: 7}
 
 
 def test_whose_sessions_cannot_be_read_is_nobodys_the_same(make_app: MakeApp) -> None:

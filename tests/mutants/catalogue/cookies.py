@@ -6,6 +6,15 @@ from ..mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        name="cookies-of-the-request-class-are-ignored",
+        file="arrival.py",
+        old="or type(request).cookies is not Request.cookies",
+        new="",
+        breaks="an app's request class may have cookies of its own",
+        found_by="unit/test_cookies_named.py::"
+        "test_a_request_class_of_the_app_may_have_cookies_of_its_own",
+    ),
+    Mutant(
         name="flask-logins-notes-load-the-session",
         file="session.py",
         old='LOCAL_KEYS = frozenset({"_remember", "_remember_seconds"})',

@@ -28,11 +28,21 @@ MUTANTS = (
     Mutant(
         name="the-kept-session-keeps-its-id",
         file="visit.py",
-        old="self._regenerate(live, self.pending(), None)\n\n    def drop_at",
+        old="self._regenerate(live, self.pending(), False)\n\n    def drop_at",
         new="pass\n\n    def drop_at",
         breaks="a copy of the cookie that is kept ends with the others",
         found_by="integration/lists/test_revocation.py::TestRevokeAll::test_a_copy_of_the_cookie_t"
         "hat_is_kept_ends_with_the_others",
+    ),
+    Mutant(
+        name="clear-keeps-what-was-flashed",
+        file="session.py",
+        old="            draft.clear()\n",
+        new='            flashes = draft.get("_flashes")\n            draft.clear()\n'
+        '            draft.update({"_flashes": flashes} if flashes else {})\n',
+        breaks="clear() leaves nothing, not even a message to who was here",
+        found_by="integration/logout/test_logout.py::"
+        "test_what_was_flashed_before_clear_is_shown_to_nobody",
     ),
     Mutant(
         name="one-of-several-live-sessions-is-used",
@@ -64,8 +74,8 @@ MUTANTS = (
     Mutant(
         name="a-constant-answer-carries-a-session",
         file="interface.py",
-        old="if former := getattr(response, FORMER, ()):",
-        new="if former := ():",
+        old="if hasattr(response, UNDO):",
+        new="if False:",
         breaks="a Response that is returned again carries the session of nobody else",
         found_by="integration/test_real_use.py::TestAResponseThatIsReturnedAgain::"
         "test_carries_the_session_of_nobody_else[read]",

@@ -346,6 +346,18 @@ MUTANTS = (
         "test_nobody_leaves_for_a_session_that_a_later_login_has_ended",
     ),
     Mutant(
+        name="the-least-recently-used-leaves",
+        file="store/room.py",
+        old="if surplus and self._rejects:",
+        new="by_use = sorted((lines[e.session_id].live.record.last_seen, e)"
+        " for e in listed if e != own)\n"
+        "        surplus = [e for _, e in by_use[:len(surplus)]]\n"
+        "        if surplus and self._rejects:",
+        breaks="at the limit the oldest session leaves, whichever was used last",
+        found_by="integration/lists/test_limits.py::"
+        "test_the_oldest_leaves_even_if_it_was_used_last[memory]",
+    ),
+    Mutant(
         name="the-order-of-a-second-is-left-to-chance",
         file="store/seats.py",
         old="key=lambda mark: (_born(seats[mark]), mark)",

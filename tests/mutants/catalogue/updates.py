@@ -113,9 +113,18 @@ MUTANTS = (
         "is_refused_and_the_record_is_as_it_was",
     ),
     Mutant(
+        name="a-value-of-others-that-does-not-decode-is-silence",
+        file="visit.py",
+        old="elif isinstance(error, Undecodable):",
+        new="elif False:",
+        breaks="changes that are dropped are told of",
+        found_by="integration/updates/test_seldom.py::test_a_value_of_others_that_cannot_"
+        "be_read_ends_no_session_and_is_not_overwritten[computed]",
+    ),
+    Mutant(
         name="a-value-that-does-not-decode-is-none",
-        file="draft.py",
-        old="raise Undecodable(key) from error",
+        file="serializers.py",
+        old="raise Undecodable(key) from None",
         new="return None",
         breaks="a value that does not decode is no session, and never a fallback",
         found_by="integration/bad_input/test_records.py::TestRecord::test_with_a_v"
