@@ -112,7 +112,7 @@ def cookies(request: Request, name: str) -> list[str]:
     but without parsing the others, where nothing is special."""
     header: str = request.environ.get("HTTP_COOKIE", "")
     # A semicolon may be quoted. An app's own class may have cookies of its own.
-    if '"' in header or type(request).cookies is not Request.cookies:
+    if '"' in header or request.__class__.cookies is not Request.cookies:
         return request.cookies.getlist(name)
     values: list[str] = []
     for pair in header.split(";"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import logging
 import sys
 from collections.abc import Callable, Iterable
@@ -23,13 +24,21 @@ from .ids import Credential
 from .runtime import Runtime
 from .serializers import Undecodable
 from .session import ServerSideSession
-from .visit import ANSWERED, FAILURE, Cookie, Visit
+from .store import rotation
+from .visit import ANSWERED, FAILURE, Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 log = logging.getLogger("flask_srvsession")
+
+
+class Cookie(enum.Enum):
+    """The fate of a cookie that is not set to a :class:`Credential`."""
+
+    KEEP = enum.auto()
+    DELETE = enum.auto()
 
 
 class ServerSessionInterface(SessionInterface):
@@ -85,10 +94,7 @@ class ServerSessionInterface(SessionInterface):
     def _send_cookie(
         self, app: Flask, session: ServerSideSession, response: Response
     ) -> None:
-        change = session._visit.cookie(
-            repeat=app.config["SESSION_REFRESH_EACH_REQUEST"],
-            is_public=lambda: _is_public(response),
-        )
+        change = _fate_of_cookie(app, session._visit, response)
         devices = self._runtime.devices
         offered = devices and devices.finish(session._visit, change, response)
         if change is Cookie.KEEP:
@@ -164,6 +170,35 @@ def other_interface(app: Flask) -> str | None:
     interface = app.session_interface
     ours = isinstance(interface, ServerSessionInterface)
     return None if ours else type(interface).__name__
+
+
+def _fate_of_cookie(
+    app: Flask, visit: Visit, response: Response
+) -> Credential | Cookie:
+    """Return the fate of the cookie with the response.
+
+    Set only for a session that was created or regenerated, or to hand out a
+    successor, but that never with a public response, which a cache would give
+    to others. Never set to the credential that the client has already: an old
+    credential that comes late would undo a newer one. Only without rotation there
+    is none: then the cookie of a permanent session moves its expiry when the
+    session has moved its own, or with each request (SESSION_REFRESH_EACH_REQUEST).
+    """
+    live = visit.live
+    if live and (credential := live.credential):
+        if live.created:
+            return credential
+        current = credential.generation == live.record.generation
+        if current and live.record.pending:  # the client is to get its successor
+            fresh = visit.store.clock() - live.read_at < rotation.FRESH
+            if fresh and not _is_public(response):
+                return rotation.successor(live.record, credential)
+        if visit.store.settings.rotate_every is None:
+            repeat = app.config["SESSION_REFRESH_EACH_REQUEST"]
+            expiry = visit.expiry_moved or (repeat and live.record.permanent)
+            if current and expiry:
+                return credential
+    return Cookie.DELETE if visit.delete_cookie and not live else Cookie.KEEP
 
 
 FOR_CACHES = ("CDN-Cache-Control", "Surrogate-Control")
@@ -277,9 +312,7 @@ def _replace(response: Response, answer: Response) -> None:
     if callable(close := getattr(response.response, "close", None)):
         close()
     response.direct_passthrough = False
-    response.status = answer.status
-    response.headers.clear()
-    response.headers.extend(answer.headers)
+    _restore(answer.status, [*answer.headers], [], response)
     response.set_data(answer.get_data())
 
 

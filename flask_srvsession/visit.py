@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -28,7 +28,7 @@ from .login_keys import is_nobody
 from .logins import Login, change_of_login, ends_login, was_anonymous
 from .runtime import Runtime
 from .serializers import Undecodable
-from .store import regeneration, rotation
+from .store import regeneration
 from .store.lists import Binding
 from .store.record import PERMANENT
 from .store.records import Live, Moved
@@ -53,13 +53,6 @@ class Intent(enum.IntEnum):
     NONE = 0
     SAVE = 1  # ``modified = True``
     LOGIN = 2  # Flask-Login has told of one, maybe of the user who was logged in
-
-
-class Cookie(enum.Enum):
-    """The fate of a cookie that is not set to a :class:`Credential`."""
-
-    KEEP = enum.auto()
-    DELETE = enum.auto()
 
 
 _NUMBERS = count()
@@ -324,33 +317,6 @@ class Visit:
         begins = is_login or changes.has_content or not self.moved
         if self.draft and begins:
             self._create(changes, is_login)
-
-    def cookie(
-        self, *, repeat: bool, is_public: Callable[[], bool]
-    ) -> Credential | Cookie:
-        """Return the fate of the cookie with the response.
-
-        Set only for a session that was created or regenerated, or to hand out a
-        successor, but that never with a public response, which a cache would give
-        to others. Never set to the credential that the client has already: an old
-        credential that comes late would undo a newer one. Only without rotation there
-        is none: then the cookie of a permanent session moves its expiry when the
-        session has moved its own, or with each request that is to `repeat` it.
-        """
-        live = self.live
-        if live and (credential := live.credential):
-            if live.created:
-                return credential
-            current = credential.generation == live.record.generation
-            if current and live.record.pending:  # the client is to get its successor
-                fresh = self.store.clock() - live.read_at < rotation.FRESH
-                if fresh and not is_public():
-                    return rotation.successor(live.record, credential)
-            if self.store.settings.rotate_every is None:
-                expiry = self.expiry_moved or (repeat and live.record.permanent)
-                if current and expiry:
-                    return credential
-        return Cookie.DELETE if self.delete_cookie and not live else Cookie.KEEP
 
     def _login(self, changes: Changes) -> Login:
         if self.intent is Intent.LOGIN:

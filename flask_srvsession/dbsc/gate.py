@@ -17,12 +17,12 @@ from ..config import secret_keys
 from ..ending import NOT_BOUND
 from ..errors import BackendError, DeviceNotProven
 from ..ids import Credential
-from ..interface import ServerSessionInterface
+from ..interface import Cookie, ServerSessionInterface
 from ..logins import was_anonymous
 from ..runtime import Runtime
 from ..store import SessionStore
 from ..store.records import Live
-from ..visit import Cookie, Visit
+from ..visit import Visit
 from . import binding, pages, wire
 from .seals import Seals, Stamp
 from .wire import BoundCookie

@@ -8,7 +8,7 @@ MUTANTS = (
     Mutant(
         name="cookies-of-the-request-class-are-ignored",
         file="arrival.py",
-        old="or type(request).cookies is not Request.cookies",
+        old="or request.__class__.cookies is not Request.cookies",
         new="",
         breaks="an app's request class may have cookies of its own",
         found_by="unit/test_cookies_named.py::"
@@ -25,7 +25,7 @@ MUTANTS = (
     ),
     Mutant(
         name="refresh-of-an-outdated-credential",
-        file="visit.py",
+        file="interface.py",
         old="current = credential.generation == live.record.generation",
         new="current = True",
         breaks="an outdated cookie is not sent again",
@@ -34,8 +34,8 @@ MUTANTS = (
     ),
     Mutant(
         name="a-public-response-carries-a-successor",
-        file="visit.py",
-        old="if fresh and not is_public():",
+        file="interface.py",
+        old="if fresh and not _is_public(response):",
         new="if fresh:",
         breaks="no successor on a response that a cache gives to others",
         found_by="integration/rotation/test_successors.py::TestRotation::test_the_"
@@ -43,8 +43,8 @@ MUTANTS = (
     ),
     Mutant(
         name="an-old-read-hands-out-a-successor",
-        file="visit.py",
-        old="self.store.clock() - live.read_at < rotation.FRESH",
+        file="interface.py",
+        old="visit.store.clock() - live.read_at < rotation.FRESH",
         new="live.version is not None",
         breaks="a read that is a second old hands nothing out",
         found_by="integration/rotation/test_successors.py::TestRotation::test_a_re"

@@ -92,7 +92,7 @@ MUTANTS = (
     Mutant(
         name="a-forwarded-login-loses-its-cookie",
         file="interface.py",
-        old="all(at >= number and thread == get_ident() for at, thread, _ in former)",
+        old="all(at >= number and thread == get_ident() for at, thread, _ in changes)",
         new="False",
         breaks="a request that another one forwards to may log in",
         found_by="integration/test_real_use.py::TestAResponseThatIsReturnedAgain::"
