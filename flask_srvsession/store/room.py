@@ -58,9 +58,10 @@ class Room:
             if self._records.live(replaced.id) is None:
                 raise SeatLost
             return
-        looked = False
-        while limit < EXACT or lists.count(binding) > limit:
-            listed, whole = lists.oldest(binding, EXACT)
+        looked, most = False, EXACT if limit < EXACT else MOST_AT_ONCE
+        surplus = 1
+        while surplus > 0:
+            listed, whole = lists.oldest(binding, most)
             if whole:
                 self._make_exactly(binding, listed, own, limit)
                 return
@@ -69,6 +70,7 @@ class Room:
             if surplus <= 0:
                 return
             size = MOST_AT_ONCE if surplus < EXACT else EXACT
+            most = max(most, size)
             some = {e: n for e, n in islice(listed.items(), size) if e != own}
             alive, lines = self._alive(binding, some)
             if len(alive) < len(some):
@@ -80,6 +82,7 @@ class Room:
             if self._rejects:
                 raise TooManySessions
             self._end(binding, dict(islice(some.items(), surplus)), lines)
+            surplus -= len(some)
 
     def _make_exactly(
         self, binding: Binding, listed: Mapping[Entry, bytes], own: Entry, limit: int

@@ -121,6 +121,15 @@ MUTANTS = (
         "test_a_login_beyond_it_ends_the_oldest",
     ),
     Mutant(
+        name="a-long-list-is-counted-again-and-again",
+        file="store/room.py",
+        old="            surplus -= len(some)\n",
+        new="",
+        breaks="a login at a limit of thousands counts the list once",
+        found_by="contract/test_sql_reads.py::"
+        "test_a_login_at_a_limit_counts_the_list_once[sqlite-evict-oldest]",
+    ),
+    Mutant(
         name="in-a-long-list-the-oldest-leaves-with-the-dead",
         file="store/room.py",
         old="if len(alive) < len(some):\n                continue",

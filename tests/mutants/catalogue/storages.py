@@ -418,6 +418,15 @@ MUTANTS = (
         "test_flask_migrate_leaves_the_session_tables_alone",
     ),
     Mutant(
+        name="a-list-has-no-order-in-the-database",
+        file="backends/sql/schema.py",
+        old='sa.Index(f"{name}_in_order", m.name, m.expires, m.id)',
+        new='sa.Index(f"{name}_in_order", m.id, m.name, m.expires)',
+        breaks="a part of a long list costs as much as that of a short one",
+        found_by="contract/test_sql_reads.py::"
+        "test_in_a_long_list_it_reads_as_many_rows_as_in_a_short_one[sqlite-list]",
+    ),
+    Mutant(
         name="a-wrong-guess-is-believed",
         file="store/lists.py",
         old="present = {n: heads[n] if n in heads else self.head(n) for n in places}",
