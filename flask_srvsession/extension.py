@@ -271,7 +271,7 @@ class ServerSession:
         done = revocation.revoke_all(store, binding, keep=keep, watch=watch, end=end)
         if done.kept:
             with _current()._opened() as visit:
-                visit.note_kept(done.kept)
+                visit.was_kept(done.kept)
         _tell(store, done.ended, current, end)
         store.await_replicas(durable, done.gone, binding)
         return len(done.ended)
@@ -307,7 +307,7 @@ class ServerSession:
         store.marker.begin_era()
         if current:
             with _current()._opened() as visit:
-                visit.note_revoked()
+                visit.was_ended()
         app = _runtime().app
         if audit.log.isEnabledFor(logging.INFO):
             audit.tell(app, end, store.clock())
@@ -393,7 +393,7 @@ def _tell(
     """Say which sessions were ended; this request's own is a new one from now on."""
     if any(live.id == current for live in ended):
         with _current()._opened() as visit:
-            visit.note_revoked()
+            visit.was_ended()
     app = _runtime().app
     for live in ended:
         info = store.info(live, is_current=live.id == current, end=end)

@@ -41,10 +41,10 @@ def end(
     A cookie that somebody has planted before a login must not end that login.
     """
 
-    def follow(former: Record, present: Record) -> bool:
+    def ends_too(former: Record, present: Record) -> bool:
         return have_same_user(store, former.values, present.values, keys)
 
-    return store.destroy(session_id, live, end, follow=follow)
+    return store.destroy(session_id, live, end, ends_too=ends_too)
 
 
 def create(

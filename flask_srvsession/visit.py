@@ -163,7 +163,7 @@ class Visit:
             self._end(live.id, live, end)
         self._end_moved(end)
         self._end_rivals()
-        self.note_revoked()
+        self.was_ended()
         if live:
             self._send(signals.session_destroyed, live, end)
         if durable:  # a deleted session may still be on the replicas
@@ -220,13 +220,13 @@ class Visit:
         self.intent = Intent.LOGIN
         self.drop_at_login()
 
-    def note_revoked(self) -> None:
+    def was_ended(self) -> None:
         """Take note that this session was just ended by this request."""
         self.delete_cookie = self.presented
         self._become_new()
         self.local["_remember"] = "clear"  # Flask-Login deletes its own cookie
 
-    def note_kept(self, live: Live) -> None:
+    def was_kept(self, live: Live) -> None:
         """Go on with this session, which was kept when all others were ended.
 
         It gets a new id where a cookie can still be set: a copy of its cookie ends with

@@ -15,6 +15,7 @@ import ipaddress
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from .base import Backend
@@ -35,11 +36,15 @@ class Finding:
     remedy: str
 
 
+an_error = partial(Finding, "error")
+a_warning = partial(Finding, "warning")
+an_info = partial(Finding, "info")
+
+
 def check(backend: Backend) -> Iterator[Finding]:
     """Yield the faults of `backend`."""
     if not backend.shared:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "SRVSESSION_BACKEND",
             "Sessions are in the memory of one process: they end when it does, and"
             " several workers (or this command) do not see each other's.",
@@ -66,8 +71,7 @@ def clock(
     """
     apart = max(told - time.time(), asked - late - told)
     if apart > CLOCKS_DIFFER:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "clocks",
             f"The clocks of {server} and of this computer differ by {apart:.0f} s."
             " Sessions end that much too early or too late; from a minute on, they are"
@@ -80,8 +84,7 @@ def unencrypted(key: str, hosts: Iterable[str]) -> Iterator[Finding]:
     """Yield a finding if one of `hosts`, reached in clear text, is another computer."""
     others = sorted({host for host in hosts if not is_local(host)})
     if others:
-        yield Finding(
-            "warning",
+        yield a_warning(
             key,
             f"The connection to {', '.join(others)} is not encrypted: who listens can"
             " read every session, and who interferes can end them.",

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Flask
 
 from .. import values
-from ..backends.health import Finding
+from ..backends.health import Finding, a_warning, an_error, an_info
 from ..config import PREFIX, Settings, nearest_key, wrong_flask_keys
 from ..interface import other_interface
 from ..login_keys import LOGIN_KEYS, looks_like_identity
@@ -46,7 +46,7 @@ def check_configuration(app: Flask, settings: Settings) -> Iterator[Finding]:
     config = {**app.config, "SECRET_KEY": app.secret_key}
     wrong = dict(wrong_flask_keys(config))
     for key, error in wrong.items():
-        yield Finding("error", key, str(error), "Correct it: requests fail of it.")
+        yield an_error(key, str(error), "Correct it: requests fail of it.")
     if "PERMANENT_SESSION_LIFETIME" not in wrong:
         config["PERMANENT_SESSION_LIFETIME"] = app.permanent_session_lifetime
     config.update((key, Flask.default_config[key]) for key in wrong)
@@ -54,8 +54,7 @@ def check_configuration(app: Flask, settings: Settings) -> Iterator[Finding]:
         if finding.key not in wrong:
             yield finding
     if other := other_interface(app):
-        yield Finding(
-            "error",
+        yield an_error(
             "session_interface",
             f"{other} was set after ServerSession: it"
             " keeps the sessions of this app, and these commands do not see them.",
@@ -84,8 +83,7 @@ def _of_sound_configuration(
 
 def _remember_cookie(config: Mapping[str, Any]) -> Finding:
     name = config.get("REMEMBER_COOKIE_NAME", "remember_token")
-    return Finding(
-        "warning",
+    return a_warning(
         "REMEMBER_COOKIE_NAME",
         f"Flask-Login's cookie {name!r} logs in without asking the storage: it"
         " survives revoke() and revoke_all().",
@@ -109,7 +107,7 @@ def _strangers(config: Mapping[str, Any]) -> Iterator[Finding]:
             continue
         remedy = f"Did you mean {meant}? Else take it out." if meant else "Take it out."
         problem = "Neither Flask nor ServerSession reads this key."
-        yield Finding("warning", key, problem, remedy)
+        yield a_warning(key, problem, remedy)
 
 
 def _is_similar(text: str) -> bool:
@@ -119,8 +117,7 @@ def _is_similar(text: str) -> bool:
 
 def _secret_keys(config: Mapping[str, Any]) -> Iterator[Finding]:
     if not config["SECRET_KEY"]:
-        yield Finding(
-            "error",
+        yield an_error(
             "SECRET_KEY",
             "It is not set: there are no sessions.",
             "Set it to the output of: python -c 'import secrets;"
@@ -144,7 +141,7 @@ def _secret(name: str, key: str | bytes) -> Iterator[Finding]:
         return
     remedy = "Use 32 random bytes, as secrets.token_hex() makes them"
     remedy += "; take this one out." if "FALLBACKS" in name else "."
-    yield Finding("error", name, problem, remedy)
+    yield an_error(name, problem, remedy)
 
 
 def _cookie_name(config: Mapping[str, Any]) -> Iterator[Finding]:
@@ -161,15 +158,13 @@ def _cookie_name(config: Mapping[str, Any]) -> Iterator[Finding]:
     else:
         broken = secure if name.lower().startswith("__secure-") else []
     if not (is_host or secure or own_host):
-        yield Finding(
-            "info",
+        yield an_info(
             "SESSION_COOKIE_NAME",
             f"Another host of the same domain can plant a cookie called {name!r}.",
             "Call it '__Host-session': browsers take that from this host only.",
         )
     if broken:
-        yield Finding(
-            "error",
+        yield an_error(
             "SESSION_COOKIE_NAME",
             f"Browsers refuse a cookie called {name!r} without"
             f" {' and '.join(broken)}: nobody can log in.",
@@ -180,23 +175,20 @@ def _cookie_name(config: Mapping[str, Any]) -> Iterator[Finding]:
 def _cookie_flags(config: Mapping[str, Any]) -> Iterator[Finding]:
     secure = _is_secure(config)
     if not secure:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "SESSION_COOKIE_SECURE",
             "The cookie is also sent over unencrypted HTTP, where it can be copied.",
             "Set it to True where the app is served over HTTPS.",
         )
     if not config["SESSION_COOKIE_HTTPONLY"]:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "SESSION_COOKIE_HTTPONLY",
             "JavaScript can read the cookie, that of an attacker included.",
             "Set it to True.",
         )
     same_site = config["SESSION_COOKIE_SAMESITE"]
     if same_site and same_site.lower() == "none" and not secure:
-        yield Finding(
-            "error",
+        yield an_error(
             "SESSION_COOKIE_SAMESITE",
             "Browsers refuse a cookie with SameSite=None that is not Secure.",
             "Set SESSION_COOKIE_SECURE = True, or SESSION_COOKIE_SAMESITE to 'Lax'.",
@@ -210,15 +202,13 @@ def _is_secure(config: Mapping[str, Any]) -> bool:
 
 def _cookie_reach(config: Mapping[str, Any]) -> Iterator[Finding]:
     if not config["SESSION_COOKIE_SAMESITE"]:
-        yield Finding(
-            "info",
+        yield an_info(
             "SESSION_COOKIE_SAMESITE",
             "It is not set, and browsers differ in what they make of that.",
             "Set it to 'Lax'.",
         )
     if domain := config["SESSION_COOKIE_DOMAIN"]:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "SESSION_COOKIE_DOMAIN",
             f"Every host below {domain!r} gets the cookie, and can set another one.",
             "Leave it unset, so that only this host gets the cookie.",
@@ -228,8 +218,7 @@ def _cookie_reach(config: Mapping[str, Any]) -> Iterator[Finding]:
 def _lifetimes(permanent: int, settings: Settings) -> Iterator[Finding]:
     idle, absolute = settings.idle_timeout, settings.absolute_lifetime
     if idle > absolute:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "SRVSESSION_IDLE_TIMEOUT",
             f"{_says(idle)} without use never pass: SRVSESSION_ABSOLUTE_LIFETIME ends"
             f" each session after {_says(absolute)}.",
@@ -237,15 +226,13 @@ def _lifetimes(permanent: int, settings: Settings) -> Iterator[Finding]:
             " other.",
         )
     if permanent > values.MAX_LIFETIME:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "PERMANENT_SESSION_LIFETIME",
             f"Browsers cut the {_says(permanent)} to 400 days.",
             "Set at most timedelta(days=400).",
         )
     if idle > permanent:
-        yield Finding(
-            "info",
+        yield an_info(
             "PERMANENT_SESSION_LIFETIME",
             f"The cookie of a permanent session ends after {_says(permanent)}, the"
             f" session itself only after {_says(idle)} without use.",
@@ -256,16 +243,14 @@ def _lifetimes(permanent: int, settings: Settings) -> Iterator[Finding]:
 def _rotation(settings: Settings) -> Iterator[Finding]:
     every = settings.rotate_every
     if every is None:
-        yield Finding(
-            "info",
+        yield an_info(
             "SRVSESSION_ROTATE_EVERY",
             "Rotation is off: a copied cookie is never noticed.",
             "Leave it out, or set a number of seconds.",
         )
         return
     if every >= settings.absolute_lifetime:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "SRVSESSION_ROTATE_EVERY",
             f"No session lives so long ({_says(every)}): no token is ever replaced.",
             "Make it shorter than SRVSESSION_ABSOLUTE_LIFETIME.",
@@ -274,8 +259,7 @@ def _rotation(settings: Settings) -> Iterator[Finding]:
 
 def _indexes(settings: Settings) -> Iterator[Finding]:
     if settings.max_per_key == {}:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "SRVSESSION_MAX_PER_KEY",
             "It is empty, so nothing is limited.",
             "Say how many, as in {'user_id': 5}.",
@@ -286,17 +270,16 @@ def _login_keys(settings: Settings) -> Iterator[Finding]:
     key, remedy = "SRVSESSION_LOGIN_KEYS", "Leave it out, or add to LOGIN_KEYS."
     if not settings.login_keys:
         problem = "It is empty: a login by any key that feeds no index keeps the id."
-        yield Finding("warning", key, problem, remedy)
+        yield a_warning(key, problem, remedy)
     for name in settings.login_keys:
         close = difflib.get_close_matches(name, LOGIN_KEYS, n=1, cutoff=_SIMILAR)
         if close and name not in LOGIN_KEYS and close[0] not in settings.login_keys:
             problem = f"It has {name!r}, which looks like a misspelt {close[0]!r}."
-            yield Finding("warning", key, problem, "Correct it, or have both.")
+            yield a_warning(key, problem, "Correct it, or have both.")
     for index, keys in settings.indexes.items():
         unsafe = [k for k in keys if k in settings.not_login_keys]
         if len(unsafe) == len(keys) and any(map(looks_like_identity, unsafe)):
-            yield Finding(
-                "warning",
+            yield a_warning(
                 "SRVSESSION_NOT_LOGIN_KEYS",
                 f"No key of the index {index!r} is a login key: a planted cookie stays"
                 " valid when somebody logs in by it.",

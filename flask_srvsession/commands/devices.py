@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..backends.health import Finding
+from ..backends.health import Finding, a_warning, an_error, an_info
 from ..dbsc import proxies
 from .desk import Desk
 
@@ -17,8 +17,7 @@ def findings(desk: Desk) -> Iterator[Finding]:
         return
     config = desk.app.config
     if not (config["SESSION_COOKIE_SECURE"] or config["SESSION_COOKIE_PARTITIONED"]):
-        yield Finding(
-            "warning",
+        yield a_warning(
             KEY,
             "Browsers bind sessions to a device with HTTPS only, and the session's"
             " cookie is sent without it, too.",
@@ -27,8 +26,7 @@ def findings(desk: Desk) -> Iterator[Finding]:
     root = config["APPLICATION_ROOT"].rstrip("/")
     path = (config["SESSION_COOKIE_PATH"] or "/").rstrip("/")
     if prefix := root or path:
-        yield Finding(
-            "info",
+        yield an_info(
             KEY,
             f"The app is below {prefix}, and browsers are told the path of a request"
             f" as it arrives: {prefix}{desk.settings.dbsc_path} only if SCRIPT_NAME is"
@@ -38,8 +36,7 @@ def findings(desk: Desk) -> Iterator[Finding]:
     ours = f"{desk.settings.dbsc_path}/"
     rules = [str(rule) for rule in desk.app.url_map.iter_rules()]
     if taken := [each for each in rules if each.startswith(ours)]:
-        yield Finding(
-            "error",
+        yield an_error(
             "SRVSESSION_DBSC_PATH",
             f"The app has {taken[0]!r} below that path, which the extension answers.",
             "Set another path.",
@@ -52,8 +49,7 @@ def storage_findings(desk: Desk) -> Iterator[Finding]:
         return
     header = proxies.missing(desk.store)
     if header:
-        yield Finding(
-            "warning",
+        yield a_warning(
             KEY,
             f"A browser's request came without {header} during the last day.",
             "See that no proxy takes away Secure-Session-* and Sec-Secure-Session-Id.",

@@ -16,7 +16,7 @@ import click
 
 from ..backends import health
 from ..backends.base import KeepsTables
-from ..backends.health import Finding
+from ..backends.health import Finding, a_warning, an_error, an_info
 from ..config import wrong_flask_keys
 from ..ending import ALL_REVOKED
 from ..store import rewriting
@@ -40,6 +40,9 @@ from .desk import (
 from .personal import erase as remove
 from .personal import kept
 from .rehearsal import rehearse
+
+By = dict[str, str | None]
+"""Who ends sessions and why: `actor` and `reason`."""
 
 whose_argument = click.argument("whose", metavar="INDEX=VALUE...", nargs=-1)
 
@@ -82,12 +85,7 @@ def show(desk: Desk, session_id: str) -> Answer:
 @command("revoke")
 @click.argument("chosen", metavar="ID... [INDEX=VALUE]", nargs=-1, required=True)
 @of_an_end
-def revoke(
-    desk: Desk,
-    chosen: tuple[str, ...],
-    yes: bool,
-    by: dict[str, str | None],
-) -> Answer:
+def revoke(desk: Desk, chosen: tuple[str, ...], yes: bool, by: By) -> Answer:
     """End sessions; with an owner, as user_id=42, only theirs."""
     owners = [index_value(desk, text) for text in chosen if "=" in text]
     session_ids = [text for text in chosen if "=" not in text]
@@ -110,12 +108,7 @@ def revoke(
 @command("revoke-all")
 @whose_argument
 @of_an_end
-def revoke_all(
-    desk: Desk,
-    whose: tuple[str, ...],
-    yes: bool,
-    by: dict[str, str | None],
-) -> Answer:
+def revoke_all(desk: Desk, whose: tuple[str, ...], yes: bool, by: By) -> Answer:
     """End all sessions of an index value, as user_id=42, and the logins under way."""
     owners = [index_value(desk, text) for text in whose or ("",)]
     with desk.with_records():
@@ -135,9 +128,7 @@ def revoke_all(
     "--durable", metavar="N", type=int, default=0, help="Wait for so many replicas."
 )
 @of_an_end
-def revoke_everything(
-    desk: Desk, durable: int, yes: bool, by: dict[str, str | None]
-) -> Answer:
+def revoke_everything(desk: Desk, durable: int, yes: bool, by: By) -> Answer:
     """End the sessions of everybody, at once: for the day of an incident."""
     prefix = desk.settings.key_prefix
     _confirm(yes, f"End the sessions of everybody, all under {prefix!r}?")
@@ -167,12 +158,7 @@ def export(desk: Desk, whose: tuple[str, ...], values: bool) -> Answer:
 @command("erase")
 @whose_argument
 @of_an_end
-def erase(
-    desk: Desk,
-    whose: tuple[str, ...],
-    yes: bool,
-    by: dict[str, str | None],
-) -> Answer:
+def erase(desk: Desk, whose: tuple[str, ...], yes: bool, by: By) -> Answer:
     """End all sessions of a person, as user_id=42, and leave nothing of them."""
     owners = [index_value(desk, text) for text in whose or ("",)]
     _confirm(yes, f"End all sessions of {', '.join(whose)}, and leave nothing?")
@@ -263,7 +249,7 @@ def check(desk: Desk, ignore: tuple[str, ...]) -> Answer:
     except StorageUnreachable as error:
         code = UNREACHABLE
         remedy = "Start it, or correct SRVSESSION_BACKEND."
-        findings += [Finding("error", "SRVSESSION_BACKEND", error.message, remedy)]
+        findings += [an_error("SRVSESSION_BACKEND", error.message, remedy)]
     findings = [finding for finding in findings if finding.key not in ignore]
     if any(finding.severity != "info" for finding in findings):
         code = code or NOT_FOUND
@@ -282,8 +268,7 @@ def _storage_findings(desk: Desk) -> Iterator[Finding]:
     yield from _secret_key_findings(desk)
     yield from _encryption_findings(desk)
     if settings.fenced_load is False and backend.evicts:
-        yield Finding(
-            "error",
+        yield an_error(
             "SRVSESSION_FENCED_LOAD",
             "The storage may throw out an index: its sessions would live on, and"
             " revoke_all() would not find them.",
@@ -296,24 +281,21 @@ def _secret_key_findings(desk: Desk) -> Iterator[Finding]:
         return
     keeper, prefix = desk.store.marker.keeper(), desk.settings.key_prefix
     if keeper is Keeper.ANOTHER:
-        yield Finding(
-            "error",
+        yield an_error(
             "SECRET_KEY",
             "It is not the one that sessions under the SRVSESSION_KEY_PREFIX"
             f" {prefix!r} are kept with: this app sees none of them.",
             "Set that key, here or in SECRET_KEY_FALLBACKS, or another prefix.",
         )
     elif keeper is Keeper.BOTH:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "SRVSESSION_KEY_PREFIX",
             f"Another SECRET_KEY keeps sessions under {prefix!r}, too.",
             "Give each app a prefix of its own. A key that you have replaced is"
             " forgotten after a week.",
         )
     elif keeper is Keeper.NOBODY and (others := desk.store.marker.elsewhere()):
-        yield Finding(
-            "info",
+        yield an_info(
             "SRVSESSION_KEY_PREFIX",
             f"Nobody has logged in under {prefix!r} yet, but with this SECRET_KEY"
             f" under {repr(others)[1:-1]}.",
@@ -329,8 +311,7 @@ def _encryption_findings(desk: Desk) -> Iterator[Finding]:
     found = rewriting.session_ids(store)
     plain = len([*rewriting.outdated(store, found)]) if found else 0
     if found and plain:
-        yield Finding(
-            "info",
+        yield an_info(
             "SRVSESSION_ENCRYPTION_KEYS",
             f"{plain} of {len(found)} records are plain, or have an older key.",
             "Run: flask sessions encrypt",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..backends.base import Backend, Cell, Head, Index, ReadsHeads, ReadsMany
 from ..backends.causes import describe
-from ..backends.health import Finding
+from ..backends.health import Finding, an_error
 from ..errors import ConfigurationError
 
 LIFE = 60
@@ -48,16 +48,14 @@ def _first_failure(
     try:
         done.extend(steps)
     except _Wrong:
-        yield Finding(
-            "error",
+        yield an_error(
             key,
             f"The storage was to {done[-1]}, and did something else.",
             "Set the server up for it; memcached without -C, for example. A backend of"
             " your own has to pass flask_srvsession.testing.BackendContract.",
         )
     except failures as error:
-        yield Finding(
-            "error",
+        yield an_error(
             key,
             f"The storage refuses to {done[-1]} ({describe(error)}).",
             "Have the server do it, or sessions do not work: it may lack rights or"

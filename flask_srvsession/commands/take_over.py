@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..backends.guarded import Guarded
-from ..backends.health import Finding
+from ..backends.health import Finding, a_warning, an_info
 from ..errors import ConfigurationError
 from .desk import DONE, NOT_FOUND, Answer, Desk, command, progress
 
@@ -84,8 +84,7 @@ def findings(desk: Desk) -> Iterator[Finding]:
 def storage_findings(desk: Desk) -> Iterator[Finding]:
     """Yield the parts of a take-over that the storage may forget."""
     if desk.app.extensions["srvsession"].take_over and desk.backend.evicts:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "take_over",
             "The storage may throw out the note that an old credential was used: where"
             " its source still has it, as Flask's cookie always does, a session that"
@@ -96,8 +95,7 @@ def storage_findings(desk: Desk) -> Iterator[Finding]:
 
 def _end_of(source: Source, now: float) -> Finding:
     if source.until is None:
-        return Finding(
-            "info",
+        return an_info(
             "take_over",
             f"The source {source.name!r} is asked for ever.",
             "Give it until=, the date at which the last old cookie has expired.",
@@ -105,10 +103,9 @@ def _end_of(source: Source, now: float) -> Finding:
     until = source.until.astimezone(timezone.utc)
     if source.is_over(now):
         problem = f"The source {source.name!r} is over since {until:%Y-%m-%d %H:%MZ}."
-        return Finding("warning", "take_over", problem, "Take it out.")
+        return a_warning("take_over", problem, "Take it out.")
     days = (until - datetime.fromtimestamp(now, timezone.utc)).days
-    return Finding(
-        "info",
+    return an_info(
         "take_over",
         f"The source {source.name!r} is asked until {until:%Y-%m-%d %H:%MZ}.",
         f"Take it out then, in {days} day(s).",

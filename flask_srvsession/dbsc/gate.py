@@ -120,7 +120,7 @@ class Gate:
             visit.latch(error)
             raise
         log.warning("session %s ended: no device was registered for it", live.id)
-        visit.note_revoked()
+        visit.was_ended()
         self.tell_failed(store, live, "registration")
 
     def tell_failed(self, store: SessionStore, live: Live, reason: str) -> None:

@@ -74,12 +74,6 @@ class Entry(NamedTuple):
         return self.mark == other.mark or self.session_id == other.session_id
 
 
-def entry(session_id: str, name: bytes, places: Places) -> Entry:
-    """Return how a session with these places is listed under `name`."""
-    epoch, mark = places[name]
-    return Entry(session_id, epoch, mark)
-
-
 class Lists:
     """Translates between the values of a session and the indexes of a backend."""
 

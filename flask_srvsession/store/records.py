@@ -78,7 +78,7 @@ class Line(NamedTuple):
 Found = Live | Moved | None
 """A session now: it lives, it moved, it ended."""
 
-Follow = Callable[[Record, Record], bool]
+EndsToo = Callable[[Record, Record], bool]
 """Tells, of a session's former record and that of its successor, whether the end of the
 one is the end of the other."""
 
@@ -223,9 +223,13 @@ class Records:
 
     @changing("destroy")
     def end(
-        self, session_id: str, live: Live | None = None, *, follow: Follow | None = None
+        self,
+        session_id: str,
+        live: Live | None = None,
+        *,
+        ends_too: EndsToo | None = None,
     ) -> Live | None:
-        """Delete the session, and its successor by regeneration, if `follow` says so
+        """Delete the session, and its successor by regeneration, if `ends_too` says so
         (None: always); return the live one. It stays listed. `live` spares the read."""
         passed: list[str] = []
         origin = live.record if live else None
@@ -240,7 +244,7 @@ class Records:
                 passed.append(session_id)
                 session_id, attempts = content.successor, 0
             elif content:
-                if origin and follow and passed and not follow(origin, content):
+                if origin and ends_too and passed and not ends_too(origin, content):
                     return None
                 live = Live(session_id, content, version, self._clock())
             elif not self.delete(session_id):

@@ -19,6 +19,8 @@ from ..backends.base import Epoch
 from ..backends.guarded import changing
 from ..draft import Changes
 from ..errors import BackendError, StaleLogin
+from .lists import gained, new_mark
+from .record import Places, inherited
 from .records import MAX_ATTEMPTS, Found, Live, Moved
 from .seats import SeatLost
 from .sessions import SessionStore
@@ -79,7 +81,7 @@ def _move(
         values = changes.apply(found.record.values)
         try:
             store.records.check_size(values)
-            merged = store.relist(fresh, values, found.record.places)
+            merged = relist(store, fresh, values, found.record.places)
         except Exception as error:
             store.withdraw(fresh, error)
             raise
@@ -101,3 +103,39 @@ def _retire(
         if not error.quick:
             raise
         return store.records.reread(live)
+
+
+def relist(
+    store: SessionStore,
+    live: Live,
+    values: Mapping[str, bytes],
+    carried: Places,
+    *,
+    rename: bool = False,
+) -> Found:
+    """Store other `values` of a session, and list it as they say; return it as it
+    is then. It has the places that are `carried` over, too. Raises as
+    :meth:`SessionStore.take` does."""
+    before = live.record.places
+    mark = new_mark(store.clock())
+    wanted, indexing = store.lists.places(
+        values, {**before, **carried}, {}, mark, rename=rename
+    )
+    added = gained(before, wanted)
+    try:
+        store.take(live.id, values, added)
+    except StaleLogin:
+        store.lists.forget({live.id: added})
+        raise
+    flags = live.record.flags | inherited(wanted, carried)
+    record = live.record._replace(
+        values=values, places=wanted, indexing=indexing, flags=flags
+    )
+    found = store.records.swap(live, record)
+    leaving = added
+    if isinstance(found, Live):
+        leaving = gained(wanted, before)
+        if found.record is not record:  # who renames a place keeps its mark
+            leaving = {n: place for n, place in added.items() if place[1] == mark}
+    store.lists.forget({live.id: leaving})
+    return found

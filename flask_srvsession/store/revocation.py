@@ -12,7 +12,7 @@ from ..backends.guarded import changing
 from ..draft import Changes
 from ..ending import ALL_REVOKED, End
 from ..errors import BackendError
-from .lists import Binding, Entry, entry
+from .lists import Binding, Entry
 from .record import Record
 from .records import MAX_ATTEMPTS, Live, Moved
 from .seats import is_elsewhere
@@ -77,7 +77,7 @@ def _position_of(
     if live:
         for name in binding.names:
             if name in live.record.places:
-                return name, entry(live.id, name, live.record.places).member
+                return name, Entry(live.id, *live.record.places[name]).member
     return None
 
 
@@ -209,7 +209,7 @@ def _fence(
     for _ in range(MAX_ATTEMPTS):
         places = keep.record.places if keep else {}
         listed = {
-            name: entry(keep.id, name, places)
+            name: Entry(keep.id, *places[name])
             for name in binding.names
             if keep and name in places
         }

@@ -9,6 +9,7 @@ from ..backends.base import MOST_AT_ONCE, ListsKeys
 from ..errors import StaleLogin, TooManySessions
 from .record import Record
 from .records import MAX_ATTEMPTS, Live
+from .regeneration import relist
 from .seats import SeatLost
 from .sessions import SessionStore
 
@@ -51,7 +52,7 @@ def rewrite(store: SessionStore, session_id: str) -> bool:
             return False
         live = Live(session_id, content, version, store.clock())
         try:
-            found = store.relist(live, content.values, {}, rename=True)
+            found = relist(store, live, content.values, {}, rename=True)
             if isinstance(found, Live) and found.record.values is content.values:
                 return True
         except (StaleLogin, TooManySessions, SeatLost):

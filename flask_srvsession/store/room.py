@@ -150,7 +150,7 @@ class Room:
         ended, left = self._records.end_unchanged(ending)
         for session_id in left:
             live = self._records.end(
-                session_id, follow=lambda _, after: binding.lists(after)
+                session_id, ends_too=lambda _, after: binding.lists(after)
             )
             ended += [live] if live else []
         for live in ended:

@@ -26,7 +26,7 @@ from ..logins import was_anonymous
 from ..serializers import Serializer, Undecodable
 from . import rotation
 from .encryption import EncryptionKeys
-from .lists import Binding, Lists, entry, gained, new_mark
+from .lists import Binding, Entry, Lists, gained, new_mark
 from .marker import Marker
 from .record import (
     DUE,
@@ -42,7 +42,7 @@ from .record import (
     begun,
     inherited,
 )
-from .records import MAX_ATTEMPTS, TOMBSTONE_TTL, Follow, Found, Live, Moved, Records
+from .records import MAX_ATTEMPTS, TOMBSTONE_TTL, EndsToo, Found, Live, Moved, Records
 from .room import Room
 from .rotation import ADMITTED, OWN, Verdict
 from .seats import DELIVERY, SeatLost
@@ -262,7 +262,7 @@ class SessionStore:
             age = 0  # logins are listed in their order, not by when a second began
         ttl = max(1, self.settings.absolute_lifetime - age)
         for name in wanted:
-            if not self.lists.add(name, entry(session_id, name, wanted), ttl):
+            if not self.lists.add(name, Entry(session_id, *wanted[name]), ttl):
                 raise StaleLogin
         limits = self.settings.max_per_key
         if not wanted or not limits:
@@ -272,46 +272,11 @@ class SessionStore:
                 if (limit := limits.get(binding.index)) is None:
                     continue
                 for name in wanted.keys() & set(binding.names):
-                    own = entry(session_id, name, wanted)
+                    own = Entry(session_id, *wanted[name])
                     self.room.make(binding, own, limit, replaced)
         except (TooManySessions, SeatLost):
             self.lists.forget({session_id: wanted})
             raise
-
-    def relist(
-        self,
-        live: Live,
-        values: Mapping[str, bytes],
-        carried: Places,
-        *,
-        rename: bool = False,
-    ) -> Found:
-        """Store other `values` of a session, and list it as they say; return it as it
-        is then. It has the places that are `carried` over, too. Raises as
-        :meth:`take` does."""
-        before = live.record.places
-        mark = new_mark(self.clock())
-        wanted, indexing = self.lists.places(
-            values, {**before, **carried}, {}, mark, rename=rename
-        )
-        added = gained(before, wanted)
-        try:
-            self.take(live.id, values, added)
-        except StaleLogin:
-            self.lists.forget({live.id: added})
-            raise
-        flags = live.record.flags | inherited(wanted, carried)
-        record = live.record._replace(
-            values=values, places=wanted, indexing=indexing, flags=flags
-        )
-        found = self.records.swap(live, record)
-        leaving = added
-        if isinstance(found, Live):
-            leaving = gained(wanted, before)
-            if found.record is not record:  # who renames a place keeps its mark
-                leaving = {n: place for n, place in added.items() if place[1] == mark}
-        self.lists.forget({live.id: leaving})
-        return found
 
     # -- saving -------------------------------------------------------------------
 
@@ -410,16 +375,16 @@ class SessionStore:
         live: Live | None = None,
         end: End = REVOKED,
         *,
-        follow: Follow | None = None,
+        ends_too: EndsToo | None = None,
     ) -> Live | None:
-        """Delete the session, and its successor by regeneration, if `follow` says so
+        """Delete the session, and its successor by regeneration, if `ends_too` says so
         (None: always); return the live one.
 
         From the return on no copy of its cookie works and no request in flight can
         bring it back. `live` spares the read. Raises BackendError if that could not be
         confirmed; then it may be done again.
         """
-        if ended := self.records.end(session_id, live, follow=follow):
+        if ended := self.records.end(session_id, live, ends_too=ends_too):
             self.tell_ended(ended, end)
             self.lists.forget({ended.id: ended.record.places})
         return ended

@@ -29,6 +29,7 @@ from ..serializers import encode
 from ..store import SessionStore
 from ..store.record import DUE, PERMANENT, PRESENTED, begun
 from ..store.records import MAX_ATTEMPTS, Found, Live
+from ..store.regeneration import relist
 from .source import Former, Refused, Source
 
 log = logging.getLogger("flask_srvsession")
@@ -153,7 +154,7 @@ class Claims:
             if not isinstance(live, Live) or live.record.indexing:
                 return
             try:
-                found = store.relist(live, live.record.values, {}, rename=True)
+                found = relist(store, live, live.record.values, {}, rename=True)
             except StaleLogin:
                 store.destroy(session_id, live)
                 return

@@ -9,7 +9,7 @@ from typing import Any
 from flask.sessions import session_json_serializer
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from .source import MAX_COOKIE, Former, Presented, Refused, Source, as_session
+from .source import MAX_COOKIE, Former, Presented, Refused, Source, as_session, former
 
 
 class CookieSource(Source):
@@ -43,8 +43,7 @@ class CookieSource(Source):
             values = as_session(_serializer([""]).load_payload(signed.encode("ascii")))
         except (BadData, ValueError, RecursionError, TypeError) as error:
             raise Refused("the cookie cannot be decoded") from error
-        permanent = bool(values.pop("_permanent", False))
-        return Former(values, permanent) if values else None
+        return former(values)
 
     def delete(self, session_id: str) -> None:
         """The claim has ended it: a cookie cannot be deleted where somebody has it."""

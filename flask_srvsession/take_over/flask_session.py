@@ -10,7 +10,7 @@ from itsdangerous import BadSignature, Signer
 
 from ..errors import ConfigurationError
 from . import former_stores
-from .source import MAX_COOKIE, Former, Presented, Source, as_session, decoded
+from .source import MAX_COOKIE, Former, Presented, Source, as_session, decoded, former
 
 _ID = re.compile(r"[0-9A-Za-z_-]{16,255}")
 """A UUID in Flask-Session 0.5, ``token_urlsafe`` since then."""
@@ -106,8 +106,7 @@ class FlaskSessionSource(Source):
             return None
         is_session = isinstance(found, Mapping)
         values = as_session(dict(found)) if is_session else decoded(found)
-        permanent = bool(values.pop("_permanent", False))
-        return Former(values, permanent) if values else None
+        return former(values)
 
     def delete(self, session_id: str) -> None:
         self._delete(self.key_prefix + session_id)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from itsdangerous import BadSignature, Signer
 
-from .source import MAX_COOKIE, Former, Presented, Source, decoded
+from .source import MAX_COOKIE, Former, Presented, Source, decoded, former
 
 _ID = re.compile(r"[0-9a-f]{1,64}_[1-9a-f][0-9a-f]{0,11}")
 
@@ -60,8 +60,7 @@ class KVSessionSource(Source):
         except KeyError:
             return None
         values = decoded(data, ("json",))
-        permanent = bool(values.pop("_permanent", False))
-        return Former(values, permanent, _born(session_id)) if values else None
+        return former(values, _born(session_id))
 
     def delete(self, session_id: str) -> None:
         self._store.delete(session_id)

@@ -40,6 +40,12 @@ class Former(NamedTuple):
         return f"<Former session of {len(self.values)} keys>"
 
 
+def former(values: dict[str, Any], born: int | None = None) -> Former | None:
+    """Return the session of these values, as Flask keeps it; None of no values."""
+    permanent = bool(values.pop("_permanent", False))
+    return Former(values, permanent, born) if values else None
+
+
 class Presented(NamedTuple):
     """A credential of a source: a cookie that the source has set."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,7 +20,6 @@ from ..backends.guarded import Guarded
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_T = TypeVar("_T")
 MINUTE = 60
 DAY = 24 * 60 * 60
 THREADS = 8
@@ -98,10 +97,6 @@ def lists(backend: Backend, name: str, expected: set[str]) -> None:
     assert len(members) == len(set(members)), "a member must be listed once"
     assert set(members) == expected, "members must return exactly who is listed"
     assert backend.index.count(name) == len(members), "count must count the members"
-
-
-def bind(function: Callable[..., _T], *args: Any) -> Callable[[], _T]:
-    return lambda: function(*args)
 
 
 def at_once(functions: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +19,6 @@ from .contract_base import (
     THREADS,
     ContractBase,
     at_once,
-    bind,
     holds,
     is_version,
     lists,
@@ -353,7 +353,7 @@ class CellContract(ContractBase):
             def add(number: int, tried: str = tried) -> Any:
                 return backend.add(tried, b"%d" % number, MINUTE)
 
-            versions = at_once([bind(add, number) for number in range(THREADS)])
+            versions = at_once([partial(add, number) for number in range(THREADS)])
             winners = [n for n, version in enumerate(versions) if version is not None]
             assert len(winners) == 1, f"{len(winners)} concurrent adds got a version"
             holds(backend, tried, b"%d" % winners[0], "after racing adds")
@@ -366,8 +366,8 @@ class CellContract(ContractBase):
             version = holds(backend, tried, b"old", "after add").version
             swapped, deleted = at_once(
                 [
-                    bind(backend.swap, tried, b"new", version, MINUTE),
-                    bind(backend.delete, tried, version),
+                    partial(backend.swap, tried, b"new", version, MINUTE),
+                    partial(backend.delete, tried, version),
                 ]
             )
             won = swapped is not None and not isinstance(swapped, Cell)
@@ -389,8 +389,8 @@ class CellContract(ContractBase):
             version = backend.add(tried, b"old", MINUTE)
             _, deleted = at_once(
                 [
-                    bind(backend.swap, tried, b"new", version, MINUTE),
-                    bind(backend.delete, tried),
+                    partial(backend.swap, tried, b"new", version, MINUTE),
+                    partial(backend.delete, tried),
                 ]
             )
             assert deleted, "something was there all the time: delete must be True"

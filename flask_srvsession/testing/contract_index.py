@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,6 @@ from .contract_base import (
     THREADS,
     ContractBase,
     at_once,
-    bind,
     everybody,
     holds,
     is_version,
@@ -303,7 +303,7 @@ class IndexContract(ContractBase):
                 fenced, _ = backend.index.fence(index)
                 return fenced, everybody(backend, index)
 
-            adders = [bind(add, number) for number in range(THREADS - 1)]
+            adders = [partial(add, number) for number in range(THREADS - 1)]
             *added, (fenced, members) = at_once([*adders, fence])
             outcome = [pair for pairs in added for pair in pairs]
             done = {member for member, result in outcome if result}
@@ -329,6 +329,6 @@ class IndexContract(ContractBase):
             backend.index.remove(name, [f"old_{number}"])
             return backend.index.add(name, f"new_{number}", epoch, MINUTE)
 
-        results = at_once([bind(exchange, number) for number in range(THREADS)])
+        results = at_once([partial(exchange, number) for number in range(THREADS)])
         assert set(results) == {True}, "the epoch did not move"
         lists(backend, name, {f"new_{number}" for number in range(THREADS)})

@@ -18,7 +18,7 @@ from flask_srvsession.errors import BackendError
 from flask_srvsession.store import SessionStore, regeneration, revocation
 from flask_srvsession.store.lists import Binding
 from flask_srvsession.store.record import Places, Record
-from flask_srvsession.store.records import Follow, Found, Live, Moved
+from flask_srvsession.store.records import EndsToo, Found, Live, Moved
 from flask_srvsession.store.revocation import Revocation
 from tests.concurrency.exploring import explore
 from tests.concurrency.interleave import Fault, Violation
@@ -128,11 +128,11 @@ class UnlistedFirst(SessionStore):
         live: Live | None = None,
         end: End = REVOKED,
         *,
-        follow: Follow | None = None,
+        ends_too: EndsToo | None = None,
     ) -> Live | None:
         if live:
             self.lists.forget({session_id: live.record.places})
-        return super().destroy(session_id, live, end, follow=follow)
+        return super().destroy(session_id, live, end, ends_too=ends_too)
 
 
 class TombstoneNotFollowed(SessionStore):
@@ -142,7 +142,7 @@ class TombstoneNotFollowed(SessionStore):
         live: Live | None = None,
         end: End = REVOKED,
         *,
-        follow: Follow | None = None,
+        ends_too: EndsToo | None = None,
     ) -> Live | None:
         self.records.delete(session_id)
         return live
@@ -167,10 +167,10 @@ class LogoutTakenForGranted(SessionStore):
         live: Live | None = None,
         end: End = REVOKED,
         *,
-        follow: Follow | None = None,
+        ends_too: EndsToo | None = None,
     ) -> Live | None:
         try:
-            return super().destroy(session_id, live, end, follow=follow)
+            return super().destroy(session_id, live, end, ends_too=ends_too)
         except BackendError:
             return None
 

@@ -23,7 +23,7 @@ from flask_srvsession.config import Settings
 from flask_srvsession.draft import Changes
 from flask_srvsession.errors import StaleLogin
 from flask_srvsession.store import SessionStore
-from flask_srvsession.store.lists import entry
+from flask_srvsession.store.lists import Entry
 from flask_srvsession.store.records import Live
 from flask_srvsession.store.regeneration import regenerate
 from flask_srvsession.store.revocation import find, revoke_all
@@ -463,7 +463,7 @@ def test_a_session_is_kept_though_another_end_of_all_begins_while_it_moves(
     live, store = device.load(), device.store
     assert live is not None
     [name] = live.record.places
-    before = {name: entry(live.id, name, live.record.places)}
+    before = {name: Entry(live.id, *live.record.places[name])}
     save, fence, fences = store.save, store.lists.fence, list[object]()
 
     def moved_meanwhile(*args: Any, **options: Any) -> Any:
@@ -493,7 +493,7 @@ def test_nobody_is_named_as_kept_who_was_to_end_before() -> None:
     [name] = live.record.places
     lists.fence(USER, {})
 
-    _, belongs = lists.fence(USER, {name: entry(live.id, name, live.record.places)})
+    _, belongs = lists.fence(USER, {name: Entry(live.id, *live.record.places[name])})
 
     head = lists.head(name)
     assert not belongs

@@ -24,7 +24,7 @@ from flask_srvsession.errors import BackendError, StaleLogin, TooManySessions
 from flask_srvsession.ids import Credential
 from flask_srvsession.serializers import MsgpackSerializer
 from flask_srvsession.store import SessionStore, regeneration, revocation, rotation
-from flask_srvsession.store.lists import Binding, Lists, entry
+from flask_srvsession.store.lists import Binding, Entry, Lists
 from flask_srvsession.store.record import Record, RecordCodec, Tombstone
 from flask_srvsession.store.records import Found, Live, Moved
 from flask_srvsession.store.rotation import ADMITTED, Verdict
@@ -484,7 +484,7 @@ def the_live_are_listed(world: World) -> None:
         assert record.places.keys() == fed, "its content feeds an index in vain"
         for name in record.places:
             listed = world.storage.index.members(LISTS.name(name), 100) or ()
-            own = entry(session_id, name, record.places)
+            own = Entry(session_id, *record.places[name])
             assert own.member in listed, "it is bound, but not listed"
 
 

@@ -24,7 +24,6 @@ from flask_srvsession.store.lists import (
     Entry,
     Lists,
     admits,
-    entry,
     gained,
     index_value,
     new_mark,
@@ -421,7 +420,7 @@ def test_another_key_or_another_index_is_another_configuration() -> None:
 
 SESSION = ids.new_id(1)
 PLACES = {b"one": ["e1", "m1"], b"two": ["e2", "m2"]}
-ONE, TWO = (entry(SESSION, name, PLACES) for name in PLACES)
+ONE, TWO = (Entry(SESSION, *PLACES[name]) for name in PLACES)
 
 
 @pytest.mark.parametrize(

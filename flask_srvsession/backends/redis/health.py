@@ -11,7 +11,7 @@ from typing import Any
 import redis
 from redis.sentinel import SentinelConnectionPool
 
-from ..health import Finding, clock, unencrypted
+from ..health import Finding, a_warning, an_error, clock, unencrypted
 from .clients import (
     TOO_OLD_FOR_CLUSTER,
     is_cluster,
@@ -78,15 +78,13 @@ def any_evicts(client: Any) -> tuple[bool, bool]:
 def of_client(client: Any) -> Iterator[Finding]:
     """Yield the faults of the client itself, without asking a server."""
     if is_cluster(client) and too_old_for_cluster():
-        yield Finding(
-            "warning",
+        yield a_warning(
             "redis client: version",
             TOO_OLD_FOR_CLUSTER,
             'Install a newer one: pip install "redis>=7.4".',
         )
     if (retries := _retries(client)) > 0:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "redis client: retry",
             f"The Redis client repeats a command up to {retries} times: a"
             " request may hang for long, and a command may be executed twice.",
@@ -97,8 +95,7 @@ def of_client(client: Any) -> Iterator[Finding]:
 def _of_transport(node: Any) -> Iterator[Finding]:
     pool = node.connection_pool
     if pool.connection_kwargs.get("socket_timeout", 0) is None:
-        yield Finding(
-            "warning",
+        yield a_warning(
             "redis client: socket_timeout",
             "The client waits for ever for a server that does not answer.",
             "Build it with socket_timeout=1 and socket_connect_timeout=1.",
@@ -111,8 +108,7 @@ def _of_transport(node: Any) -> Iterator[Finding]:
 def _of_server(node: Any) -> Iterator[Finding]:
     info = _info(node)
     if info.get("role") == "slave":
-        yield Finding(
-            "error",
+        yield an_error(
             "redis: role",
             "The server is a replica: it refuses changes, and may still have sessions"
             " that were ended.",

@@ -55,17 +55,17 @@ MUTANTS = (
     ),
     Mutant(
         name="encryption-of-the-untouched-renews-them",
-        file="store/sessions.py",
+        file="store/regeneration.py",
         old="values=values, places=wanted, indexing=indexing, flags=flags\n",
         new="values=values, places=wanted, indexing=indexing, flags=flags,\n"
-        "            last_seen=int(self.clock())\n",
+        "            last_seen=int(store.clock())\n",
         breaks="a session that is encrypted ends when it would have ended",
         found_by="integration/encryption/test_rewriting.py::test_untouched_sessions_are"
         "_encrypted_and_go_on_as_they_were[memory]",
     ),
     Mutant(
         name="encryption-of-the-untouched-leaves-old-names",
-        file="store/sessions.py",
+        file="store/regeneration.py",
         old="leaving = gained(wanted, before)",
         new="leaving = {}",
         breaks="an encrypted session is listed under new names only",
