@@ -42,7 +42,7 @@ from .personal import kept
 from .rehearsal import rehearse
 
 By = dict[str, str | None]
-"""Who ends sessions and why: `actor` and `reason`."""
+"""The `actor` and the `reason` of an end."""
 
 whose_argument = click.argument("whose", metavar="INDEX=VALUE...", nargs=-1)
 
