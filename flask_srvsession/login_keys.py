@@ -135,7 +135,8 @@ def _dict_only(value: object) -> object:
 
 def is_nobody(value: object) -> bool:
     """Return whether a login key with this value says that nobody is logged in."""
-    return value is None or value is False or value == {} or value == []
+    empty = isinstance(value, (str, dict, list)) and not value
+    return value is None or value is False or empty
 
 
 def names_in(about: Mapping[Any, Any]) -> dict[str, Any]:
@@ -147,9 +148,9 @@ def names_in(about: Mapping[Any, Any]) -> dict[str, Any]:
 
 def name_of(value: object) -> str | None:
     """Return how `value` names a user, so that 42 and "42" are the same, as a dict
-    with one of :data:`NAMING` does; None if it does not."""
+    with one of :data:`NAMING` does; None if it does not, as an empty text."""
     if isinstance(value, str):
-        return str.__str__(value)  # an enum's own __str__ would give its name
+        return str.__str__(value) or None  # an enum's own __str__ would give its name
     if isinstance(value, int) and not isinstance(value, bool):
         return int.__repr__(value)
     if isinstance(value, UUID):

@@ -25,12 +25,6 @@ from .visit import Intent, Visit
 LOCAL_KEYS = frozenset({"_remember", "_remember_seconds"})
 """Flask-Login's notes to itself within one request: neither loaded nor stored."""
 
-HINTS = {
-    "sid": " Its public id is session.id.",
-    "copy": " Say dict(session) for a copy of its values.",
-}
-"""The way to what other sessions have as an attribute."""
-
 _MISSING = object()
 
 T = TypeVar("T")
@@ -142,9 +136,11 @@ class ServerSideSession(SessionMixin):
         self.update(other)
         return self
 
-    def __copy__(self) -> dict[str, Any]:
-        """Return the values: a session itself belongs to its request."""
+    def copy(self) -> dict[str, Any]:
+        """Return the values as a dict: a session itself belongs to its request."""
         return dict(self)
+
+    __copy__ = copy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
         return copy.deepcopy(dict(self), memo)
@@ -152,7 +148,7 @@ class ServerSideSession(SessionMixin):
     if not TYPE_CHECKING:  # to a type checker, each attribute would be there
 
         def __getattr__(self, name: str) -> Any:
-            hint = HINTS.get(name, "")
+            hint = " Its public id is session.id." if name == "sid" else ""
             raise AttributeError(f"A session has no attribute {name!r}.{hint}")
 
     def clear(self) -> None:

@@ -411,9 +411,10 @@ def index_value(where: str, value: object) -> str:
 
 
 def _cannot_feed(where: str, value: object) -> TypeError:
+    present = "empty" if value == "" else f"a {type(value).__name__}"
     return TypeError(
-        f"{where} feeds an index and must be a str, int or UUID, "
-        f"but is a {type(value).__name__}."
+        f"{where} feeds an index and must be an int, a UUID or a str that is not"
+        f" empty, but is {present}."
     )
 
 

@@ -28,7 +28,7 @@ def app_with(**config: object) -> Flask:
 
 def test_the_public_names_of_a_session_are_those_of_the_documentation() -> None:
     mapping = {"get", "items", "keys", "pop", "popitem", "setdefault", "update"}
-    mapping |= {"clear", "values"}
+    mapping |= {"clear", "copy", "values"}
     acting = {"bind", "commit", "compute", "destroy", "prove_device", "rotate"}
     telling = {"accessed", "created_at", "ends_at", "expires_at", "id", "last_seen_at"}
     telling |= {"modified", "new", "permanent", "bound", "device_proved_at"}
@@ -171,7 +171,7 @@ OPERATIONS: dict[str, tuple[Callable[[], object], object]] = {
         [True, {"a": [1, 9], "new": 1}, {"a": [1]}],
     ),
     "copy": (
-        lambda: "new" in session or "new" in copy.copy(itself()),
+        lambda: "new" in {**session.copy(), **copy.copy(itself())},
         False,
     ),
     "a copy is no alias": (
@@ -190,7 +190,7 @@ def test_what_a_mutable_mapping_can_offer_is_offered(
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("sid", "public id is session.id"), ("copy", r"dict\(session\)"), ("x", "'x'")],
+    [("sid", "public id is session.id"), ("x", "'x'")],
 )
 def test_what_it_cannot_offer_is_said(name: str, hint: str) -> None:
     def ask() -> str:

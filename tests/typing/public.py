@@ -64,6 +64,7 @@ def it_is_a_mapping_of_str(name: str) -> None:
     assert_type(session["cart"], Any)
     assert_type(session.pop(name), Any)
     assert_type(list(session), "list[str]")
+    assert_type(session.copy(), dict[str, Any])
     assert_type(name in session, bool)
 
 

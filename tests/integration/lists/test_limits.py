@@ -375,6 +375,25 @@ class TestIndexKeyAtTheLimit:
         assert browser.values() == {"user_id": 42, "device": "d1"}
 
 
+@pytest.mark.parametrize("nobody", [None, False, "", {}], ids=repr)
+def test_the_limit_does_not_count_whom_nobody_is_logged_in_with(
+    make_app: MakeApp, nobody: object
+) -> None:
+    """Apps set an empty text at a logout, too: that must not be a user of its own."""
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
+    for name in ("ann", "bob"):
+        browser = Browser(app)
+        browser.set(username=name)
+        copy = browser.copy()
+
+        assert browser.set(username=nobody).status_code == 200
+
+        assert browser.values() == {"username": nobody}
+        assert copy.values() == {}
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_user_who_signed_out_softly_has_no_place_and_keeps_the_cart(
     make_app: MakeApp, policy: str

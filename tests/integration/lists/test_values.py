@@ -57,7 +57,6 @@ UNKNOWN_IDS = [
 
 
 VALUES = [
-    "",
     " ",
     "a b\r\nc\x00",
     "}{*?",
@@ -181,6 +180,7 @@ CALLS: list[Callable[..., Any]] = [
         {"USER_ID": 42},
         {"user_id": 42, "tenant": 1},
         {"user_id": None},
+        {"user_id": ""},
         {"user_id": True},
         {"user_id": 42.0},
         {"user_id": b"42"},
@@ -196,13 +196,14 @@ def test_an_unknown_index_or_an_impossible_value_is_a_type_error(
         call(**index)
 
 
-def test_a_session_whose_key_is_none_belongs_to_nobody(app: Flask) -> None:
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_session_whose_key_is_empty_belongs_to_nobody(app: Flask, value: Any) -> None:
     browser = Browser(app)
-    browser.set(user_id=None, theme="dark")
+    browser.set(user_id=value, theme="dark")
 
-    assert listed(app, "None") == set()
+    assert listed(app, str(value)) == set()
     assert found(app, user_id="None") == []
-    assert browser.values() == {"user_id": None, "theme": "dark"}
+    assert browser.values() == {"user_id": value, "theme": "dark"}
 
 
 def test_the_first_key_of_an_index_says_whose_the_session_is(app: Flask) -> None:

@@ -333,8 +333,8 @@ MUTANTS = (
         old="if value is not None:",
         new="if True:",
         breaks="a session whose key is None belongs to nobody",
-        found_by="integration/lists/test_values.py::test_a_session_whose_key_is_no"
-        "ne_belongs_to_nobody",
+        found_by="integration/lists/test_values.py::test_a_session_whose_key_is_em"
+        "pty_belongs_to_nobody",
     ),
     Mutant(
         name="an-index-that-is-configured-later-is-ignored",
