@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import redis
@@ -25,18 +24,13 @@ _COUNTERS = ("used_memory", "maxmemory", "expired_keys", "evicted_keys")
 
 
 def check(client: Any) -> list[Finding]:
-    """Return the faults, and where they are, if not at all primaries of a cluster."""
-    nodes = primaries(client)
-    hosts: dict[Finding, list[str]] = {}
-    for node in nodes:
-        for finding in (*_of_transport(node), *_of_server(node)):
-            hosts.setdefault(finding, []).append(":".join(_address(node)))
-    return [*of_client(client)] + [
+    """Return the faults, those of all primaries of a cluster, each once."""
+    found = [
         finding
-        if len(where) == len(nodes)
-        else replace(finding, problem=f"{', '.join(where)}: {finding.problem}")
-        for finding, where in hosts.items()
+        for node in primaries(client)
+        for finding in (*_of_transport(node), *_of_server(node))
     ]
+    return [*of_client(client), *dict.fromkeys(found)]
 
 
 def stats(client: Any) -> dict[str, int]:
@@ -114,23 +108,11 @@ def _of_server(node: Any) -> Iterator[Finding]:
             " that were ended.",
             "Connect to the primary, with Sentinel's master_for for example.",
         )
-    yield from _of_persistence(info, _setting(node, "save"))
     asked = time.time()
     with suppress(redis.ResponseError):  # some script needs TIME, and will tell
         seconds, microseconds = node.time()
         told = seconds + microseconds / 1_000_000
         yield from clock(":".join(_address(node)), told, asked)
-
-
-def _of_persistence(info: Mapping[str, Any], save: str | None) -> Iterator[Finding]:
-    if info.get("aof_enabled") == 0 and save is not None:
-        lost = "sessions that were ended come back" if save else "all are logged out"
-        yield Finding(
-            "warning" if save else "info",
-            "redis: appendonly",
-            f"appendonly is no, save is {save!r}: after a crash, {lost}.",
-            "Set appendonly yes, unless that is acceptable.",
-        )
 
 
 def _address(node: Any) -> tuple[str, str]:
@@ -176,11 +158,3 @@ def _info(node: Any, *sections: str) -> Mapping[str, Any]:
 
 def _may_evict(info: Mapping[str, Any]) -> bool:
     return info.get("maxmemory") != 0 and info.get("maxmemory_policy") != "noeviction"
-
-
-def _setting(node: Any, name: str) -> str | None:
-    try:
-        value = node.config_get(name).get(name)
-    except redis.ResponseError:
-        return None
-    return None if value is None else str(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -22,7 +21,7 @@ def check(
 ) -> Iterator[Finding]:
     """Yield the faults; `now` is in milliseconds."""
     if asking := _ASKING.get(connection.dialect.name):
-        yield from _of_server(connection, host, asking)
+        yield from _of_server(connection, host, *asking)
     try:
         usable = tables.are_there(connection)
     except UnfitTables as error:
@@ -74,51 +73,23 @@ def _leftovers(connection: Connection, tables: Tables, now: int) -> Iterator[Fin
 
 
 def _of_server(
-    connection: Connection, host: str | None, asking: _Asking
+    connection: Connection, host: str | None, encryption: str, clocks: str
 ) -> Iterator[Finding]:
-    encryption = connection.exec_driver_sql(asking.encryption).first()
-    if host and not (encryption and encryption[-1]):
+    encrypted = connection.exec_driver_sql(encryption).first()
+    if host and not (encrypted and encrypted[-1]):
         yield from unencrypted("SRVSESSION_BACKEND", [host])
-    if not connection.exec_driver_sql(asking.durable).scalar():
-        yield Finding(
-            "warning",
-            asking.setting,
-            "A crash of the server or its computer loses the last changes: sessions"
-            " that were ended then come back.",
-            asking.remedy,
-        )
     asked = time.time()
-    told = connection.exec_driver_sql(asking.time).scalar_one()
+    told = connection.exec_driver_sql(clocks).scalar_one()
     yield from clock(host or connection.dialect.name, float(told), asked)
 
 
-class _Asking(NamedTuple):
-    """Statements that a server answers about itself."""
-
-    encryption: str
-    durable: str
-    """Whether committed rows are on the disk."""
-    setting: str
-    remedy: str
-    time: str
-
-
-_MYSQL = _Asking(
-    "SHOW SESSION STATUS LIKE 'Ssl_cipher'",
-    "SELECT @@innodb_flush_log_at_trx_commit = 1",
-    "mysql: innodb_flush_log_at_trx_commit",
-    "Set it to 1.",
-    "SELECT UNIX_TIMESTAMP(NOW(6))",
-)
+_MYSQL = "SHOW SESSION STATUS LIKE 'Ssl_cipher'", "SELECT UNIX_TIMESTAMP(NOW(6))"
 _ASKING = {
-    "postgresql": _Asking(
+    "postgresql": (
         "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
-        "SELECT current_setting('fsync') = 'on'"
-        " AND current_setting('synchronous_commit') <> 'off'",
-        "postgresql: fsync",
-        "Set fsync and synchronous_commit to on.",
         "SELECT EXTRACT(EPOCH FROM clock_timestamp())",
     ),
     "mysql": _MYSQL,
     "mariadb": _MYSQL,
 }
+"""Statements that tell whether a connection is encrypted, and the time."""

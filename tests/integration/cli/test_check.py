@@ -101,26 +101,6 @@ class TestCheck:
         assert ("SRVSESSION_FENCED_LOAD" in self.problems(app)) is evicts
 
     @ON_MEMORY
-    @pytest.mark.parametrize(
-        ("options", "severity"),
-        [(("--save", "60 1"), "warning"), ((), "info"), (("--appendonly", "yes"), "")],
-    )
-    def test_a_redis_is_asked_what_it_keeps_on_the_disk(
-        self,
-        make_app: MakeApp,
-        tmp_path: Path,
-        options: tuple[str, ...],
-        severity: str,
-    ) -> None:
-        with running_redis(tmp_path, *options) as server:
-            backend: Any = backend_from_url(patient(server.url))
-            findings = printed(make_app(backend, **SAFE), "check")
-            backend.close()
-
-        found = {finding["key"]: finding["severity"] for finding in findings}
-        assert found == ({"redis: appendonly": severity} if severity else {})
-
-    @ON_MEMORY
     def test_a_redis_with_replicas_is_sound_and_a_replica_is_none(
         self, make_app: MakeApp, tmp_path: Path
     ) -> None:

@@ -15,7 +15,7 @@ from flask_srvsession import session
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.backends.sql import SQLBackend
 from flask_srvsession.testing import FakeClock
-from tests.sql_servers import executed, running_postgres
+from tests.sql_servers import executed
 from tests.web import Browser
 
 from ..cli.run import SAFE, flask, printed
@@ -84,11 +84,6 @@ def tables_of(backend: SQLBackend) -> set[str]:
 def problems(app: Flask) -> dict[str, str]:
     found = printed(app, "check")
     return {f["key"]: f["problem"] for f in found if f["severity"] != "info"}
-
-
-def of_the_server(key: str) -> bool:
-    """Whether a finding is about the settings of the servers that the tests start."""
-    return key.startswith(("postgresql: fsync", "mysql: innodb"))
 
 
 class TestCreateTables:
@@ -228,7 +223,7 @@ class TestCheck:
     ) -> None:
         flask(app, "create-tables")
 
-        assert [key for key in problems(app) if not of_the_server(key)] == []
+        assert problems(app) == {}
 
     @pytest.mark.parametrize(
         ("damage", "problem"),
@@ -261,35 +256,6 @@ class TestCheck:
         assert "3 days, 0:00:00" in before or "2 days, 23:59:00" in before
         assert swept == {"removed": 3}
         assert "sweep" not in problems(app)
-
-    def test_names_what_a_crash_of_the_server_would_lose(self, app: Flask) -> None:
-        """The servers of these tests are told not to wait for the disk."""
-        flask(app, "create-tables")
-
-        found = {key for key in problems(app) if of_the_server(key)}
-
-        assert (
-            found
-            == {
-                "sqlite": set(),
-                "postgresql": {"postgresql: fsync"},
-                "mariadb": {"mysql: innodb_flush_log_at_trx_commit"},
-            }[app.extensions["srvsession"].backend._database.engine.dialect.name]
-        )
-
-    @ON_ONE
-    def test_of_a_server_that_waits_for_the_disk_finds_nothing(
-        self, make_app: MakeApp
-    ) -> None:
-        with running_postgres("-c", "fsync=on") as server:
-            backend = SQLBackend(server.url)
-            app = make_app(backend, **SAFE)
-            flask(app, "create-tables")
-
-            result = flask(app, "check")
-
-            backend.close()
-        assert result.exit_code == 0, result.stdout
 
     @ON_ONE
     def test_and_stats_end_with_3_where_the_database_cannot_be_reached(
