@@ -76,10 +76,13 @@ def fill(engine: sa.Engine) -> None:
         connection.exec_driver_sql("CREATE TABLE ballast (x text)")
         connection.exec_driver_sql("ALTER TABLE ballast ALTER x SET STORAGE PLAIN")
         for size in (200, 20):
-            statement = f"{BLOCK} FROM generate_series(1, {size})"
             with pytest.raises(sa.exc.OperationalError, match="No space left"):
-                for _ in range(2_000):
-                    connection.exec_driver_sql(statement)
+                pour(connection, size)
+
+
+def pour(connection: sa.Connection, size: int) -> None:
+    for _ in range(2_000):
+        connection.exec_driver_sql(f"{BLOCK} FROM generate_series(1, {size})")
 
 
 def test_on_a_full_disk_changes_are_503_and_nothing_is_lost(
