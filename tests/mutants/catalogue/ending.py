@@ -246,7 +246,7 @@ MUTANTS = (
         new="isinstance(value, (dict, list)) and not value",
         breaks="an app that sets an empty text at a logout logs everybody out",
         found_by="integration/lists/test_limits.py::test_the_limit_does_not_count_whom"
-        "_nobody_is_logged_in_with[''-memory]",
+        "_nobody_is_logged_in_with[user_id-''-memory]",
     ),
     Mutant(
         name="a-logout-by-removal-keeps-the-id",
