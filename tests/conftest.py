@@ -92,21 +92,34 @@ def _is_wanted(item: Any) -> bool:
     return any(words in item.callspec.id for words in mark.args)
 
 
+@pytest.fixture(scope="session")
+def connected() -> Iterator[dict[str, Any]]:
+    """A backend of each storage: to connect takes longer than most tests."""
+    backends: dict[str, Any] = {}
+    yield backends
+    for each in backends.values():
+        each.close()
+
+
 @pytest.fixture
-def backend(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[Backend]:
+def backend(
+    request: pytest.FixtureRequest, clock: FakeClock, connected: dict[str, Any]
+) -> Backend:
     """The memory, or the storage that the test is parametrized with: a real server."""
-    chosen: Any
     storage = getattr(request, "param", "memory")
     if storage == "memory":
-        yield MemoryBackend(clock=clock)
-        return
+        return MemoryBackend(clock=clock)
     server = request.getfixturevalue(f"{storage}_server")
-    if storage in ("redis", "memcached"):
-        chosen = backend_from_url(patient(server.url))
-    else:
-        chosen = SQLBackend(server.url, timeout=PATIENCE, clock=clock)
-    yield chosen
-    chosen.close()
+    if storage not in connected:
+        connected[storage] = (
+            backend_from_url(patient(server.url))
+            if storage in ("redis", "memcached")
+            else SQLBackend(server.url, timeout=PATIENCE)
+        )
+    chosen = connected[storage]
+    if isinstance(chosen, SQLBackend):
+        chosen._clock = chosen.index._clock = clock
+    return chosen  # type: ignore[no-any-return]
 
 
 @pytest.fixture
