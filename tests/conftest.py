@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -55,6 +56,7 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+LONG = os.environ.get("SRVSESSION_TEST_LONG") == "1"
 STORAGES = ["memory", "redis", "memcached", "sqlite", "postgres", "mariadb"]
 
 
@@ -87,9 +89,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _is_wanted(item: Any) -> bool:
     """Whether the storage of a test may have something to do with its outcome."""
     mark = item.get_closest_marker("every_storage")
-    if mark is None or not mark.args or item.callspec.params.get("backend") == "memory":
+    if mark is None or not mark.args or LONG:
         return True
-    return any(words in item.callspec.id for words in mark.args)
+    in_memory = item.callspec.params.get("backend") == "memory"
+    return in_memory or any(words in item.callspec.id for words in mark.args)
 
 
 @pytest.fixture(scope="session")

@@ -47,11 +47,11 @@ TRIPLES = [
     ("bind", "unbind", "revoke_team"),
     ("checked_login", "revoke_all", "save"),
     ("empty", "save", "renew"),
-    ("rotate", "revoke_others", "save"),
     ("save", "rotate", "rotate"),
     ("save", "rotate", "login"),
 ]
 LONG_TRIPLES = [
+    ("rotate", "revoke_others", "save"),
     ("login", "rotate", "revoke_all"),
     ("login", "login", "destroy"),
     ("rotate", "bind", "revoke_team"),

@@ -401,7 +401,9 @@ def test_a_kept_session_that_has_just_moved_is_served_all_the_time(
 
 
 @pytest.mark.usefixtures("stepwise")
-@pytest.mark.parametrize(("times", "fenced_load"), [(1, False), (1, True), (2, True)])
+@pytest.mark.parametrize(
+    ("times", "fenced_load"), [(1, False), (1, True), *([(2, True)] if LONG else [])]
+)
 def test_a_kept_session_is_alive_whoever_uses_it_while_it_moves(
     times: int, fenced_load: bool
 ) -> None:

@@ -35,7 +35,7 @@ _TIMEOUTS = {
     "redis": "?socket_timeout={0}&socket_connect_timeout={0}",
     "memcached": "?timeout={0}",
     "postgresql+psycopg": "?srvsession_timeout={0}",
-    "mariadb+pymysql": "?srvsession_timeout={0}",
+    "mariadb+pymysql": "?ssl_disabled=1&srvsession_timeout={0}",
 }
 
 Trouble = Callable[[Proxy], AbstractContextManager[Disturbance]]

@@ -1,7 +1,11 @@
-"""Whichever command of a request fails, and however: no promise is broken."""
+"""Whichever command of a request fails, and however: no promise is broken.
+
+``SRVSESSION_TEST_LONG=1`` tries all cases.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,29 +19,39 @@ from .disturbance import Fault, When, only, since
 from .flows import FIRST_READ, FLOWS, GONE, Flow
 from .stage import Stage, broken_promises, values
 
-once = pytest.mark.parametrize(
-    "fault", [fault for fault in Fault if fault is not Fault.SWALLOWED], ids=str
-)
-lasting = pytest.mark.parametrize(
-    "fault", [Fault.REFUSED, Fault.REPLY_LOST, Fault.SWALLOWED], ids=str
-)
+LONG = os.environ.get("SRVSESSION_TEST_LONG") == "1"
+ONCE = [fault for fault in Fault if fault is not Fault.SWALLOWED]
+LASTING = [Fault.REFUSED, Fault.REPLY_LOST, Fault.SWALLOWED]
+STORAGES = ["redis", "memcached", "postgres", "mariadb"]
 
 
-@pytest.fixture(params=["redis", "memcached", "postgres", "mariadb"], scope="session")
+def cases(faults: list[Fault], *by_turns: Fault) -> pytest.MarkDecorator:
+    """Let each flow meet each fault on each storage; on databases, where a request has
+    many commands, the faults `by_turns` on one of the two."""
+    chosen = [
+        pytest.param(storage, fault, flow, id=f"{storage}-{fault}-{flow}")
+        for s, storage in enumerate(STORAGES)
+        for n, fault in enumerate(faults)
+        for m, flow in enumerate(FLOWS)
+        if LONG or s < 2 or fault not in by_turns or (s + n + m) % 2
+    ]
+    names = ("stages", "fault", "flow")
+    return pytest.mark.parametrize(names, chosen, indirect=["stages"])
+
+
+@pytest.fixture(params=STORAGES, scope="session")
 def stages(
     request: pytest.FixtureRequest, stages_of: Callable[[str], Stages]
 ) -> Stages:
     return stages_of(request.param)
 
 
-@pytest.mark.parametrize("flow", FLOWS, ids=str)
-@once
+@cases(ONCE, Fault.CUT, Fault.DELAYED, Fault.REPLY_LATE, Fault.LATE)
 def test_one_command_may_fail(stages: Stages, flow: Flow, fault: Fault) -> None:
     assert _play_each(stages, flow, fault, only) == []
 
 
-@pytest.mark.parametrize("flow", FLOWS, ids=str)
-@lasting
+@cases(LASTING, Fault.REFUSED, Fault.REPLY_LOST)
 def test_all_commands_may_fail_from_one_on(
     stages: Stages, flow: Flow, fault: Fault
 ) -> None:

@@ -259,7 +259,15 @@ def _config_for(way: Way) -> dict[str, Any]:
     return {"SRVSESSION_MAX_PER_KEY": {"user_id": 2}} if way is by_the_limit else {}
 
 
-@pytest.mark.every_storage
+@pytest.mark.every_storage(
+    *(
+        "by_destroy",
+        "by_another_login",
+        "by_revoke_all",
+        "by_the_limit",
+        "is_sent_twice",
+    )
+)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_every_end_leaves_one_line_that_says_who_and_why(
     make_app: MakeApp,

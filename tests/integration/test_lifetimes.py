@@ -375,6 +375,7 @@ class TestTouchInterval:
         assert calls.count("swap") == 3
         assert len(calls) == 64
 
+    @pytest.mark.every_storage("600-60")
     @pytest.mark.parametrize(
         ("idle", "interval"),
         [(600, 60), (5, 1), (HOUR, 300), (31 * DAY, 300), (1234, 123)],

@@ -17,7 +17,6 @@ from tests.servers import running_redis
 from tests.web import Browser
 
 from ..devices import alive, found, signed_in
-from ..marks import ON_MEMORY
 from .run import SAFE, flask, printed
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from tests.conftest import MakeApp
-
-pytestmark = pytest.mark.every_storage
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\nID  \x9b31m\u202egnp.exe\x7f"
 
@@ -45,6 +42,7 @@ def app(make_app: MakeApp) -> Flask:
 
 
 class TestList:
+    @pytest.mark.every_storage
     def test_shows_a_line_for_each_session(self, app: Flask) -> None:
         browsers, others = signed_in(app, 42, 2), signed_in(app, 7)
 
@@ -95,6 +93,7 @@ class TestList:
         assert (result.exit_code, result.stdout) == (0, "No sessions.\n")
         assert printed(app, "list", "user_id=nobody") == []
 
+    @pytest.mark.every_storage
     def test_takes_several_values_and_any_index(self, make_app: MakeApp) -> None:
         indexes = {n: (n,) for n in ("user_id", "tenant", "json", "yes", "key", "help")}
         app = make_app(SRVSESSION_INDEXES=indexes)
@@ -153,6 +152,7 @@ class TestList:
 
 
 class TestShow:
+    @pytest.mark.every_storage
     def test_tells_what_is_known(self, app: Flask) -> None:
         [browser] = signed_in(app)
 
@@ -193,6 +193,7 @@ class TestRevoke:
         assert result.exit_code == 1
         assert alive([browser]) == [True]
 
+    @pytest.mark.every_storage
     def test_yes_skips_the_question(self, app: Flask) -> None:
         browsers = signed_in(app, 42, 3)
 
@@ -215,6 +216,7 @@ class TestRevoke:
         assert f"There is no such session: {ids[0]!r}\n" in result.stderr
         assert alive([browser]) == [False]
 
+    @pytest.mark.every_storage
     def test_with_an_owner_ends_only_theirs(self, app: Flask) -> None:
         [browser] = signed_in(app, 42)
 
@@ -247,6 +249,7 @@ class TestRevoke:
 
 
 class TestRevokeAll:
+    @pytest.mark.every_storage
     def test_asks_and_says_how_many(self, app: Flask) -> None:
         browsers, others = signed_in(app, 42, 2), signed_in(app, 7)
 
@@ -259,6 +262,7 @@ class TestRevokeAll:
         assert done.exit_code == 0
         assert alive([*browsers, *others]) == [False, False, True]
 
+    @pytest.mark.every_storage
     def test_prints_json_and_nothing_else_on_stdout(self, app: Flask) -> None:
         signed_in(app, 42, 2)
 
@@ -281,7 +285,6 @@ class TestRevokeAll:
 
 
 class TestSweepAndStats:
-    @ON_MEMORY
     def test_sweep_counts_what_it_removed(self, app: Flask, clock: Any) -> None:
         Browser(app).set(theme="dark")
         clock.advance(366 * 86400)
@@ -289,6 +292,7 @@ class TestSweepAndStats:
         assert printed(app, "sweep") == {"removed": 1}
         assert flask(app, "sweep").stdout == "Removed 0 expired record(s).\n"
 
+    @pytest.mark.every_storage
     def test_stats_are_numbers_of_the_storage(self, app: Flask) -> None:
         signed_in(app, 42, 2)
 
@@ -311,6 +315,7 @@ class TestSecrecy:
         ("revoke-all", "user_id=42", "--yes"),
     )
 
+    @pytest.mark.every_storage("stats", "check")
     @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c[0])
     @pytest.mark.parametrize("as_json", [False, True])
     def test_neither_tokens_nor_content_nor_keys_are_shown(
@@ -358,7 +363,6 @@ class TestUnreachable:
             url = server.url
         return make_app(backend_from_url(url), **SAFE)
 
-    @ON_MEMORY
     @pytest.mark.parametrize(
         "args", [*COMMANDS_ON_SESSIONS, ["stats"], ["check"]], ids=lambda args: args[0]
     )
@@ -369,7 +373,6 @@ class TestUnreachable:
         assert "ConnectionError" in result.output
         assert "Traceback" not in result.output
 
-    @ON_MEMORY
     @pytest.mark.parametrize("command", COMMANDS_ON_SESSIONS, ids=lambda c: c[0])
     def test_a_key_of_flasks_that_cannot_work_is_named(
         self, make_app: MakeApp, command: list[str]
@@ -382,7 +385,6 @@ class TestUnreachable:
         assert result.exit_code == 2
         assert "PERMANENT_SESSION_LIFETIME is '3600', but must be" in result.stderr
 
-    @ON_MEMORY
     def test_check_still_says_what_it_knows(self, lost: Flask) -> None:
         lost.config["SESSION_COOKIE_SECURE"] = False
 
@@ -444,7 +446,7 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path, app: Flask) -> Shell:
     return Shell(app, server.url, tmp_path)
 
 
-@pytest.mark.parametrize("backend", ["redis", "memcached"], indirect=True)
+@pytest.mark.parametrize("backend", ["redis"], indirect=True)
 def test_works_as_a_command_of_the_shell(app: Flask, shell: Shell) -> None:
     [browser] = signed_in(app)
 

@@ -179,7 +179,7 @@ def test_a_process_hears_of_it_by_a_session_of_after_it(process: Process) -> Non
     assert old.values() == {}
 
 
-@pytest.mark.every_storage
+@pytest.mark.every_storage("save-True", "login-False", "rotate-False")
 @pytest.mark.parametrize("heard", [True, False])
 @pytest.mark.parametrize(
     "change",
@@ -533,7 +533,6 @@ def test_a_storage_that_knows_no_replicas_cannot_wait_for_them(
     assert browser.values() == {"user_id": 42}
 
 
-@pytest.mark.every_storage
 @pytest.mark.parametrize("answer", ["y", "n"])
 def test_the_command_asks_first(process: Process, prefix: str, answer: str) -> None:
     browser = visitor(process(), user_id=42)

@@ -180,6 +180,7 @@ def test_a_logout_makes_room(rejecting: Flask, clock: FakeClock) -> None:
     assert alive([late]) == [True]
 
 
+@pytest.mark.every_storage("rotate", "login")
 @pytest.mark.parametrize("how", ["rotate", "bind", "login"])
 def test_a_session_does_not_count_itself_when_it_is_renewed(
     app: Flask, clock: FakeClock, how: str

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from flask_srvsession.testing import FakeClock
     from tests.conftest import MakeApp
 
-pytestmark = pytest.mark.every_storage
+pytestmark = pytest.mark.every_storage(
+    *("redis", "memcached", "sqlite", "cluster", "fenced")
+)
 
 
 class Crash(BaseException):

@@ -247,7 +247,7 @@ WAYS: dict[str, View] = {
 by_any_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 
-@pytest.mark.every_storage
+@pytest.mark.every_storage("destroy", "pop", "revoke")
 @by_any_way
 class TestAnyLogout:
     """Of a session that just moved, or moves in the middle."""

@@ -447,6 +447,7 @@ class TestAheadAndForged:
         assert stage.owner.does(look) == "42"
         assert not alarms.infos
 
+    @pytest.mark.every_storage("True-2", "False-4")
     @pytest.mark.parametrize("generation", [1, 2, 3, 4])
     @pytest.mark.parametrize("pending", [True, False])
     def test_a_forged_cookie_neither_gets_in_nor_ends_the_session(

@@ -58,6 +58,7 @@ def append_after_commit() -> None:
     del session["seen"]
 
 
+@pytest.mark.every_storage("append_after_commit")
 @pytest.mark.parametrize(
     "change",
     [
@@ -141,6 +142,7 @@ def read_everything() -> None:
     dict(session)
 
 
+@pytest.mark.every_storage("logged in-change_and_change_back")
 @pytest.mark.parametrize(
     "view",
     [

@@ -70,6 +70,7 @@ def with_session(app: Flask, values: dict[str, Any]) -> Browser:
     return browser
 
 
+@pytest.mark.every_storage("rotate-assign", "token appears-remove", "profile-compute")
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("move", MOVES)
 def test_changes_in_flight_follow(app: Flask, move: str, change: str) -> None:
@@ -93,6 +94,7 @@ def test_changes_in_flight_follow(app: Flask, move: str, change: str) -> None:
         assert listed(app, 42) == {browser.id}
 
 
+@pytest.mark.every_storage("a login again", "a logout", "all others ended")
 @pytest.mark.parametrize("move", NOT_FOLLOWED)
 def test_they_follow_no_login_and_no_end(app: Flask, move: str) -> None:
     values, act = NOT_FOLLOWED[move]
