@@ -252,7 +252,9 @@ def _data_directory(owner: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Make a directory, and say how to run as who owns it: the servers refuse root."""
     # pytest's own temporary directories are closed to other users.
     directory = Path(tempfile.mkdtemp(prefix="srvsession-"))
-    account: dict[str, Any] = {"cwd": directory}
+    # MariaDB, as it starts, deletes temporary tables of other servers in its TMPDIR.
+    own = {**os.environ, "TMPDIR": str(directory)}
+    account: dict[str, Any] = {"cwd": directory, "env": own}
     try:
         if os.geteuid() == 0:
             user = _first_user(owner, "nobody")

@@ -30,7 +30,7 @@ from flask_srvsession.store.record import Record
 from flask_srvsession.testing import FakeClock
 from tests.concurrency.tally import TRIED
 
-SCHEDULES = int(os.environ.get("SRVSESSION_TEST_SCHEDULES", "3000"))
+SCHEDULES = int(os.environ.get("SRVSESSION_TEST_SCHEDULES", "1500"))
 
 GRACE = 120
 EVERY = 2 * GRACE

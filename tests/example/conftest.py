@@ -5,25 +5,40 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.security import generate_password_hash
 
-from example_app import create_app
+from example_app import accounts, create_app
 from tests.web import served
 
-from .visitor import Visitor
+from .visitor import PASSWORDS, Visitor
 
 SECRET_KEY = "a secret key that is only used by these tests"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_hashes() -> Iterator[None]:
+    """Hash passwords in no time: what a guess costs is not what is tested here."""
+    quick = partial(generate_password_hash, method="pbkdf2:sha256:1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts, "generate_password_hash", quick)
+        yield
 
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a database with the demo accounts, to be copied."""
     path: Path = tmp_path_factory.mktemp("accounts") / "accounts.sqlite3"
-    create_app({"DATABASE": path, "SECRET_KEY": SECRET_KEY})
+    app = create_app({"DATABASE": path, "SECRET_KEY": SECRET_KEY})
+    with app.app_context():
+        for name, password in PASSWORDS.items():
+            accounts.change_password(name, password)
+        accounts.change_password("", "of a name that nobody has")
     return path
 
 

@@ -74,6 +74,10 @@ def test_an_unknown_name_costs_as_much_hashing_as_a_known_one(
 
     known, unknown = methods
     assert known == unknown
+    shipped = Path(accounts.__file__).with_name("accounts.sql").read_text("utf-8")
+    methods = re.findall(r", '([a-z]+:[^$']*)\$", shipped)
+    assert len(methods) == 3
+    assert len(set(methods)) == 1
 
 
 def test_passwords_are_stored_as_hashes_only(browser: Visitor, app: Flask) -> None:
