@@ -8,17 +8,17 @@ wanted, with one fault at every point where one can strike.
 from __future__ import annotations
 
 import enum
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from greenlet import getcurrent, greenlet
+
 from flask_srvsession.backends.base import Backend, Cell, Epoch, Head, Index, Version
 
 T = TypeVar("T")
 
-_PATIENCE = 60.0
 _READS = frozenset({"get", "head", "members"})
 _EVERYTHING = "everything"
 _FAULTS = "the one fault"
@@ -164,13 +164,10 @@ def interleave(
     the backend.
     """
     explorer = _Explorer(make_backend, make_scenario, index, faults, victims)
-    try:
-        if schedule is not None:
-            explorer.follow(schedule)
-            return Exploration(1, explorer.steps, complete=False)
-        return explorer.explore(limit)
-    finally:
-        explorer.close()
+    if schedule is not None:
+        explorer.follow(schedule)
+        return Exploration(1, explorer.steps, complete=False)
+    return explorer.explore(limit)
 
 
 class SteppedBackend:
@@ -307,63 +304,41 @@ class _Choice:
 
 
 class _Worker:
-    """A thread that runs a job of each schedule and stops before each of its calls."""
+    """A greenlet that runs a job of each schedule and stops before each of its calls."""
 
     def __init__(self) -> None:
-        self._resume = threading.Semaphore(0)
-        self._stopped = threading.Semaphore(0)
-        self._next: tuple[Job, Callable[[], Any]] | None = None
         self._verdict: Callable[[_Call], Any] = _run
         self.pending: _Call | None = None
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
+        self.greenlet: greenlet | None = None
 
     def begin(self, job: Job, function: Callable[[], Any]) -> None:
         """Run the job until it stops before its first call."""
-        self._next, self._verdict = (job, function), _run
-        self._go_on()
+        self.greenlet = greenlet(self._work)
+        self._verdict = _run
+        self.greenlet.switch(job, function)
 
     def proceed(self, verdict: Callable[[_Call], Any]) -> None:
         """Let `verdict` answer the pending call; return when the job stops again."""
+        assert self.greenlet is not None
         self._verdict = verdict
-        self._go_on()
-
-    def dismiss(self) -> None:
-        """Let the thread end."""
-        self._next = None
-        self._resume.release()
-        self._thread.join(_PATIENCE)
+        self.greenlet.switch()
 
     def pause(self, call: _Call) -> Any:
-        """Stop before `call`, then do what is said; in the job's own thread."""
+        """Stop before `call`, then do what is said; in the job's own greenlet."""
         if self._verdict is not _die:  # a dead process makes no calls
+            assert self.greenlet is not None
+            assert self.greenlet.parent is not None
             self.pending = call
-            self._stopped.release()
-            self._resume.acquire()
+            self.greenlet.parent.switch()
             self.pending = None
         return self._verdict(call)
 
-    @property
-    def thread_id(self) -> int | None:
-        return self._thread.ident
-
-    def _go_on(self) -> None:
-        self._resume.release()
-        if not self._stopped.acquire(timeout=_PATIENCE):
-            raise RuntimeError("a job waits for something that is no backend call")
-
-    def _work(self) -> None:
-        while True:
-            self._resume.acquire()
-            if self._next is None:
-                return
-            job, function = self._next
-            try:
-                job.value = function()
-            except BaseException as error:  # a crash, too, only ends the job
-                job.error = error
-            job.ended = True
-            self._stopped.release()
+    def _work(self, job: Job, function: Callable[[], Any]) -> None:
+        try:
+            job.value = function()
+        except BaseException as error:  # a crash, too, only ends the job
+            job.error = error
+        job.ended = True
 
 
 def _run(call: _Call) -> Any:
@@ -526,7 +501,6 @@ class _Explorer:
         self._faults = [fault for fault in Fault if fault in faults]
         self._victims = victims
         self._workers: list[_Worker] = []
-        self._by_thread: dict[int | None, _Worker] = {}
         self.steps = 0
 
     def explore(self, limit: int) -> Exploration:
@@ -549,10 +523,6 @@ class _Explorer:
             while options := run.options():
                 self._take(run, options[next(numbers, 0)])
             run.scenario.at_end(run.by_name())
-
-    def close(self) -> None:
-        for worker in self._workers:
-            worker.dismiss()
 
     def _run(self, path: list[_Choice]) -> bool:
         """Run the schedule that begins with `path`, and note in it what else there
@@ -589,9 +559,7 @@ class _Explorer:
         stepped = SteppedBackend(backend, self._index, self._turn)
         scenario = self._make_scenario(stepped)
         while len(self._workers) < len(scenario.jobs):
-            worker = _Worker()
-            self._workers.append(worker)
-            self._by_thread[worker.thread_id] = worker
+            self._workers.append(_Worker())
         run = _Schedule(
             scenario,
             [Job(name) for name in scenario.jobs],
@@ -605,8 +573,11 @@ class _Explorer:
         return run
 
     def _turn(self, call: _Call) -> Any:
-        worker = self._by_thread.get(threading.get_ident())
-        return worker.pause(call) if worker else call.function()
+        current = getcurrent()
+        for worker in self._workers:
+            if worker.greenlet is current:
+                return worker.pause(call)
+        return call.function()
 
 
 def _independent(one: _Effects, other: _Effects) -> bool:
