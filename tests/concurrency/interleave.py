@@ -304,7 +304,7 @@ class _Choice:
 
 
 class _Worker:
-    """A greenlet that runs a job of each schedule and stops before each of its calls."""
+    """A greenlet that runs a job of each schedule and stops before each call of it."""
 
     def __init__(self) -> None:
         self._verdict: Callable[[_Call], Any] = _run

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -25,7 +25,7 @@ LASTING = [Fault.REFUSED, Fault.REPLY_LOST, Fault.SWALLOWED]
 STORAGES = ["redis", "memcached", "postgres", "mariadb"]
 
 
-def cases(faults: list[Fault], *by_turns: Fault) -> pytest.MarkDecorator:
+def cases(faults: Sequence[Fault], *by_turns: Fault) -> pytest.MarkDecorator:
     """Let each flow meet each fault on each storage; on databases, where a request has
     many commands, the faults `by_turns` on one of the two."""
     chosen = [
