@@ -94,9 +94,10 @@ class ServerSessionInterface(SessionInterface):
     def _send_cookie(
         self, app: Flask, session: ServerSideSession, response: Response
     ) -> None:
-        change = _fate_of_cookie(app, session._visit, response)
+        visit = session._visit
+        change = _fate_of_cookie(app, visit, response)
         devices = self._runtime.devices
-        offered = devices and devices.finish(session._visit, change, response)
+        offered = devices and devices.finish(visit, change, response)
         if change is Cookie.KEEP:
             if offered:
                 _keep_from_shared_caches(response)
@@ -104,20 +105,20 @@ class ServerSessionInterface(SessionInterface):
         name, attributes = self.get_cookie_name(app), self.cookie_attributes(app)
         others = response.headers.getlist("Set-Cookie")
         if isinstance(change, Credential):
-            live = session._visit.live
+            live = visit.live
             if live and not live.created and _deletes(response, name):
                 return
-            value = session._visit.store.signer.dumps(change)
+            value = visit.store.signer.dumps(change)
             expires = self.get_expiration_time(app, session)
             response.set_cookie(name, value, expires=expires, **attributes)
-            if former := session._visit.request.environ.get(FORMER_COOKIE):
+            if former := visit.request.environ.get(FORMER_COOKIE):
                 response.delete_cookie(former, **attributes)
         else:
             response.delete_cookie(name, **attributes)
-        if session._visit.rivals_ended:
+        if visit.rivals_ended:
             self._delete_variants(app, name, response, attributes)
         ours = response.headers.getlist("Set-Cookie")[len(others) :]
-        set_cookies = session._visit.number, get_ident(), partial(_without, ours)
+        set_cookies = visit.number, get_ident(), partial(_without, ours)
         setattr(response, UNDO, (*getattr(response, UNDO, ()), set_cookies))
         _keep_from_shared_caches(response)
 

@@ -412,7 +412,6 @@ class Visit:
             self._become_new()
             self._send(signals.session_destroyed, live, EMPTIED)
         else:
-            self._end_successor(found)
             self._drop_changes(live, found)
 
     def _go_on_without(
@@ -434,22 +433,17 @@ class Visit:
             self.draft.rebase(held)
             self._create(self.pending(), is_login)
         else:
-            self._end_successor(found)
             self._drop_changes(live, found)
-
-    def _end_successor(self, found: Moved | None) -> None:
-        """Let a logout by removal mean the session's successor, too."""
-        logins, draft = self.store.settings.logins, self.draft
-        if change_of_login(draft, logins) is Login.IN:
-            return
-        was = [key for key in draft.held if not is_nobody(draft.stored(key))]
-        left = [key for key in logins.among(was) if is_nobody(draft.get(key))]
-        if left and found and found.successor:
-            self._end(found.id, keys=left)
 
     def _drop_changes(self, live: Live | None, found: Moved | None) -> None:
         """Begin anew, without a session of its own: from now on, too, its cookie would
-        overwrite a better one."""
+        overwrite a better one. A logout by removal means the successor as well."""
+        logins, draft = self.store.settings.logins, self.draft
+        if found and found.successor:
+            was = [key for key in draft.held if not is_nobody(draft.stored(key))]
+            left = [key for key in logins.among(was) if is_nobody(draft.get(key))]
+            if left and change_of_login(draft, logins) is not Login.IN:
+                self._end(found.id, keys=left)
         self._become_new()
         self.moved = found or (Moved(live.id, None) if live else None)
         self._send(signals.session_changes_dropped, live)

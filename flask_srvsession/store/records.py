@@ -50,11 +50,13 @@ class Live(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """A session that was regenerated a moment ago; its client has a newer cookie."""
+    """A session that the request may not use, though its client may: that has a newer
+    cookie of it, of the session it moved to, or one that is too early for our clock."""
 
     id: str
     successor: str | None
-    """The id it went on under, if the credential that found out was the right one."""
+    """The id it went on under, its own if only its cookie is newer; None where the
+    credential does not prove that it may know."""
     values: Mapping[str, bytes] = {}
     """The values of its login keys; of one that was anonymous before a login, all."""
     readable: bool = False

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..backends.base import Backend, Cell
+from ..backends.base import Backend, Cell, Epoch, Version
 from ..backends.guarded import Guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 MINUTE = 60
 DAY = 24 * 60 * 60
@@ -80,6 +80,16 @@ def read_many(backend: Backend, keys: Sequence[str]) -> dict[str, Cell]:
     return found
 
 
+def version_of(backend: Backend, key: str, source: str) -> Version:
+    """Add a cell; return its version, as `source` says it: "add", "get" or "swap"."""
+    version = backend.add(key, b"old", MINUTE)
+    if source == "get":
+        version = holds(backend, key, b"old", "after add").version
+    if source == "swap":
+        version = backend.swap(key, b"more", version, MINUTE)
+    return version
+
+
 def is_version(reply: object, when: str) -> None:
     assert reply is not None, f"swap {when} said that nothing is there"
     assert not isinstance(reply, Cell), f"swap {when} was refused"
@@ -90,6 +100,14 @@ def everybody(backend: Backend, name: str) -> list[str]:
     members = backend.index.members(name, 1000)
     assert members is not None, "members without `after` must return a list"
     return members
+
+
+def enlist(backend: Backend, name: str, members: Iterable[str]) -> Epoch:
+    """Add members for a minute under the current epoch; return that."""
+    epoch = backend.index.epoch(name)
+    for member in members:
+        backend.index.add(name, member, epoch, MINUTE)
+    return epoch
 
 
 def lists(backend: Backend, name: str, expected: set[str]) -> None:

@@ -19,10 +19,12 @@ from .contract_base import (
     THREADS,
     ContractBase,
     at_once,
+    enlist,
     holds,
     is_version,
     lists,
     read_many,
+    version_of,
 )
 
 _INDEX = ("epoch", "add", "fence", "head", "remove", "members", "count")
@@ -136,9 +138,7 @@ class CellContract(ContractBase):
             cell = backend.get(f"{key}:{last}")
             assert cell is not None, different
             assert cell.data == data, different
-        epoch = backend.index.epoch(name)
-        for member in ("a", "A"):
-            backend.index.add(name, member, epoch, MINUTE)
+        epoch = enlist(backend, name, ("a", "A"))
         lists(backend, name, {"a", "A"})
         assert backend.index.epoch(name.upper()) != epoch, (
             "names that differ in case must have epochs of their own"
@@ -153,7 +153,7 @@ class CellContract(ContractBase):
 
     # swap
 
-    def test_swap_replaces_what_its_token_stands_for(
+    def test_swap_replaces_what_its_version_stands_for(
         self, backend: Backend, key: str
     ) -> None:
         """The versions of add, swap and get all allow one change."""
@@ -168,13 +168,11 @@ class CellContract(ContractBase):
         holds(backend, key, b"4", "after three swaps")
 
     @pytest.mark.parametrize("source", ["add", "get"])
-    def test_swap_with_an_outdated_token_returns_what_is_there(
+    def test_swap_with_an_outdated_version_returns_what_is_there(
         self, backend: Backend, key: str, source: str
     ) -> None:
         """An outdated version changes nothing; the reply is the present Cell."""
-        old = backend.add(key, b"old", MINUTE)
-        if source == "get":
-            old = holds(backend, key, b"old", "after add").version
+        old = version_of(backend, key, source)
         backend.swap(key, b"theirs", old, MINUTE)
         reply = backend.swap(key, b"ours", old, MINUTE)
         assert isinstance(reply, Cell), (
@@ -199,7 +197,7 @@ class CellContract(ContractBase):
             )
             assert reply is None, "swap must return None where nothing is there"
 
-    def test_an_outdated_token_of_a_former_cell_is_refused(
+    def test_a_version_of_a_former_cell_is_refused(
         self, backend: Backend, key: str
     ) -> None:
         """A version from before a delete means nothing to data that were added
@@ -214,7 +212,7 @@ class CellContract(ContractBase):
 
     # delete
 
-    def test_delete_without_a_token_deletes(self, backend: Backend, key: str) -> None:
+    def test_delete_without_a_version_deletes(self, backend: Backend, key: str) -> None:
         """Without a version each cell is deleted; a second time there is nothing."""
         backend.add(key, b"data", MINUTE)
         assert backend.delete(key) is True, "delete must say that it deleted"
@@ -222,15 +220,11 @@ class CellContract(ContractBase):
         assert backend.delete(key) is False, "nothing is there to delete any more"
 
     @pytest.mark.parametrize("source", ["add", "get", "swap"])
-    def test_delete_with_the_current_token_deletes(
+    def test_delete_with_the_current_version_deletes(
         self, backend: Backend, key: str, source: str
     ) -> None:
         """A current version of any origin deletes; the key can be added anew."""
-        version = backend.add(key, b"data", MINUTE)
-        if source == "get":
-            version = holds(backend, key, b"data", "after add").version
-        if source == "swap":
-            version = backend.swap(key, b"more", version, MINUTE)
+        version = version_of(backend, key, source)
         assert backend.delete(key, version) is True, "delete must say that it deleted"
         assert backend.get(key) is None, "what was deleted must be absent at once"
         assert backend.swap(key, b"back", version, MINUTE) is None, (
@@ -242,13 +236,11 @@ class CellContract(ContractBase):
         )
 
     @pytest.mark.parametrize("source", ["add", "get"])
-    def test_delete_with_an_outdated_token_keeps_what_is_there(
+    def test_delete_with_an_outdated_version_keeps_what_is_there(
         self, backend: Backend, key: str, source: str
     ) -> None:
         """An outdated version deletes nothing."""
-        old = backend.add(key, b"old", MINUTE)
-        if source == "get":
-            old = holds(backend, key, b"old", "after add").version
+        old = version_of(backend, key, source)
         backend.swap(key, b"new", old, MINUTE)
         assert backend.delete(key, old) is False, (
             "delete must refuse an outdated version, or it takes changes with it that"
@@ -380,7 +372,7 @@ class CellContract(ContractBase):
             else:
                 holds(backend, tried, b"new", "after a delete that lost")
 
-    def test_a_delete_without_a_token_beats_every_swap(
+    def test_a_delete_without_a_version_beats_every_swap(
         self, backend: Backend, key: str
     ) -> None:
         """However a plain delete and a swap fall together, nothing is left."""

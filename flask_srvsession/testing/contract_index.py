@@ -17,6 +17,7 @@ from .contract_base import (
     THREADS,
     ContractBase,
     at_once,
+    enlist,
     everybody,
     holds,
     is_version,
@@ -84,9 +85,7 @@ class IndexContract(ContractBase):
 
     def test_fence_removes_nobody(self, backend: Backend, name: str) -> None:
         """The members stay listed, for whoever ends them, and for a second attempt."""
-        epoch = backend.index.epoch(name)
-        for member in ("one", "two"):
-            backend.index.add(name, member, epoch, MINUTE)
+        epoch = enlist(backend, name, ("one", "two"))
         second, _ = backend.index.fence(name)
         assert len(everybody(backend, name)) == 2, (
             "fence must remove nobody: they are to be found and ended"
@@ -121,9 +120,7 @@ class IndexContract(ContractBase):
         self, backend: Backend, name: str
     ) -> None:
         """The head names the members that the last fence was to keep."""
-        epoch = backend.index.epoch(name)
-        for member in ("mine_1", "mine.2", "other"):
-            backend.index.add(name, member, epoch, MINUTE)
+        enlist(backend, name, ("mine_1", "mine.2", "other"))
         fenced, _ = backend.index.fence(name, ["mine_1", "mine.2"])
         lists(backend, name, {"mine.2", "mine_1", "other"})
         kept = Head(fenced, ("mine_1", "mine.2"))
@@ -204,9 +201,7 @@ class IndexContract(ContractBase):
     def test_removed_members_are_not_listed(self, backend: Backend, name: str) -> None:
         """Removing unlists the given members; those not listed are no error."""
         backend.index.remove(name, ["nobody"])
-        epoch = backend.index.epoch(name)
-        for member in ("one", "two", "three"):
-            backend.index.add(name, member, epoch, MINUTE)
+        epoch = enlist(backend, name, ("one", "two", "three"))
         backend.index.remove(name, [])
         backend.index.remove(name, ["nobody"])
         lists(backend, name, {"one", "two", "three"})
@@ -232,10 +227,8 @@ class IndexContract(ContractBase):
 
     def test_who_was_added_first_comes_first(self, backend: Backend, name: str) -> None:
         """Members that expire at the same time are in the order of their adds."""
-        epoch = backend.index.epoch(name)
         added = [f"{number * 7 % 10}" for number in range(10)]
-        for member in added:
-            backend.index.add(name, member, epoch, MINUTE)
+        enlist(backend, name, added)
         order = "members of the same ttl must be in the order in which they were added"
         assert everybody(backend, name) == added, order
         backend.index.fence(name)
@@ -247,10 +240,8 @@ class IndexContract(ContractBase):
         members, count = backend.index.members, backend.index.count
         assert count(name) == 0, "nobody is listed"
         assert members(name, 2, "one") is None, "members after nobody must be None"
-        epoch = backend.index.epoch(name)
         added = [f"m{number * 7 % 10}" for number in range(5)]
-        for member in added:
-            backend.index.add(name, member, epoch, MINUTE)
+        epoch = enlist(backend, name, added)
         backend.index.add(name, "last", epoch, DAY)
         order = [*added, "last"]
         assert members(name, 2) == order[:2], "members must return the first ones"
@@ -321,9 +312,7 @@ class IndexContract(ContractBase):
         self, backend: Backend, name: str
     ) -> None:
         """Members that are added and removed at once do not overwrite each other."""
-        epoch = backend.index.epoch(name)
-        for number in range(THREADS):
-            backend.index.add(name, f"old_{number}", epoch, MINUTE)
+        epoch = enlist(backend, name, [f"old_{number}" for number in range(THREADS)])
 
         def exchange(number: int) -> bool:
             backend.index.remove(name, [f"old_{number}"])

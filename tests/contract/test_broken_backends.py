@@ -304,7 +304,7 @@ BROKEN: list[tuple[type[Sound], Callable[..., None], list[str], str]] = [
     ),
     (
         SwappingBlindly,
-        Contract.test_swap_with_an_outdated_token_returns_what_is_there,
+        Contract.test_swap_with_an_outdated_version_returns_what_is_there,
         ["key", "add"],
         "swap must return the present Cell where the version is outdated, or one"
         " session overwrites the changes of another request",
@@ -317,20 +317,20 @@ BROKEN: list[tuple[type[Sound], Callable[..., None], list[str], str]] = [
     ),
     (
         DeletingBlindly,
-        Contract.test_delete_with_an_outdated_token_keeps_what_is_there,
+        Contract.test_delete_with_an_outdated_version_keeps_what_is_there,
         ["key", "add"],
         "delete must refuse an outdated version, or it takes changes with it that its"
         " caller has not seen",
     ),
     (
         Silent,
-        Contract.test_delete_without_a_token_deletes,
+        Contract.test_delete_without_a_version_deletes,
         ["key"],
         "delete must say that it deleted",
     ),
     (
         Numbering,
-        Contract.test_an_outdated_token_of_a_former_cell_is_refused,
+        Contract.test_a_version_of_a_former_cell_is_refused,
         ["key"],
         "a version must die with its cell",
     ),

@@ -129,7 +129,7 @@ MUTANTS = (
         new='return bool(self._call("delete", key, noreply=True))',
         breaks="a logout is confirmed by the server",
         found_by="contract/test_memcached.py::TestMemcached::"
-        "test_delete_without_a_token_deletes",
+        "test_delete_without_a_version_deletes",
     ),
     Mutant(
         name="sentinels-may-name-a-replica",

@@ -28,7 +28,7 @@ MUTANTS = (
         new="cell is None",
         breaks="a swap replaces only the version that was read",
         found_by="contract/test_memory.py::TestMemory::"
-        "test_swap_with_an_outdated_token_returns_what_is_there",
+        "test_swap_with_an_outdated_version_returns_what_is_there",
     ),
     Mutant(
         name="memory-delete-without-a-version",
@@ -37,7 +37,7 @@ MUTANTS = (
         new="if cell is None:",
         breaks="a delete with an outdated version keeps what is there",
         found_by="contract/test_memory.py::TestMemory::"
-        "test_delete_with_an_outdated_token_keeps_what_is_there",
+        "test_delete_with_an_outdated_version_keeps_what_is_there",
     ),
     Mutant(
         name="memory-add-overwrites",
@@ -64,7 +64,7 @@ MUTANTS = (
         "        self._written = int(cell.version) + 1 if cell else 1\n",
         breaks="an outdated version of a former cell is refused",
         found_by="contract/test_memory.py::TestMemory::"
-        "test_an_outdated_token_of_a_former_cell_is_refused",
+        "test_a_version_of_a_former_cell_is_refused",
     ),
     Mutant(
         name="memory-without-a-lock",
@@ -125,7 +125,7 @@ MUTANTS = (
         new="if false then",
         breaks="a swap replaces only the version that was read",
         found_by="contract/test_redis.py::TestRedis::"
-        "test_swap_with_an_outdated_token_returns_what_is_there",
+        "test_swap_with_an_outdated_version_returns_what_is_there",
     ),
     Mutant(
         name="redis-swap-keeps-the-time",
@@ -143,7 +143,7 @@ MUTANTS = (
         new="if false then",
         breaks="a delete with an outdated version keeps what is there",
         found_by="contract/test_redis.py::TestRedis::"
-        "test_delete_with_an_outdated_token_keeps_what_is_there",
+        "test_delete_with_an_outdated_version_keeps_what_is_there",
     ),
     Mutant(
         name="redis-no-epoch-check",
@@ -247,7 +247,7 @@ MUTANTS = (
         new="cas, other = getattr(self.get(key), 'version', None), None",
         breaks="a swap replaces only the version that was read",
         found_by="contract/test_memcached.py::TestMemcached::"
-        "test_swap_with_an_outdated_token_returns_what_is_there",
+        "test_swap_with_an_outdated_version_returns_what_is_there",
     ),
     Mutant(
         name="memcached-swap-creates",
@@ -264,7 +264,7 @@ MUTANTS = (
         new="return self.delete(key)",
         breaks="a delete with an outdated version keeps what is there",
         found_by="contract/test_memcached.py::TestMemcached::"
-        "test_delete_with_an_outdated_token_keeps_what_is_there",
+        "test_delete_with_an_outdated_version_keeps_what_is_there",
     ),
     Mutant(
         name="memcached-takes-any-version-for-ours",
@@ -273,7 +273,7 @@ MUTANTS = (
         new="if cell is None:",
         breaks="what was added and changed since is somebody else's",
         found_by="contract/test_memcached.py::TestMemcached::"
-        "test_swap_with_an_outdated_token_returns_what_is_there",
+        "test_swap_with_an_outdated_version_returns_what_is_there",
     ),
     Mutant(
         name="memcached-takes-a-long-life-for-a-date",
