@@ -68,9 +68,9 @@ def counts(desk: Desk) -> dict[str, int]:
     no sources."""
     if desk.app.extensions["srvsession"].take_over is None:
         return {}
-    from ..take_over.counts import Counts
+    from ..take_over import counts
 
-    return Counts(Guarded(desk.backend), desk.settings.key_prefix).read()
+    return counts.read(Guarded(desk.backend), desk.settings.key_prefix)
 
 
 def findings(desk: Desk) -> Iterator[Finding]:

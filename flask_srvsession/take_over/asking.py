@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from flask import Flask, Request, has_request_context
@@ -14,9 +15,9 @@ from ..config import secret_keys
 from ..errors import ConfigurationError, TooManySessions
 from ..ids import Credential
 from ..store import SessionStore
+from . import counts
 from .claim import Claims
-from .counts import Counts
-from .source import Presented, Refused, Source
+from .source import MAX_COOKIE, Presented, Refused, Source
 
 log = logging.getLogger("flask_srvsession")
 
@@ -65,17 +66,17 @@ class TakeOver:
         if ttl <= 0:
             return Taken(None)
         claims = Claims(store, self._keys())
-        counts = Counts(store.backend, store.settings.key_prefix)
+        count = partial(counts.add, store.backend, store.settings.key_prefix)
         try:
             credential, is_new = claims.take_over(source, presented.id, ttl + SLACK)
         except (Refused, TooManySessions) as refusal:
             if isinstance(refusal, TooManySessions):
                 refusal = Refused("the user has too many (SRVSESSION_MAX_PER_KEY)")
             log.warning("%s: a session is not taken over: %s", source.name, refusal)
-            counts.add(f"refused, {source.name}: {refusal.reason}")
+            count(f"refused, {source.name}: {refusal.reason}")
             return Taken(None, refused=True)
         if is_new:
-            counts.add(f"taken over, {source.name}")
+            count(f"taken over, {source.name}")
             self._tell(store, credential)
         return Taken(credential, is_new)
 
@@ -109,6 +110,8 @@ class TakeOver:
             keys = source.secret_keys or self._keys()
             values = cookies(request, source.cookie_name or cookie_name)
             for value in [*dict.fromkeys(values)][:MAX_COOKIES]:
+                if len(value) > MAX_COOKIE:
+                    continue
                 if presented := source.recognize(value, keys):
                     yield source, presented
 

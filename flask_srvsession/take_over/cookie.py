@@ -9,7 +9,7 @@ from typing import Any
 from flask.sessions import session_json_serializer
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from .source import MAX_COOKIE, Former, Presented, Refused, Source, as_session, former
+from .source import Former, Presented, Refused, Source, as_session, former
 
 
 class CookieSource(Source):
@@ -26,7 +26,7 @@ class CookieSource(Source):
     def recognize(
         self, cookie: str, secret_keys: Sequence[str | bytes]
     ) -> Presented | None:
-        if len(cookie) > MAX_COOKIE or cookie.count(".") not in (2, 3):
+        if cookie.count(".") not in (2, 3):
             return None
         try:
             _, issued = _serializer(secret_keys).loads(cookie, return_timestamp=True)

@@ -11,39 +11,37 @@ from ..errors import BackendError
 
 log = logging.getLogger("flask_srvsession")
 
+NAME = "taken-over"
+"""The end of the key of the one cell that has the counts, for all processes."""
+
 TTL = 400 * 86400
 ATTEMPTS = 20
 
 
-class Counts:
-    """Counters that all processes of an app share, in one cell of its storage."""
+def add(backend: Guarded, key_prefix: str, what: str) -> None:
+    """Count one more; an outage is logged, since nobody depends on it."""
+    try:
+        for _ in range(ATTEMPTS):
+            if _added(backend, key_prefix + NAME, what):
+                return
+    except BackendError as error:
+        log.warning("what was taken over is not counted: %s", error)
 
-    def __init__(self, backend: Guarded, key_prefix: str) -> None:
-        self._backend = backend
-        self._key = f"{key_prefix}taken-over"
 
-    def add(self, what: str) -> None:
-        """Count one more; an outage is logged, since nobody depends on it."""
-        try:
-            for _ in range(ATTEMPTS):
-                if self._added(what):
-                    return
-        except BackendError as error:
-            log.warning("what was taken over is not counted: %s", error)
+def read(backend: Guarded, key_prefix: str) -> dict[str, int]:
+    """Return the counts. Raises BackendError."""
+    return _counted(backend.get(key_prefix + NAME))
 
-    def read(self) -> dict[str, int]:
-        """Return the counts. Raises BackendError."""
-        return _counted(self._backend.get(self._key))
 
-    def _added(self, what: str) -> bool:
-        cell = self._backend.get(self._key)
-        counted = _counted(cell)
-        counted[what] = counted.get(what, 0) + 1
-        data = json.dumps(counted).encode()
-        if cell is None:
-            return self._backend.add(self._key, data, TTL) is not None
-        outcome = self._backend.swap(self._key, data, cell.version, TTL)
-        return outcome is not None and not isinstance(outcome, Cell)
+def _added(backend: Guarded, key: str, what: str) -> bool:
+    cell = backend.get(key)
+    counted = _counted(cell)
+    counted[what] = counted.get(what, 0) + 1
+    data = json.dumps(counted).encode()
+    if cell is None:
+        return backend.add(key, data, TTL) is not None
+    outcome = backend.swap(key, data, cell.version, TTL)
+    return outcome is not None and not isinstance(outcome, Cell)
 
 
 def _counted(cell: Cell | None) -> dict[str, int]:

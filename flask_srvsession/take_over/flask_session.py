@@ -6,11 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from itsdangerous import BadSignature, Signer
-
 from ..errors import ConfigurationError
 from . import former_stores
-from .source import MAX_COOKIE, Former, Presented, Source, as_session, decoded, former
+from .source import Former, Presented, Source, as_session, decoded, former, unsigned
 
 _ID = re.compile(r"[0-9A-Za-z_-]{16,255}")
 """A UUID in Flask-Session 0.5, ``token_urlsafe`` since then."""
@@ -85,19 +83,9 @@ class FlaskSessionSource(Source):
     def recognize(
         self, cookie: str, secret_keys: Sequence[str | bytes]
     ) -> Presented | None:
-        if len(cookie) > MAX_COOKIE:
-            return None
-        session_id = cookie
-        if self.use_signer:
-            signer = Signer(
-                list(secret_keys),  # type: ignore[arg-type]
-                salt="flask-session",
-                key_derivation="hmac",
-            )
-            try:
-                session_id = signer.unsign(cookie).decode("ascii")
-            except (BadSignature, ValueError):
-                return None
+        how = {"salt": "flask-session", "key_derivation": "hmac"}
+        is_signed = self.use_signer
+        session_id = unsigned(cookie, secret_keys, **how) if is_signed else cookie
         return Presented(session_id) if _ID.fullmatch(session_id) else None
 
     def read(self, session_id: str) -> Former | None:

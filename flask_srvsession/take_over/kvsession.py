@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from itsdangerous import BadSignature, Signer
-
-from .source import MAX_COOKIE, Former, Presented, Source, decoded, former
+from .source import Former, Presented, Source, decoded, former, unsigned
 
 _ID = re.compile(r"[0-9a-f]{1,64}_[1-9a-f][0-9a-f]{0,11}")
 
@@ -46,13 +44,7 @@ class KVSessionSource(Source):
     def recognize(
         self, cookie: str, secret_keys: Sequence[str | bytes]
     ) -> Presented | None:
-        if len(cookie) > MAX_COOKIE or "_" not in cookie:
-            return None
-        try:
-            session_id = Signer(list(secret_keys)).unsign(cookie).decode("ascii")  # type: ignore[arg-type]
-        except (BadSignature, ValueError):
-            return None
-        return self._known(session_id)
+        return self._known(unsigned(cookie, secret_keys))
 
     def read(self, session_id: str) -> Former | None:
         try:

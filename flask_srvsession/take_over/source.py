@@ -9,6 +9,7 @@ from datetime import date, datetime, time, timedelta, timezone
 from typing import Any, NamedTuple
 
 import msgpack
+from itsdangerous import BadSignature, Signer
 
 from ..errors import ConfigurationError
 
@@ -44,6 +45,14 @@ def former(values: dict[str, Any], born: int | None = None) -> Former | None:
     """Return the session of these values, as Flask keeps it; None of no values."""
     permanent = bool(values.pop("_permanent", False))
     return Former(values, permanent, born) if values else None
+
+
+def unsigned(cookie: str, secret_keys: Sequence[str | bytes], **how: Any) -> str:
+    """Return the text that a cookie signs; none if it is not signed so."""
+    try:
+        return Signer(list(secret_keys), **how).unsign(cookie).decode("ascii")  # type: ignore[arg-type]
+    except (BadSignature, ValueError):
+        return ""
 
 
 class Presented(NamedTuple):

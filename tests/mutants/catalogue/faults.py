@@ -77,7 +77,7 @@ MUTANTS = (
     Mutant(
         name="a-cookie-of-another-domain-stays",
         file="interface.py",
-        old="if session._visit.rivals_ended:",
+        old="if visit.rivals_ended:",
         new="if False:",
         breaks="both variants of the cookie are deleted when its domain was changed",
         found_by="integration/test_real_use.py::TestCookieOfAnotherDomain::"
