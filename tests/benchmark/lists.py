@@ -117,10 +117,11 @@ def measure(url: str, number: int) -> None:
     took("find(limit=50)", lambda: find(free, binding, limit=50))
     took("find(limit=50, after=)", lambda: find(free, binding, limit=50, after=last))
     took("fence", lambda: free.lists.fence(binding, {}))
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     ended = len(revoke_all(free, binding).ended)
     each = (time.perf_counter() - began) / ended * 1000
-    print(f"  revoke_all: {ended}, {each:.3f} ms each")
+    used = (time.process_time() - used) / ended * 1000
+    print(f"  revoke_all: {ended}, {each:.3f} ms each, {used:.3f} on the CPU here")
     if watched:
         slow: Any = watched.slowlog_get(1000)
         longest = sorted((e["duration"], e["command"][:40]) for e in slow)[-3:]
