@@ -72,7 +72,9 @@ class Tables:
 
         Raises :class:`UnfitTables` where they are of another layout, or damaged.
         """
-        version = self._version(connection)
+        version, last = None, sa.func.max(self.layout.c.version)
+        if _is_there(self.layout, connection):
+            version = connection.execute(sa.select(last)).scalar()
         if version is None:
             self._check_the_place(connection)
             return False
@@ -125,14 +127,6 @@ class Tables:
                     " (srvsession_table in the URL).",
                 )
 
-    def _version(self, connection: Connection) -> int | None:
-        """Return the layout of complete tables."""
-        if not _is_there(self.layout, connection):
-            return None
-        last = sa.func.max(self.layout.c.version)
-        version: int | None = connection.execute(sa.select(last)).scalar()
-        return version
-
     def ddl(self, dialect: Dialect) -> str:
         """Return the statements of :meth:`create` as a script."""
         statements = []
@@ -142,7 +136,7 @@ class Tables:
             statements += [str(e.compile(dialect=dialect)) for e in elements]
         name = dialect.identifier_preparer.format_table(self.layout)
         statements.append(f"INSERT INTO {name} (version) VALUES ({VERSION})")  # noqa: S608
-        return "".join(f"{_tidy(statement)};\n" for statement in statements)
+        return "".join(f"{statement.strip()};\n" for statement in statements)
 
 
 def include_object(
@@ -167,12 +161,6 @@ def _kind_of(table: sa.Table) -> str:
 
 def _is_there(table: sa.Table, connection: Connection) -> bool:
     return sa.inspect(connection).has_table(table.name, schema=table.schema)
-
-
-def _tidy(statement: str) -> str:
-    statement = statement.replace("\t", "    ").replace(")ENGINE", ") ENGINE")
-    lines = (line.rstrip() for line in statement.splitlines())
-    return "\n".join(line for line in lines if line)
 
 
 def _text(length: int) -> sa.String:

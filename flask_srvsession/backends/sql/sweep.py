@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
 
 from .engine import Database
 from .schema import Tables
@@ -54,12 +52,12 @@ def _batches(
     [key] = table.primary_key
     is_due = table.c.expires <= due
     # A row that somebody has locked is not waited for.
-    free: dict[str, Any] = {"skip_locked": _can_skip_locked(database.engine.dialect)}
     find = sa.select(key).where(is_due).order_by(table.c.expires)
+    find = find.with_for_update(skip_locked=True)
     size = SMALLEST_BATCH
     while True:
         began = time.monotonic()
-        rows = database.rows(find.limit(size).with_for_update(**free))
+        rows = database.rows(find.limit(size))
         if rows:
             yield sa.and_(key.in_([row[0] for row in rows]), is_due)
         if len(rows) < size:
@@ -75,10 +73,3 @@ def _next_size(size: int, took: float) -> int:
     """Return the size of a batch that would have taken as long as it should."""
     wanted = int(size * min(2.0, BATCH_SECONDS / max(took, 0.001)))
     return min(max(wanted, SMALLEST_BATCH), LARGEST_BATCH)
-
-
-def _can_skip_locked(dialect: Dialect) -> bool:
-    version = dialect.server_version_info or ()
-    if dialect.name == "postgresql":
-        return True
-    return version >= ((10, 6) if getattr(dialect, "is_mariadb", False) else (8, 0, 1))
