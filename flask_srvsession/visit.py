@@ -68,16 +68,21 @@ class Visit:
     when that connection began.
     """
 
-    loaded = loading = accessed = presented = response_left = expiry_moved = False
-    intent = Intent.NONE
-    permanent: bool | None = None
-    """The value that the request has set, if any."""
+    loading = loaded = accessed = False
+    asked = False  # while it was being loaded, by a receiver of a signal, say
     live: Live | None = None
     moved: Moved | None = None
     rivals: Collection[str] = ()
     untried: Collection[Credential] = ()
-    rivals_ended = logged_out = saved = written = delete_cookie = asked = told = False
+    presented = False  # any of these four: a cookie was ours
+    intent = Intent.NONE
+    logged_out = False  # where nobody was logged in: it may have moved
+    permanent: bool | None = None
+    """The value that the request has set, if any."""
+    written = saved = False  # with changes, if it was saved
+    told = False  # receivers of a signal may have made changes
     ended: frozenset[str] = frozenset()
+    rivals_ended = delete_cookie = expiry_moved = response_left = False
     failure: BackendError | DeviceNotProven | None = None
     """The outage that this request has met, if any: it does not wait twice."""
     draft: Draft
@@ -371,11 +376,7 @@ class Visit:
         self._send(signals.session_created, created)
 
     def _regenerate(
-        self,
-        live: Live,
-        changes: Changes,
-        is_login: bool,
-        epochs: Epochs | None = None,
+        self, live: Live, changes: Changes, is_login: bool, epochs: Epochs | None = None
     ) -> None:
         self._need_response()
         if live.verdict is Verdict.GRACE:  # perhaps a copy: it carries nothing over

@@ -248,8 +248,7 @@ def _rotation(settings: Settings) -> Iterator[Finding]:
             "Rotation is off: a copied cookie is never noticed.",
             "Leave it out, or set a number of seconds.",
         )
-        return
-    if every >= settings.absolute_lifetime:
+    elif every >= settings.absolute_lifetime:
         yield a_warning(
             "SRVSESSION_ROTATE_EVERY",
             f"No session lives so long ({_says(every)}): no token is ever replaced.",

@@ -128,12 +128,11 @@ class Lists:
 
     def fed(self, values: Mapping[str, bytes]) -> Iterator[Binding]:
         """Yield the bindings of a session that holds `values`."""
-        of = self._serializer
         for index, keys in self._indexes.items():
             held: dict[str, Any] = {}
             for key in keys:
                 if key in values:
-                    held[key] = decode(of, key, values[key])
+                    held[key] = decode(self._serializer, key, values[key])
             value = self.named(index, held)
             if value is not None:
                 yield self.binding(index, value)

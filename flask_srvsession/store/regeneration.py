@@ -115,7 +115,7 @@ def relist(
 ) -> Found:
     """Store other `values` of a session, and list it as they say; return it as it
     is then. It has the places that are `carried` over, too. Raises as
-    :meth:`SessionStore.take` does."""
+    :meth:`SessionStore.enlist` does."""
     before = live.record.places
     mark = new_mark(store.clock())
     wanted, indexing = store.lists.places(
@@ -123,7 +123,7 @@ def relist(
     )
     added = gained(before, wanted)
     try:
-        store.take(live.id, values, added)
+        store.enlist(live.id, values, added)
     except StaleLogin:
         store.lists.forget({live.id: added})
         raise

@@ -207,7 +207,7 @@ class SessionStore:
             session_id, record, version, self.clock(), credential, created=True
         )
         try:
-            self.take(session_id, values, listed, replaced)
+            self.enlist(session_id, values, listed, replaced)
         except Exception as error:
             self.withdraw(fresh, error)
             raise
@@ -244,7 +244,7 @@ class SessionStore:
 
     # -- places -------------------------------------------------------------------
 
-    def take(
+    def enlist(
         self,
         session_id: str,
         values: Mapping[str, bytes],
@@ -302,7 +302,7 @@ class SessionStore:
             if record.places is not live.record.places:
                 added = gained(live.record.places, record.places)
                 listed.update(added)
-                self.take(live.id, record.values, added)
+                self.enlist(live.id, record.values, added)
             try:
                 found = self.records.swap(live, record)
             except BackendError as error:

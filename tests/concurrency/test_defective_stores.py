@@ -51,10 +51,10 @@ class ListedAfterwards(SessionStore):
         found = super().save(live, changes, epochs=epochs)
         self._saving = False
         if isinstance(found, Live):
-            super().take(live.id, found.record.values, found.record.places)
+            super().enlist(live.id, found.record.values, found.record.places)
         return found
 
-    def take(
+    def enlist(
         self,
         session_id: str,
         values: Mapping[str, bytes],
@@ -62,13 +62,13 @@ class ListedAfterwards(SessionStore):
         replaced: Live | None = None,
     ) -> None:
         if not self._saving:
-            super().take(session_id, values, wanted, replaced)
+            super().enlist(session_id, values, wanted, replaced)
 
 
 class EpochIgnored(SessionStore):
     """A login is listed under whatever epoch there is."""
 
-    def take(
+    def enlist(
         self,
         session_id: str,
         values: Mapping[str, bytes],
@@ -80,7 +80,7 @@ class EpochIgnored(SessionStore):
             name: (self.lists.epoch(present[name]), mark)
             for name, (_, mark) in wanted.items()
         }
-        super().take(session_id, values, now, replaced)
+        super().enlist(session_id, values, now, replaced)
 
 
 class DeleteIgnoringTheVersion(SessionStore):
