@@ -44,7 +44,8 @@ binding_failed: NamedSignal = _signals.signal(
 )
 session_changes_dropped: NamedSignal = _signals.signal(
     "session-changes-dropped",
-    "A request changed a session that was ended meanwhile; its changes are lost.",
+    "A request changed a session that was ended meanwhile, or got a value that cannot "
+    "be decoded; its changes are lost.",
 )
 session_refused: NamedSignal = _signals.signal(
     "session-refused",
