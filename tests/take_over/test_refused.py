@@ -506,6 +506,17 @@ def test_an_own_cookie_of_a_session_that_has_ended_asks_nobody(
     assert source.recognized == 0
 
 
+def test_a_cookie_that_is_longer_than_browsers_keep_one_is_shown_to_no_source(
+    taking_app: TakingApp,
+) -> None:
+    browser = Browser(taking_app(source := Asked()))
+
+    seen = browser.send(b"session=" + 9000 * b"a", lambda: dict(session))
+
+    assert seen.text == "{}"
+    assert source.recognized == 0
+
+
 def test_the_cookies_of_the_real_interface_are_the_ones_that_are_read() -> None:
     """If Flask signs in another way one day, this says so."""
     app = bare()

@@ -160,6 +160,15 @@ MUTANTS = (
         found_by=f"{_REFUSED}test_a_table_that_ignores_case_and_time",
     ),
     Mutant(
+        name="take-over-reads-cookies-of-any-length",
+        file="take_over/asking.py",
+        old="if len(value) > MAX_COOKIE:",
+        new="if False:",
+        breaks="no source works on a cookie that no browser keeps",
+        found_by=f"{_REFUSED}test_a_cookie_that_is_longer_than_browsers_keep_one_is_"
+        "shown_to_no_source",
+    ),
+    Mutant(
         name="take-over-lets-clients-unpickle",
         file="take_over/former_stores.py",
         old="if serde is None or not _leaves_bytes(serde):",
