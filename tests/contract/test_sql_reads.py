@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE = 60
-SHORT, LONG = 2_000, 12_000
+SHORT, LONG = 1_500, 7_500
 STEPS = 3
 """Of SQLite's machine, to count a row."""
 COUNTERS = {
