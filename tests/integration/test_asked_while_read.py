@@ -121,6 +121,7 @@ def test_statements_of_sql(make_app: MakeApp, tmp_path: Path) -> None:
         del seen[:]
 
         assert browser.values() == {"user_id": 42}
+        backend.close()
 
     assert NOBODY in seen
 

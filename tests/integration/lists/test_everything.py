@@ -604,3 +604,4 @@ def test_a_running_server_hears_of_a_command_in_another_process(
     marker = app.extensions["srvsession"].store.marker
     marker.asked -= ASKED_EVERY  # as if the time had passed
     assert browser.values() == {}
+    backend.close()
