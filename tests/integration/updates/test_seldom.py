@@ -164,6 +164,7 @@ def test_who_leaves_a_long_list_meanwhile_makes_room(
 ) -> None:
     """The place is counted once: nobody else has to leave for it, or is refused."""
     monkeypatch.setattr(room_module, "EXACT", 3)
+    monkeypatch.setattr(room_module, "MOST_AT_ONCE", 2)
     app = make_app(
         stepping,
         SRVSESSION_MAX_PER_KEY={"user_id": 4},

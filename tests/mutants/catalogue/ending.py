@@ -338,4 +338,13 @@ MUTANTS = (
         found_by="integration/logout/test_moved.py::TestDestroyWithAnotherTokenOfT"
         "heSession::test_one_that_was_outdated_during_the_request_ends_it",
     ),
+    Mutant(
+        name="a-logout-forgets-cookies-that-are-too-many",
+        file="arrival.py",
+        old="return Arrival(None, early, (), credentials)",
+        new="return Arrival(None, early)",
+        breaks="a logout ends the sessions of all cookies of its request",
+        found_by="integration/updates/test_seldom.py::"
+        "test_of_more_than_three_cookies_none_is_tried_and_a_logout_ends_all",
+    ),
 )

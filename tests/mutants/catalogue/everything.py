@@ -103,4 +103,13 @@ MUTANTS = (
         breaks="a source gives no session of before the end of all",
         found_by=_INTEGRATION + "test_a_source_gives_no_session_of_before_it",
     ),
+    Mutant(
+        name="an-end-of-all-that-was-overtaken-counts",
+        file="store/marker.py",
+        old="if self._write(int(now), anew=True) is None:",
+        new="if self._write(int(now), anew=True) is False:",
+        breaks="an end of everything that is not known to be done is an error",
+        found_by="integration/updates/test_seldom.py::"
+        "test_an_end_of_all_that_another_overtakes_is_done_or_an_error",
+    ),
 )

@@ -469,4 +469,13 @@ MUTANTS = (
         found_by="integration/lists/test_fronts.py::test_one_that_moves_while_its_list"
         "_is_read_is_found[memory]",
     ),
+    Mutant(
+        name="the-oldest-stays-if-it-changes",
+        file="store/room.py",
+        old="for session_id in left:",
+        new="for session_id in ():",
+        breaks="the oldest session leaves, whatever it is changed to meanwhile",
+        found_by="integration/updates/test_seldom.py::"
+        "test_the_oldest_leaves_for_a_login_whatever_it_is_changed_to",
+    ),
 )

@@ -515,4 +515,22 @@ MUTANTS = (
         found_by="faults/test_single_commands.py::"
         "test_a_connection_that_is_cut_while_it_is_opened_is_told_once",
     ),
+    Mutant(
+        name="the-marker-hangs-and-nobody-minds",
+        file="store/marker.py",
+        old="            if not error.quick:\n                raise\n",
+        new="",
+        breaks="a request that has waited for the marker asks for nothing else",
+        found_by="integration/updates/test_seldom.py::"
+        "test_a_request_waits_for_the_marker_no_longer_than_for_a_timeout",
+    ),
+    Mutant(
+        name="a-move-that-hangs-is-asked-for-again",
+        file="store/regeneration.py",
+        old="        if not error.quick:\n            raise\n",
+        new="",
+        breaks="a storage that hangs while a session gets a new id is waited for once",
+        found_by="integration/updates/test_seldom.py::"
+        "test_a_storage_that_hangs_is_waited_for_once",
+    ),
 )

@@ -212,4 +212,45 @@ MUTANTS = (
         breaks="a session whose cookie nobody has presented lives for an hour at most",
         found_by=_FOLLOWING + "test_a_session_that_nobody_has_presented_stays_so",
     ),
+    Mutant(
+        name="a-successor-that-ended-is-no-move",
+        file="store/regeneration.py",
+        old="            live = found  # the new one was ended, but not this session\n",
+        new="            return found\n",
+        breaks="a session whose new id was ended meanwhile gets another one",
+        found_by="integration/updates/test_seldom.py::"
+        "test_a_successor_that_is_ended_before_it_takes_over_is_begun_anew",
+    ),
+    Mutant(
+        name="a-change-in-doubt-is-said-to-be-dropped",
+        file="store/sessions.py",
+        old="            if doubt and isinstance(found, Moved):\n"
+        "                raise doubt  # it may have been done before the session moved\n",
+        new="",
+        breaks="a change that may be done is not said to be dropped",
+        found_by="integration/updates/test_seldom.py::"
+        "test_a_change_that_may_be_done_is_not_said_to_be_dropped",
+    ),
+    Mutant(
+        name="changes-follow-whom-nobody-can-read",
+        file="moves.py",
+        old="        same = names(after, logins) <= names(before, logins)\n"
+        "    except Undecodable:\n"
+        "        return False",
+        new="        same = names(after, logins) <= names(before, logins)\n"
+        "    except Undecodable:\n"
+        "        same = True",
+        breaks="changes do not follow a session whose user cannot be read",
+        found_by="integration/updates/test_seldom.py::"
+        "test_a_change_does_not_follow_a_session_whose_user_cannot_be_read",
+    ),
+    Mutant(
+        name="a-session-that-ended-has-a-successor",
+        file="store/regeneration.py",
+        old="            store.withdraw(fresh)\n            return found\n",
+        new="            return found\n",
+        breaks="a session that ended while it got a new id leaves no successor",
+        found_by="integration/updates/test_seldom.py::"
+        "test_a_session_that_ends_while_its_place_is_taken_over_leaves_no_successor",
+    ),
 )
