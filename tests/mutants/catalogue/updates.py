@@ -225,7 +225,8 @@ MUTANTS = (
         name="a-change-in-doubt-is-said-to-be-dropped",
         file="store/sessions.py",
         old="            if doubt and isinstance(found, Moved):\n"
-        "                raise doubt  # it may have been done before the session moved\n",
+        "                raise doubt"
+        "  # it may have been done before the session moved\n",
         new="",
         breaks="a change that may be done is not said to be dropped",
         found_by="integration/updates/test_seldom.py::"
