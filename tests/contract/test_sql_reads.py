@@ -123,7 +123,7 @@ def test_in_a_long_list_it_reads_as_many_rows_as_in_a_short_one(
 ) -> None:
     short, long = (site.read_by(partial(FLAT[call], site)) for site in sites)
 
-    assert 0 < long <= short * 1.5
+    assert 0 < long < short * 2  # the list has five times as many
 
 
 @pytest.mark.parametrize("policy", ["evict-oldest", "reject"])
@@ -133,4 +133,4 @@ def test_a_login_at_a_limit_counts_the_list_once(
     short, long = (site.read_by(partial(login, site.limited(policy))) for site in sites)
 
     each = (long - short) / (LONG - SHORT)
-    assert each <= (STEPS if sites[0].is_sqlite else 1) * 1.1
+    assert each < (STEPS if sites[0].is_sqlite else 1) * 1.5
