@@ -135,7 +135,7 @@ def _dict_only(value: object) -> object:
 
 def is_nobody(value: object) -> bool:
     """Return whether a login key with this value says that nobody is logged in."""
-    empty = isinstance(value, (str, dict, list)) and not value
+    empty = isinstance(value, (str, dict, list, tuple)) and not value
     return value is None or value is False or empty
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Any
 
 from .draft import Draft
-from .login_keys import LoginKeys, is_nobody, names_in
+from .login_keys import LoginKeys, is_nobody, name_of, names_in
 
 
 class Login(enum.Enum):
@@ -49,7 +49,8 @@ def _stays(draft: Draft, logins: LoginKeys) -> bool:
 
 def is_login(before: Any, after: Any) -> bool:
     """Whether a login key says somebody else now. A dict about a user may well change
-    for other reasons: where something names the user, only that counts."""
+    for other reasons: where something names the user, only that counts. 42, "42" and
+    a dict of that id are one user."""
     if is_nobody(after):
         return False
     if is_nobody(before):
@@ -58,7 +59,8 @@ def is_login(before: Any, after: Any) -> bool:
         named = names_in(before), names_in(after)
         if named != ({}, {}):
             return named[0] != named[1]
-    return bool(before != after)
+    name = name_of(before)
+    return bool(before != after) and (name is None or name != name_of(after))
 
 
 def was_anonymous(draft: Draft, logins: LoginKeys) -> bool:

@@ -102,6 +102,16 @@ class ServerSideSession(SessionMixin):
                     self._visit.note_logout()  # the session may have moved
         return super().pop(key, *(() if default is _MISSING else (default,)))
 
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Return the value of `key`, or store the default and return that. None for a
+        login key is no logout here: apps prepare each session so."""
+        with self._lock:
+            visit = self._visit
+            meant = visit.logged_out
+            value = super().setdefault(key, default)
+            visit.logged_out = meant
+        return value
+
     def __contains__(self, key: object) -> bool:
         if key in LOCAL_KEYS:
             return key in self._visit.local

@@ -376,7 +376,7 @@ class TestIndexKeyAtTheLimit:
         assert browser.values() == {"user_id": 42, "device": "d1"}
 
 
-@pytest.mark.parametrize("nobody", [None, False, "", {}], ids=repr)
+@pytest.mark.parametrize("nobody", [None, False, "", {}, ()], ids=repr)
 @pytest.mark.parametrize("key", ["user_id", "username"])
 def test_the_limit_does_not_count_whom_nobody_is_logged_in_with(
     make_app: MakeApp, nobody: object, key: str

@@ -199,6 +199,8 @@ def test_another_user_in_the_same_session_gets_another_id(app: Flask) -> None:
         ({"_id": "1", "name": "eve"}, {"_id": "2", "name": "ada"}),
         ({"userinfo": {"sub": "1"}}, {"userinfo": {"sub": "2"}}),
         ([1, "eve"], [2, "ada"]),
+        (1, "2"),
+        (1, {"id": 2}),
     ],
     ids=repr,
 )
@@ -232,14 +234,23 @@ def test_another_user_in_the_same_dict_gets_another_id(
     assert victim.values() == {"user": {name: 2}}
 
 
-def test_assigning_the_same_user_changes_no_id(app: Flask) -> None:
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(42, 42), (42, "42"), ("ann", {"username": "ann"}), (1, True)],
+    ids=repr,
+)
+def test_assigning_the_same_user_changes_no_id(
+    app: Flask, before: object, after: object
+) -> None:
+    """A column may hold an int, and Flask-Login's get_id() returns its text."""
     browser = Browser(app)
-    browser.set(user_id=42)
+    browser.set(user=before)
+    browser.set(csrf_token="known")
 
-    response = browser.set(user_id=42)
+    response = browser.set(user=after)
 
     assert cookie_headers(response) == []
-    assert browser.values() == {"user_id": 42}
+    assert browser.values() == {"user": after, "csrf_token": "known"}
 
 
 def _change_roles() -> None:

@@ -52,6 +52,22 @@ def test_a_logout_follows_any_number_of_rotations(make_app: MakeApp) -> None:
     assert browser.values() == {}
 
 
+@ON_MEMORY
+def test_a_default_for_a_missing_user_is_no_logout(make_app: MakeApp) -> None:
+    """Apps prepare each session before the request, also one whose cookie is late."""
+    app = make_app()
+    app.before_request(lambda: session.setdefault("user_id") and None)
+    [browser] = signed_in(app)
+    before = browser.copy()
+    rotate(browser)
+
+    assert before.values() == {"user_id": None}
+
+    assert user_of(browser) == 42
+    assert before.do(lambda: session.update(user_id=None)).status_code == 200
+    assert user_of(browser) is None
+
+
 @pytest.fixture
 def app(make_app: MakeApp) -> Flask:
     return make_app()

@@ -6,6 +6,25 @@ from ..mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        name="a-default-is-a-logout",
+        file="session.py",
+        old="            visit.logged_out = meant\n",
+        new="",
+        breaks="a request in flight that prepares its session ends nobody's",
+        found_by="integration/logout/test_moved.py::"
+        "test_a_default_for_a_missing_user_is_no_logout",
+    ),
+    Mutant(
+        name="an-id-and-its-text-are-two-users",
+        file="logins.py",
+        old="(name is None or name != name_of(after))",
+        new="(name is None or name is not None)",
+        breaks="an app that writes its user's id now as int and now as text keeps its"
+        " CSRF tokens",
+        found_by="integration/login/test_new_id.py::"
+        "test_assigning_the_same_user_changes_no_id",
+    ),
+    Mutant(
         name="save-stores-what-is-gone",
         file="store/sessions.py",
         old="found = self.records.swap(live, record)\n            except",
