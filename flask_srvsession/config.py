@@ -262,6 +262,20 @@ def check_flask_keys(config: Mapping[str, Any]) -> None:
         raise error
 
 
+def check_unchanged(
+    settings: Settings, config: Mapping[str, Any], app_name: str
+) -> None:
+    """Raise ConfigurationError for the first key that has another value than when the
+    `settings` were made of it: that would have no effect."""
+    present = Settings.from_config(config, app_name)
+    for key, field in _fields().items():
+        if getattr(present, field.name) != getattr(settings, field.name):
+            raise ConfigurationError(
+                f"{key} was changed after ServerSession(app) had read it: set it"
+                " before."
+            )
+
+
 def wrong_flask_keys(
     config: Mapping[str, Any],
 ) -> Iterator[tuple[str, ConfigurationError]]:

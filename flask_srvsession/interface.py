@@ -6,6 +6,7 @@ import enum
 import logging
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from inspect import signature
@@ -84,6 +85,9 @@ class ServerSessionInterface(SessionInterface):
                 change = visit.number, get_ident(), partial(_restore, *before)
                 setattr(response, UNDO, (*getattr(response, UNDO, ()), change))
                 _turn_into(app, response, error)
+                if isinstance(error, SessionRefused):  # what error handlers flash
+                    with suppress(BackendError, SessionRefused, Undecodable):
+                        session._finish()
             _vary_by_cookie(response)
             if not quiet:
                 self._send_cookie(app, session, response)

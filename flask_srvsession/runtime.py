@@ -13,7 +13,7 @@ from flask import Flask, Request
 
 from . import audit
 from .backends.base import Backend
-from .config import Settings, check_flask_keys, secret_keys
+from .config import Settings, check_flask_keys, check_unchanged, secret_keys
 from .ending import LIMIT, LOGIN_REPEATED, End
 from .keyring import Keyring
 from .serializers import SERIALIZERS, Serializer
@@ -75,6 +75,7 @@ class Runtime:
     def _build(self) -> SessionStore:
         config = self.app.config
         check_flask_keys(config)  # they may have changed since init_app
+        check_unchanged(self.settings, config, self.app.name)
         settings = self.settings.resolved(self.app.permanent_session_lifetime)
         field, known = config.get("WTF_CSRF_FIELD_NAME"), settings.drop_at_login
         if field and field not in known:

@@ -263,6 +263,8 @@ class Visit:
         else:
             self.draft.discard_changes()
             self.intent = Intent.NONE
+            if has_app_context():
+                g.pop("_login_user", None)  # nobody whose login was refused
 
     # -- how it ends ----------------------------------------------------------------
 

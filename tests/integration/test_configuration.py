@@ -302,6 +302,16 @@ def test_an_index_that_could_not_work_is_refused(indexes: object) -> None:
         ServerSession(app_with(SRVSESSION_INDEXES=indexes))
 
 
+@pytest.mark.parametrize("key", ["IDLE_TIMEOUT", "INDEXES"])
+def test_a_key_that_is_set_too_late_is_refused_by_the_first_use(key: str) -> None:
+    """It would have no effect: a limit that nobody keeps, say."""
+    ServerSession(app := app_with())
+    app.config[f"SRVSESSION_{key}"] = {"user_id": ("id",)} if key == "INDEXES" else 60
+
+    with app.test_request_context(), pytest.raises(ConfigurationError, match=key):
+        len(session)
+
+
 @pytest.mark.parametrize(("shared", "warnings"), [(False, 1), (True, 0)])
 def test_several_processes_that_do_not_share_their_sessions_are_warned_of_once(
     caplog: pytest.LogCaptureFixture, shared: bool, warnings: int

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask, flash
-from flask_login import login_user
+from flask_login import current_user, login_user
 
 from flask_srvsession import (
     ServerSession,
@@ -216,6 +216,31 @@ def test_a_refused_login_of_flask_login_is_not_made_at_the_end(
     assert response.text == "sorry"
     assert response.headers.getlist("Set-Cookie") == []
     assert browser.values() == CART
+
+
+@WITH_FLASK_LOGIN
+def test_an_error_handler_sees_nobody_logged_in_and_may_flash(
+    make_app: MakeApp,
+) -> None:
+    """A login by assignment is refused when the view has returned."""
+    app = make_app(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
+    use_flask_login(app)
+
+    @app.errorhandler(TooManySessions)
+    def sign_in_later(error: TooManySessions) -> tuple[str, int]:
+        flash("too many")
+        return str(current_user.is_authenticated), 409
+
+    Browser(app).do(log_in_with_flask_login)
+
+    for browser in (shopper(app), Browser(app)):
+        response = browser.do(log_in_with_flask_login)
+
+        assert (response.status_code, response.text) == (409, "False")
+        assert browser.values()["_flashes"] == [("message", "too many")]
+    assert len(listed(app, 42)) == 1
 
 
 def test_a_refused_bind_that_the_view_catches_does_not_log_in_at_the_end(

@@ -15,6 +15,33 @@ MUTANTS = (
         "test_a_default_for_a_missing_user_is_no_logout",
     ),
     Mutant(
+        name="what-the-page-of-a-refusal-flashes-is-lost",
+        file="interface.py",
+        old="                        session._finish()\n",
+        new="                        pass\n",
+        breaks="an error handler may tell in the next page why a login was refused",
+        found_by="integration/login/test_refused.py::"
+        "test_an_error_handler_sees_nobody_logged_in_and_may_flash",
+    ),
+    Mutant(
+        name="a-refused-login-is-shown-as-one",
+        file="visit.py",
+        old='g.pop("_login_user", None)  # nobody whose login was refused',
+        new="pass",
+        breaks="the page that says that a login was refused is that of nobody",
+        found_by="integration/login/test_refused.py::"
+        "test_an_error_handler_sees_nobody_logged_in_and_may_flash",
+    ),
+    Mutant(
+        name="a-key-that-is-set-too-late-is-ignored",
+        file="runtime.py",
+        old="check_unchanged(self.settings, config, self.app.name)",
+        new="pass",
+        breaks="a limit that nobody keeps is not taken for one that is kept",
+        found_by="integration/test_configuration.py::"
+        "test_a_key_that_is_set_too_late_is_refused_by_the_first_use",
+    ),
+    Mutant(
         name="an-id-and-its-text-are-two-users",
         file="logins.py",
         old="(name is None or name != name_of(after))",
