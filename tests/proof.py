@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TESTS = "tests/concurrency/test_"
+TESTS = "tests/"
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,25 @@ class Part:
 
 LONG = {"SRVSESSION_TEST_LONG": "1"}
 PARTS = {
-    "models": Part(("models",), LONG),
+    "models": Part(("concurrency/test_models",), LONG),
     "rotation": Part(
-        ("rotation_schedules",),
+        ("concurrency/test_rotation_schedules",),
         {"SRVSESSION_TEST_SCHEDULES": "1000000"},
         {"SRVSESSION_TEST_SCHEDULES": "20000"},
     ),
-    "stress": Part(("stress",), {"SRVSESSION_TEST_OPERATIONS": "50000"}),
-    "state machine": Part(("state_machine",), LONG),
-    "interleavings": Part(("interleavings", "cell_index"), LONG),
+    "stress": Part(
+        ("concurrency/test_stress",), {"SRVSESSION_TEST_OPERATIONS": "50000"}
+    ),
+    "state machine": Part(("concurrency/test_state_machine",), LONG),
+    "interleavings": Part(
+        ("concurrency/test_interleavings", "concurrency/test_cell_index"), LONG
+    ),
     "fuzz": Part(
-        ("fuzz",),
+        ("concurrency/test_fuzz",),
         {"SRVSESSION_TEST_FUZZ": "30000"},
         {"SRVSESSION_TEST_FUZZ": "1000"},
     ),
+    "single commands": Part(("faults/test_single_commands",), LONG),
 }
 
 
