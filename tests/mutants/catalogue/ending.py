@@ -288,8 +288,8 @@ MUTANTS = (
     Mutant(
         name="an-empty-text-is-a-user",
         file="login_keys.py",
-        old="isinstance(value, (str, dict, list)) and not value",
-        new="isinstance(value, (dict, list)) and not value",
+        old="isinstance(value, (str, dict, list, tuple)) and not value",
+        new="isinstance(value, (dict, list, tuple)) and not value",
         breaks="an app that sets an empty text at a logout logs everybody out",
         found_by="integration/lists/test_limits.py::test_the_limit_does_not_count_whom"
         "_nobody_is_logged_in_with[user_id-''-memory]",
