@@ -32,6 +32,7 @@ from flask_srvsession.store.record import (
     Tombstone,
     inherited,
 )
+from tests.records import BLANK
 
 KEY = "app:session:0123456789abcdef0123456789abcdef_684ee180"
 SECRETS: list[str | bytes] = ["the oldest key", b"an older key \xff", "the key of now"]
@@ -51,20 +52,8 @@ RECORD = Record(
     meta={"agent": "Firefox", "ip": "192.0.2.0"},
     values={"cart": b"\x93\x01\x02\x03", "\udfff": b"", "user_id": b"*"},
 )
-FORMER = Record(
-    generation=3,
-    token_hash=b"h" * 16,
-    chain=b"c" * 16,
-    since=1,
-    last_seen=1,
-    pending=None,
-    flags=0,
-    places={},
-    indexing=b"",
-    operations=b"",
-    replaces=None,
-    meta=None,
-    values={},
+FORMER = BLANK._replace(
+    generation=3, token_hash=b"h" * 16, chain=b"c" * 16, since=1, last_seen=1
 )
 STONE = Tombstone(FORMER, "0" * 32 + "_1")
 LARGE = {"large": b"x" * 1000}

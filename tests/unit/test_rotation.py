@@ -29,6 +29,7 @@ from flask_srvsession.store.rotation import (
     judge,
     successor,
 )
+from tests.records import BLANK
 
 SINCE = 1_750_000_000
 GRACE = 120
@@ -97,20 +98,12 @@ CASES = [
 
 def make_record(generation: int = GENERATION, *, pending: bool = False) -> Record:
     """Return a record that has come to `generation` by the chain from FIRST."""
-    record = Record(
+    record = BLANK._replace(
         generation=generation,
-        token_hash=b"",
         chain=CHAIN_KEY,
         since=SINCE,
         last_seen=SINCE,
-        pending=None,
         flags=PERMANENT | PRESENTED,
-        places={},
-        indexing=b"",
-        operations=b"",
-        replaces=None,
-        meta=None,
-        values={},
     )
     hashes = [token_hash(each.token) for each in chain(record, generation + 1)]
     following = hashes[generation] if pending else None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from flask_srvsession.store.lists import Entry
 from flask_srvsession.store.record import INHERITED, PRESENTED, Record
 from flask_srvsession.store.seats import DELIVERY, leaving, may_be_used
+from tests.records import BLANK
 
 NOW = 1_750_000_000
 
@@ -124,20 +125,8 @@ def test_nobody_leaves_for_a_session_that_a_later_login_has_ended() -> None:
 
 
 def record(*, presented: bool, age: int) -> Record:
-    return Record(
-        generation=1,
-        token_hash=b"",
-        chain=b"",
-        since=NOW - age,
-        last_seen=NOW - age,
-        pending=None,
-        flags=PRESENTED if presented else 0,
-        places={},
-        indexing=b"",
-        operations=b"",
-        replaces=None,
-        meta=None,
-        values={},
+    return BLANK._replace(
+        since=NOW - age, last_seen=NOW - age, flags=PRESENTED if presented else 0
     )
 
 
