@@ -251,7 +251,8 @@ class SessionStore:
         wanted: Places,
         replaced: Live | None = None,
     ) -> None:
-        """List the session of `values` in the `wanted` places, and make room for it.
+        """List the session in the `wanted` places, and make room for the limits of the
+        lists that `values` feed.
 
         Raises StaleLogin or TooManySessions if it is refused. Where `replaced` is
         listed, its seat is taken over, and no room is needed; SeatLost if that session
@@ -302,7 +303,8 @@ class SessionStore:
             if record.places is not live.record.places:
                 added = gained(live.record.places, record.places)
                 listed.update(added)
-                self.enlist(live.id, record.values, added)
+                touched = self.settings.feeding.intersection(changes.keys())
+                self.enlist(live.id, record.values if touched else {}, added)
             try:
                 found = self.records.swap(live, record)
             except BackendError as error:

@@ -448,6 +448,33 @@ class TestIntroduced:
             assert response.status_code == 200
             assert alive(browsers) == [False] + [True] * 4
 
+    @pytest.mark.parametrize("policy", POLICIES)
+    def test_refuses_and_ends_nothing_at_a_change_of_who_was_in_before(
+        self, make_app: MakeApp, backend: Backend, policy: str
+    ) -> None:
+        """With an index that is new as well, a change lists the session."""
+        config = {"SRVSESSION_KEY_PREFIX": f"limits{secrets.token_hex(4)}:"}
+        before = make_app(backend, **config)
+        users = [Browser(before) for _ in range(2)]
+        for user_id, browser in enumerate(users):
+            browser.set(user_id=user_id, tenant="acme")
+        app = make_app(
+            backend,
+            **config,
+            SRVSESSION_INDEXES={"user_id": ("user_id",), "tenant": ("tenant",)},
+            SRVSESSION_MAX_PER_KEY={"tenant": 1},
+            SRVSESSION_MAX_PER_KEY_POLICY=policy,
+        )
+        present = [Browser(app, browser.cookie) for browser in users]
+
+        assert [each.set(a=1).status_code for each in present] == [200, 200]
+
+        assert alive(present) == [True, True]
+        assert len(found(app, tenant="acme")) == 2
+        response = Browser(app).set(user_id=3, tenant="acme")
+        assert response.status_code == (409 if policy == "reject" else 200)
+        assert len(found(app, tenant="acme")) == (2 if policy == "reject" else 1)
+
     def test_ends_more_than_a_hundred_if_it_has_to(
         self, make_app: MakeApp, backend: Backend, clock: FakeClock
     ) -> None:

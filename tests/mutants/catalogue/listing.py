@@ -6,6 +6,15 @@ from ..mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        name="a-new-limit-refuses-who-is-in",
+        file="store/sessions.py",
+        old="record.values if touched else {}, added)",
+        new="record.values, added)",
+        breaks="an index with a limit that is added later refuses logins, not changes",
+        found_by="integration/lists/test_limits.py::TestIntroduced::"
+        "test_refuses_and_ends_nothing_at_a_change_of_who_was_in_before",
+    ),
+    Mutant(
         name="an-end-of-all-ends-whom-it-keeps",
         file="store/revocation.py",
         old="spared in (live.id, *[each.id for each in line.was])",
