@@ -19,7 +19,7 @@ from flask_srvsession.store.revocation import find
 from tests.benchmark.lists import USER, fill, settle, store_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 PATIENCE = 60
 SHORT, LONG = 1_500, 7_500
@@ -83,9 +83,11 @@ class Site:
 
 
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"], scope="module")
-def sites(request: pytest.FixtureRequest) -> list[Site]:
+def sites(request: pytest.FixtureRequest) -> Iterator[list[Site]]:
     server = request.getfixturevalue(f"{request.param}_server")
-    return [Site(server.url, number) for number in (SHORT, LONG)]
+    yield (both := [Site(server.url, number) for number in (SHORT, LONG)])
+    for site in both:
+        site.store.backend.backend.close()
 
 
 def login(store: Any) -> None:
