@@ -162,11 +162,13 @@ class ServerSideSession(SessionMixin):
             raise AttributeError(f"A session has no attribute {name!r}.{hint}")
 
     def clear(self) -> None:
-        """Empty the session. If it stays empty, the end of the request destroys it;
-        if it is filled again, it gets a new id."""
+        """Empty the session, which is not permanent any more. If it stays empty, the end
+        of the request destroys it; if it is filled again, it gets a new id."""
         with self._lock:
             draft = self._draft()
             self._visit.note_logout()
+            if self.permanent:
+                self.permanent = False
             draft.clear()
 
     def compute(self, key: str, function: Callable[[Any], T]) -> T:

@@ -148,6 +148,27 @@ def test_permanent_carries_over(app: Flask) -> None:
     assert browser.do(lambda: str(session.permanent)).text == "True"
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_after_clear_a_login_is_permanent_only_if_it_says_so(
+    app: Flask, kept: bool
+) -> None:
+    """As with Flask's own session: whoever logs in next has not asked for it."""
+
+    def log_in() -> None:
+        session.clear()
+        session["user_id"] = 42
+        if kept:
+            session.permanent = True
+
+    browser = Browser(app)
+    browser.do(lambda: session.update(user_id=7) or setattr(session, "permanent", True))
+
+    response = browser.do(log_in)
+
+    assert ("Expires" in response.headers["Set-Cookie"]) is kept
+    assert browser.do(lambda: session.permanent).text == str(kept)
+
+
 def test_changes_of_the_login_request_itself_are_kept(app: Flask) -> None:
     browser = shopper(app)
 

@@ -42,6 +42,15 @@ MUTANTS = (
         "test_a_key_that_is_set_too_late_is_refused_by_the_first_use",
     ),
     Mutant(
+        name="clear-leaves-it-permanent",
+        file="session.py",
+        old="                self.permanent = False\n",
+        new="                pass\n",
+        breaks="the next user's cookie ends with the browser",
+        found_by="integration/login/test_new_id.py::"
+        "test_after_clear_a_login_is_permanent_only_if_it_says_so",
+    ),
+    Mutant(
         name="an-id-and-its-text-are-two-users",
         file="logins.py",
         old="(name is None or name != name_of(after))",
