@@ -162,7 +162,7 @@ class ServerSideSession(SessionMixin):
             raise AttributeError(f"A session has no attribute {name!r}.{hint}")
 
     def clear(self) -> None:
-        """Empty the session, which is not permanent any more. If it stays empty, the end
+        """Empty the session; it is not permanent any more. If it stays empty, the end
         of the request destroys it; if it is filled again, it gets a new id."""
         with self._lock:
             draft = self._draft()
