@@ -18,7 +18,7 @@ def sign_in() -> Answer:
     name = request.form["name"].lower()
     # Before the password is read: if it is changed and this user's sessions are ended
     # from here on, this login is refused, too.
-    epoch = sessions.epoch(user_id=name) if name else None
+    epoch = sessions.epoch(user_id=name)
     if not accounts.verify(name, request.form["password"]):
         return page(
             "sign_in.html", {"password": "That is not a name and its password."}

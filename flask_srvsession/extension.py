@@ -325,10 +325,11 @@ class ServerSession:
             session.bind(user_id=42, epoch=epoch)
 
         Read it before the user's password (its stored hash) is read, and give it to
-        ``session.bind``: then no login slips through a ``revoke_all`` in between.
+        ``session.bind``: then no login slips through a ``revoke_all`` in between. The
+        name that somebody types to sign in may be empty, too.
         """
-        store, binding = _store_and_binding(index)
-        return store.lists.epoch(binding)
+        store = _store()
+        return store.lists.epoch(store.lists.parse(index, typed=True))
 
     def sweep(self) -> int:
         """Remove expired records where the storage does not do so by itself; return

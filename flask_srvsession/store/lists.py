@@ -111,11 +111,12 @@ class Lists:
         text = f"{len(index)}:{index}:{value}".encode("utf-8", "surrogatepass")
         return Binding(index, value, tuple([mac(text)[:16] for mac in self._macs]))
 
-    def parse(self, given: Mapping[str, Any]) -> Binding:
+    def parse(self, given: Mapping[str, Any], *, typed: bool = False) -> Binding:
         """Return the binding of the one index that is `given` as a keyword.
 
-        Raises TypeError for none, several or an unknown one: to find nothing quietly
-        would leave sessions alive that somebody wanted to end.
+        Raises TypeError for none, several or an unknown one, and for an empty value
+        that nobody has `typed`: to find nothing quietly would leave sessions alive
+        that somebody wanted to end.
         """
         known = f"SRVSESSION_INDEXES has {sorted(self._indexes)}"
         for index in given:
@@ -124,7 +125,8 @@ class Lists:
         if len(given) != 1:
             raise TypeError(f"Give exactly one index as a keyword; {known}.")
         [(index, value)] = given.items()
-        return self.binding(index, index_value(index, value))
+        name = "" if typed and value == "" else index_value(index, value)
+        return self.binding(index, name)
 
     def fed(self, values: Mapping[str, bytes]) -> Iterator[Binding]:
         """Yield the bindings of a session that holds `values`."""

@@ -180,7 +180,6 @@ CALLS: list[Callable[..., Any]] = [
         {"USER_ID": 42},
         {"user_id": 42, "tenant": 1},
         {"user_id": None},
-        {"user_id": ""},
         {"user_id": True},
         {"user_id": 42.0},
         {"user_id": b"42"},
@@ -194,6 +193,17 @@ def test_an_unknown_index_or_an_impossible_value_is_a_type_error(
     """To find nothing quietly would leave sessions alive that somebody meant."""
     with app.test_request_context(), pytest.raises(TypeError):
         call(**index)
+
+
+def test_only_the_name_that_somebody_types_may_be_empty(app: Flask) -> None:
+    with app.test_request_context():
+        epoch = sessions.epoch(user_id="")
+        for call in (sessions.find, sessions.revoke_all, session.bind):
+            with pytest.raises(TypeError, match="but is empty"):
+                call(user_id="")
+
+        assert epoch
+        assert session.id is None
 
 
 @pytest.mark.parametrize("value", [None, ""])

@@ -337,6 +337,15 @@ MUTANTS = (
         "no_session",
     ),
     Mutant(
+        name="nobody-may-type-nothing",
+        file="store/lists.py",
+        old='name = "" if typed and value == "" else index_value(index, value)',
+        new="name = index_value(index, value)",
+        breaks="a sign-in without a name is refused as any other",
+        found_by="integration/lists/test_values.py::test_only_the_name_that_somebody"
+        "_types_may_be_empty",
+    ),
+    Mutant(
         name="none-is-a-user",
         file="store/lists.py",
         old="if value is not None:",
