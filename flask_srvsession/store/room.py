@@ -71,7 +71,8 @@ class Room:
                 return
             size = MOST_AT_ONCE if surplus < EXACT else EXACT
             most = max(most, size)
-            some = {e: n for e, n in islice(listed.items(), size) if e != own}
+            others = ((e, n) for e, n in listed.items() if not e.shares_seat(own))
+            some = dict(islice(others, size))
             alive, lines = self._alive(binding, some)
             if len(alive) < len(some):
                 continue

@@ -45,7 +45,7 @@ from .record import (
 from .records import MAX_ATTEMPTS, TOMBSTONE_TTL, EndsToo, Found, Live, Moved, Records
 from .room import Room
 from .rotation import ADMITTED, OWN, Verdict
-from .seats import DELIVERY, SeatLost
+from .seats import SeatLost
 
 log = logging.getLogger("flask_srvsession")
 
@@ -258,12 +258,12 @@ class SessionStore:
         listed, its seat is taken over, and no room is needed; SeatLost if that session
         has ended, since others may have the seat.
         """
-        age = int(self.clock()) - ids.born(session_id)
-        if age < DELIVERY:
-            age = 0  # logins are listed in their order, not by when a second began
-        ttl = max(1, self.settings.absolute_lifetime - age)
-        for name in wanted:
-            if not self.lists.add(name, Entry(session_id, *wanted[name]), ttl):
+        life, age = self.settings.absolute_lifetime, self.clock() - ids.born(session_id)
+        former = replaced.record.places if replaced else ()
+        for name, place in wanted.items():
+            # Listed last, whenever it was born; but for a seat that it takes over.
+            ttl = max(1, life - int(age)) if name in former else life
+            if not self.lists.add(name, Entry(session_id, *place), ttl):
                 raise StaleLogin
         limits = self.settings.max_per_key
         if not wanted or not limits:

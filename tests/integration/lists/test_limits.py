@@ -396,6 +396,25 @@ def test_the_limit_does_not_count_whom_nobody_is_logged_in_with(
         assert copy.values() == {}
 
 
+def test_a_session_that_joins_a_list_after_a_login_counts_it(
+    make_app: MakeApp, clock: FakeClock
+) -> None:
+    """Though it began before, so that it ends before."""
+    app = make_app(
+        SRVSESSION_INDEXES={"user_id": ("user_id",), "team": ("team",)},
+        SRVSESSION_MAX_PER_KEY={"team": 1},
+    )
+    early, late = Browser(app), Browser(app)
+    early.set(user_id=1)
+    early.values()
+    clock.advance(1000)
+    late.set(user_id=2, team=9)  # nobody has come back with it yet
+
+    assert early.set(team=9).status_code == 200
+
+    assert alive([early, late]) == [True, False]
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_user_who_signed_out_softly_has_no_place_and_keeps_the_cart(
     make_app: MakeApp, policy: str

@@ -19,7 +19,7 @@ from flask_srvsession.store.revocation import revoke_all
 from tests.web import Browser
 
 from ..apps import listed, together
-from ..devices import alive, found, signed_in, store_of, user
+from ..devices import alive, found, rotate, signed_in, store_of, user
 from ..probes import CountingBackend
 
 if TYPE_CHECKING:
@@ -54,11 +54,12 @@ class Apps:
     def free(self) -> Flask:
         return self._make_app(SRVSESSION_KEY_PREFIX=self._prefix)
 
-    def limited(self, policy: str = "evict-oldest") -> Flask:
+    def limited(self, policy: str = "evict-oldest", **more: Any) -> Flask:
         return self._make_app(
             SRVSESSION_KEY_PREFIX=self._prefix,
             SRVSESSION_MAX_PER_KEY={"user_id": LIMIT},
             SRVSESSION_MAX_PER_KEY_POLICY=policy,
+            **more,
         )
 
 
@@ -118,6 +119,48 @@ class TestLimit:
 
         assert Counter(attempts)[200] == 1
         assert len(found(app)) == LIMIT
+
+    def test_a_session_that_joins_late_stays_and_the_oldest_leaves(
+        self, make_app: MakeApp, clock: FakeClock
+    ) -> None:
+        app = make_app(
+            SRVSESSION_INDEXES={"user_id": ("user_id",), "team": ("team",)},
+            SRVSESSION_MAX_PER_KEY={"team": LIMIT},
+        )
+        early, *others = [Browser(app) for _ in range(LIMIT + 1)]
+        early.set(user_id=0)
+        for user_id, browser in enumerate(others, 1):
+            clock.advance(100)
+            browser.set(user_id=user_id, team=9)
+            browser.values()
+
+        assert early.set(team=9).status_code == 200
+
+        assert alive([early, *others]) == [True, False] + [True] * (LIMIT - 1)
+
+    def test_lets_the_oldest_leave_also_if_it_was_rotated(
+        self, apps: Apps, clock: FakeClock
+    ) -> None:
+        app = apps.limited()
+        browsers = in_turn(app, clock, LIMIT)
+        clock.advance(100)
+        rotate(browsers[0])
+
+        [newest] = signed_in(app)
+
+        assert alive([*browsers, newest]) == [False] + [True] * LIMIT
+
+    def test_ends_no_newcomer_that_will_live_shorter_than_the_others(
+        self, apps: Apps, clock: FakeClock
+    ) -> None:
+        browsers = in_turn(apps.free(), clock, LIMIT)
+        app = apps.limited(
+            PERMANENT_SESSION_LIFETIME=3600, SRVSESSION_ABSOLUTE_LIFETIME=86400
+        )
+
+        [newest] = signed_in(app)
+
+        assert alive([*browsers, newest]) == [False] + [True] * LIMIT
 
     def test_the_dead_leave_before_the_oldest(
         self, apps: Apps, clock: FakeClock

@@ -337,6 +337,33 @@ MUTANTS = (
         "no_session",
     ),
     Mutant(
+        name="who-joins-late-stands-in-front",
+        file="store/sessions.py",
+        old="ttl = max(1, life - int(age)) if name in former else life",
+        new="ttl = max(1, life - int(age))",
+        breaks="never more than N sessions live after a login",
+        found_by="integration/lists/test_limits.py::test_a_session_that_joins_a_list"
+        "_after_a_login_counts_it[memory]",
+    ),
+    Mutant(
+        name="a-renewed-seat-stands-last",
+        file="store/sessions.py",
+        old="ttl = max(1, life - int(age)) if name in former else life",
+        new="ttl = life",
+        breaks="the oldest leaves, also where it has got another id",
+        found_by="integration/lists/test_long_lists.py::TestLimit::"
+        "test_lets_the_oldest_leave_also_if_it_was_rotated[memory]",
+    ),
+    Mutant(
+        name="a-long-list-ends-its-newcomer",
+        file="store/room.py",
+        old="if not e.shares_seat(own))",
+        new="if e.mark)",
+        breaks="who logs in is logged in",
+        found_by="integration/lists/test_long_lists.py::TestLimit::"
+        "test_ends_no_newcomer_that_will_live_shorter_than_the_others[memory]",
+    ),
+    Mutant(
         name="nobody-may-type-nothing",
         file="store/lists.py",
         old='name = "" if typed and value == "" else index_value(index, value)',
