@@ -439,7 +439,7 @@ class Visit:
             self._drop_changes(live, found)
 
     def _drop_changes(self, live: Live | None, found: Moved | None) -> None:
-        """Begin anew, without a session of its own: from now on, too, its cookie would
+        """Go on without a session, and begin none in this request: its cookie would
         overwrite a better one. A logout by removal means the successor as well."""
         logins, draft = self.store.settings.logins, self.draft
         if found and found.successor:

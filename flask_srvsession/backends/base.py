@@ -17,8 +17,8 @@ Epoch: TypeAlias = str
 """Opaque name of an index's present; a value that was left never comes back."""
 
 EPOCH_ALONE = 15 * 60
-"""Seconds for which an epoch that nobody binds to is kept; half as long at least after
-it was asked for. A stranger may ask for one with each login that fails."""
+"""Seconds for which an epoch is kept that nobody binds to: each failed login may ask
+for another one. There is at least half of that time left after it was asked for."""
 
 
 class Busy(Exception):

@@ -207,9 +207,11 @@ class Lists:
         keep: Mapping[bytes, Entry],
         before: Mapping[bytes, Epoch] | None = None,
     ) -> tuple[dict[bytes, Epoch], bool]:
-        """Begin a new epoch under each name, which the entries in `keep` outlive;
-        return them, and whether these belong to the epochs that ended: none of them
-        was to end with an earlier one, but those of the caller `before`.
+        """Begin a new epoch under each name; the entries in `keep` go over to it.
+
+        Returns the epochs, and whether all of `keep` were in those that ended, or in
+        the caller's own earlier ones, `before`: otherwise an end of all before this one
+        meant them, too.
 
         The newest name comes last: what :meth:`places` renames meanwhile is listed
         there under the epoch before.

@@ -41,8 +41,8 @@ DUE, PERMANENT, PRESENTED, INHERITED, BOUND, UNLIMITED, OPEN = 1, 2, 4, 8, 16, 3
 """The flags of a record. `DUE`: its client is to get a successor of its cookie at any
 age. `INHERITED`: it has a place in a list that its predecessor had before. `UNLIMITED`:
 it was listed while nothing was limited, so its first use may not have been noted.
-`OPEN`, of a tombstone's: the changes of requests that had read the session may follow
-it."""
+`OPEN`, of a tombstone's: a request that read the session before it moved may still
+change it, under its new id."""
 
 Pack: TypeAlias = Callable[[object], bytes]
 Places: TypeAlias = Mapping[bytes, Sequence[str]]

@@ -127,8 +127,8 @@ def revoke_all(
     epochs, kept = _fence(store, binding, keep)
     done = Revocation(epochs, [], set(), kept)
     total = store.lists.count(binding) if watch else 0
-    # `keep` may be somebody else's; `kept` may have an older epoch again, of another
-    # end of all that keeps it.
+    # Spared by its id, since its epoch may be an older one again: another end of all
+    # keeps it, too. One that is not listed here is another user's.
     own = kept or (keep if keep and not binding.lists(keep.record) else None)
     spared = own.id if own else ""
     seen, leaving = 0, dict[Entry, bytes]()

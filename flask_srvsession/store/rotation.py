@@ -2,8 +2,8 @@
 
 The grace is the time for which the token before the current one is still served:
 :func:`judge` compares, :func:`due_at` lets no token be replaced within it, nor do the
-settings. ``SessionStore.load`` judges a request that was admitted once as if it lasted,
-and ``arrival`` raises no alarm for a request whose body took longer.
+settings. ``SessionStore.load`` extends it for a request that was admitted before, and
+``arrival`` raises no alarm for a request whose body took longer.
 
 The tokens of a session form a chain: each is derived from the one before it and a key
 that only the record knows. So parallel requests are handed the same successor, no

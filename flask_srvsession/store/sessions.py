@@ -94,8 +94,8 @@ class SessionStore:
         """Return the session that `credential` names, if it is admitted.
 
         A :class:`Live` may also be ``REPLAYED``: then nothing of it may be served.
-        `opened` is when the request began. With `judged`, the same request was
-        admitted before, and an outdated token is only that by now.
+        `opened` is when the request began. `judged`: it was admitted before, with the
+        same token, so it is served even if the token is outdated by now.
         """
         session_id = credential.id
         self.marker.keep_up()
@@ -340,7 +340,7 @@ class SessionStore:
     def renewal_at(self, live: Live) -> float:
         """Return from when on a request that only reads is to write, as unix time."""
         record, verdict = live.record, live.verdict
-        # Bound sessions live as long unseen; but only a seen one keeps its seat.
+        # A listed session lives as long unseen; but only a seen one keeps its seat.
         must_be_seen = (
             not record.places
             or bool(self.settings.max_per_key)

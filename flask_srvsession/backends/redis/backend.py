@@ -186,7 +186,7 @@ class RedisBackend:
 
     def sweep(self) -> int:
         """Return 0: the server removes expired data itself."""
-        return 0  # the server removes expired keys
+        return 0
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield the keys that begin with `prefix`, by SCAN."""
