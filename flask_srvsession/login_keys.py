@@ -35,7 +35,10 @@ LOGIN_KEYS = (
 """The default of ``SRVSESSION_LOGIN_KEYS``: those, and others that only
 tell that somebody is logged in."""
 
-NAMING = ("sub", "id", "_id", "user_id", "uid", "username", "email")
+NAMING = (
+    *("sub", "id", "_id", "user_id", "uid", "username", "email"),
+    *("userid", "user_name", "login", "uuid"),
+)
 """The keys that name the user in a dict that is the value of a login key."""
 
 INSIDE = ("userinfo", "user", "profile", "claims")
@@ -79,6 +82,7 @@ class LoginKeys(dict[str, bool]):
         self._patterns = [key for key in given if is_pattern(key)]
         self.update({key: True for key in given if key not in none})
         self._naming = frozenset(naming(self.among(given)))
+        self._unnamed: set[str] = set()
 
     def __missing__(self, key: str) -> bool:
         if not isinstance(key, str):
@@ -101,6 +105,20 @@ class LoginKeys(dict[str, bool]):
         if isinstance(value, Mapping) or (key in self._naming and key not in ABOUT):
             return name_of(value)
         return None
+
+    def warn_of_unnamed(self, key: str, value: object) -> None:
+        """Warn, once, if `value`, with which `key` was just changed, is a dict that
+        names nobody."""
+        named = key in self._unnamed or key not in self._naming or key in ABOUT
+        if not named and isinstance(value, Mapping) and not names_in(value):
+            self._unnamed.add(key)
+            log.warning(
+                "session[%r] is a dict that does not name the user: each change of it"
+                " counts as a login, and gives the session a new id. Put one of %s into"
+                " it, or, if it does not say who is logged in, its key into"
+                " SRVSESSION_NOT_LOGIN_KEYS.",
+                *(key, ", ".join(NAMING)),
+            )
 
 
 def is_pattern(key: str) -> bool:

@@ -29,6 +29,8 @@ def change_of_login(draft: Draft, logins: LoginKeys) -> Login:
     for key in logins.among(draft.touched()):
         before, after = draft.before(key), draft.get(key)
         if is_login(before, after):
+            if not is_nobody(before):
+                logins.warn_of_unnamed(key, after)
             return Login.MORE if _stays(draft, logins) else Login.IN
         if is_nobody(after) and not is_nobody(draft.stored(key)):
             login = Login.OUT

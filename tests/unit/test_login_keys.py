@@ -114,6 +114,23 @@ def test_the_index_is_fed_by_those_that_name_somebody() -> None:
     assert [*default_index(("logged_in",))] == ["user_id"]
 
 
+def test_a_changed_dict_that_names_nobody_is_warned_about_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    keys = LoginKeys(LOGIN_KEYS, (), ())
+
+    for value in ({"name": "Ann", "seen": 1}, {"name": "Ann", "seen": 2}):
+        keys.warn_of_unnamed("user", value)
+        keys.warn_of_unnamed("profile", value)
+        keys.warn_of_unnamed("github_oauth_token", value)
+    keys.warn_of_unnamed("account", {"id": 1})
+    keys.warn_of_unnamed("account", 1)
+
+    [warning] = caplog.messages
+    assert warning.startswith("session['user'] is a dict that does not name the user")
+    assert "SRVSESSION_NOT_LOGIN_KEYS" in warning
+
+
 def draft(values: dict[str, Any]) -> Draft:
     serializer = MsgpackSerializer()
     return Draft({k: serializer.dumps(v) for k, v in values.items()}, serializer)

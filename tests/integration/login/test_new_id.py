@@ -239,6 +239,23 @@ def test_another_user_dict_in_the_same_session_gets_another_id(
     assert victim.values() == {"user": after}
 
 
+def test_a_change_of_a_dict_without_a_name_is_a_login_and_warned_about_once(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = Browser(app)
+    browser.set(user={"name": "Ann", "seen": 0})
+    assert caplog.messages == []
+    ids = {browser.id}
+
+    for seen in (1, 2):
+        browser.set(user={"name": "Ann", "seen": seen})
+        ids.add(browser.id)
+
+    assert len(ids) == 3
+    [warning] = caplog.messages
+    assert "does not name the user" in warning
+
+
 @pytest.mark.parametrize("name", ["id", "_id"])
 @pytest.mark.parametrize("known", [False, True], ids=["empty", "known"])
 def test_another_user_in_the_same_dict_gets_another_id(
