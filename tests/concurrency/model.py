@@ -44,7 +44,7 @@ class Content(dict[str, Any]):
 
     def clear(self) -> None:
         super().clear()
-        self.cleared = True
+        self.cleared, self.permanent = True, False
 
     def pop(self, key: str, *default: Any) -> Any:
         self.left |= key == "user_id"

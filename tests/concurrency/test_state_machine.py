@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import pytest
 from flask import Flask, request
-from hypothesis import HealthCheck, assume, settings
+from hypothesis import HealthCheck, Phase, assume, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 from hypothesis.stateful import (
@@ -515,6 +515,7 @@ def test_sessions_are_as_promised_in(
     chosen = settings(
         max_examples=(LONG_RUNS if LONG else RUNS)[name],
         stateful_step_count=40,
+        phases=[phase for phase in Phase if phase is not Phase.explain],  # takes long
         database=None,
         suppress_health_check=list(HealthCheck),
         print_blob=True,
