@@ -29,7 +29,7 @@ def change_of_login(draft: Draft, logins: LoginKeys) -> Login:
     for key in logins.among(draft.touched()):
         before, after = draft.before(key), draft.get(key)
         if is_login(before, after):
-            if not is_nobody(before):
+            if before and isinstance(before, dict):
                 logins.warn_of_unnamed(key, after)
             return Login.MORE if _stays(draft, logins) else Login.IN
         if is_nobody(after) and not is_nobody(draft.stored(key)):

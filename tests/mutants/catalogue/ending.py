@@ -297,8 +297,8 @@ MUTANTS = (
     Mutant(
         name="a-dict-without-a-name-is-not-told",
         file="logins.py",
-        old="if not is_nobody(before):\n                logins.warn",
-        new="if is_nobody(before):\n                logins.warn",
+        old="if before and isinstance(before, dict):",
+        new="if not before:",
         breaks="who gets a new id at each request is told why",
         found_by="integration/login/test_new_id.py::test_a_change_of_a_dict_without_a"
         "_name_is_a_login_and_warned_about_once",
