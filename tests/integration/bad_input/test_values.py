@@ -223,6 +223,7 @@ class TestTooLargeSession:
 
         assert browser.does(lambda: len(session["text"])) == str(most)
 
+    @pytest.mark.every_storage
     def test_is_refused_below_the_limit_where_the_storage_takes_less(
         self, make_app: MakeApp, backend: Backend
     ) -> None:

@@ -212,6 +212,8 @@ def test_another_user_in_the_same_session_gets_another_id(app: Flask) -> None:
     ("before", "after"),
     [
         ({"sub": "1", "name": "eve"}, {"sub": "2", "name": "ada"}),
+        # Two providers may give the same one.
+        ({"sub": "1", "email": "eve@one"}, {"sub": "1", "email": "ada@two"}),
         ({"id": 1}, {"id": 2}),
         ({"email": "eve@example"}, {"email": "ada@example"}),
         ({"username": "eve"}, {"id": 2}),

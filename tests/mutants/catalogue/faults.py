@@ -236,13 +236,21 @@ MUTANTS = (
         "test_a_sqlite_file_that_we_create_is_for_its_owner_only",
     ),
     Mutant(
-        name="a-refreshed-token-is-a-login",
+        name="a-dict-names-nobody",
+        file="login_keys.py",
+        old="named = map(name_of, names_in(value).values())",
+        new="named = iter(())",
+        breaks="a dict names its user",
+        found_by="unit/test_login_keys.py::test_a_value_names_the_user",
+    ),
+    Mutant(
+        name="one-name-of-several-is-enough",
         file="logins.py",
         old="if named != ({}, {}):",
         new="if False:",
-        breaks="a dict that still names the same user is no login",
-        found_by="integration/test_real_use.py::"
-        "test_a_token_that_is_refreshed_is_no_login",
+        breaks="another provider's user of the same number is somebody else",
+        found_by="integration/login/test_new_id.py::"
+        "test_another_user_dict_in_the_same_session_gets_another_id",
     ),
     Mutant(
         name="a-third-login-leaves-the-second-listed",

@@ -136,8 +136,8 @@ MUTANTS = (
         old="self._lock = threading.RLock()",
         new="self._lock = suppress()",
         breaks="threads that look first at the same time load once",
-        found_by="integration/contexts/test_threads.py::test_eight_threads_that_ch"
-        "ange_different_keys_lose_nothing",
+        found_by="integration/contexts/test_threads.py::test_eight_threads_that_look_"
+        "first_at_the_same_time_load_once[stored]",
     ),
     Mutant(
         name="the-header-takes-the-room-of-values",
@@ -146,7 +146,7 @@ MUTANTS = (
         new="self._max_payload = settings.max_payload",
         breaks="what the storage does not take is SessionTooLarge, not an outage",
         found_by="integration/bad_input/test_values.py::TestTooLargeSession::test_"
-        "is_refused_below_the_limit_where_the_storage_takes_less",
+        "is_refused_below_the_limit_where_the_storage_takes_less[memcached]",
     ),
     Mutant(
         name="changes-follow-a-login",
