@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +158,10 @@ def test_eight_threads_that_change_different_keys_lose_nothing(
 
 @pytest.mark.parametrize("before", [{}, {"x": 0}], ids=["new", "stored"])
 def test_eight_threads_that_look_first_at_the_same_time_load_once(
-    make_app: MakeApp, backend: Backend, before: dict[str, Any]
+    make_app: MakeApp,
+    backend: Backend,
+    monkeypatch: pytest.MonkeyPatch,
+    before: dict[str, Any],
 ) -> None:
     noting = LosingBackend(backend)
     app = make_app(noting)
@@ -165,7 +169,13 @@ def test_eight_threads_that_look_first_at_the_same_time_load_once(
     browser = Browser(app)
     browser.set(**before)
     noting.calls.clear()
-    start = threading.Barrier(8)
+    start, get = threading.Barrier(8), noting.get
+
+    def get_slowly(key: str) -> Any:
+        time.sleep(0.01)  # the others go on meanwhile
+        return get(key)
+
+    monkeypatch.setattr(noting, "get", get_slowly)
 
     def work(n: int) -> None:
         start.wait(PATIENCE)
