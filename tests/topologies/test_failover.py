@@ -173,7 +173,8 @@ def test_where_everything_hangs_nobody_waits_for_more_than_one_timeout(
 def test_a_new_process_serves_what_is_on_the_primaries_that_answer(
     servers: Cluster, app: Flask, make_app: MakeApp
 ) -> None:
-    """Though it still has to find out who they are, and whether they may evict."""
+    """Though it still has to find out who they are, and whether they may evict: its
+    first request may be late for that."""
     servers.replace_after(PATIENT)
     fresh = RedisBackend.from_url(f"{servers.url}?socket_timeout={LONG_TIMEOUT}")
     new_app = make_app(
@@ -186,7 +187,10 @@ def test_a_new_process_serves_what_is_on_the_primaries_that_answer(
     newcomer = User(Browser(new_app, known.browser.cookie), known.name)
 
     with hanging(victim):
-        newcomer.count()
+        for _ in range(3):
+            newcomer.count()
+            if newcomer.last_status == 200:
+                break
 
     assert newcomer.last_status == 200
     assert newcomer.lost == []
