@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from flask import Flask, Request
+from werkzeug.datastructures import MultiDict
 
 from . import signals
 from .ending import REPLAY
@@ -113,7 +114,7 @@ def cookies(request: Request, name: str) -> list[str]:
     header: str = request.environ.get("HTTP_COOKIE", "")
     # A semicolon may be quoted. An app's own class may have cookies of its own.
     if '"' in header or request.__class__.cookies is not Request.cookies:
-        return request.cookies.getlist(name)
+        return MultiDict(request.cookies).getlist(name)
     values: list[str] = []
     for pair in header.split(";"):
         if name in pair:

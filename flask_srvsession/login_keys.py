@@ -109,8 +109,8 @@ class LoginKeys(dict[str, bool]):
     def warn_of_unnamed(self, key: str, value: object) -> None:
         """Warn, once, if `value`, with which `key` was just changed, is a dict that
         names nobody."""
-        named = key in self._unnamed or key not in self._naming or key in ABOUT
-        if not named and isinstance(value, Mapping) and not names_in(value):
+        told = key in self._unnamed or key not in self._naming or key in ABOUT
+        if not told and isinstance(value, Mapping) and not names_in(value):
             self._unnamed.add(key)
             log.warning(
                 "session[%r] is a dict that does not name the user: each change of it"

@@ -55,4 +55,10 @@ def test_a_request_class_of_the_app_may_have_cookies_of_its_own() -> None:
         def cookies(self) -> MultiDict[str, str]:  # type: ignore[override]
             return MultiDict([("session", "1"), ("session", "2")])
 
+    class Plain(Request):
+        @property
+        def cookies(self) -> dict[str, str]:  # type: ignore[override]
+            return {"session": "1"}
+
     assert cookies(Named({"HTTP_COOKIE": "session=3"}), "session") == ["1", "2"]
+    assert cookies(Plain({"HTTP_COOKIE": "session=3"}), "session") == ["1"]

@@ -15,6 +15,15 @@ MUTANTS = (
         "test_a_request_class_of_the_app_may_have_cookies_of_its_own",
     ),
     Mutant(
+        name="cookies-of-the-request-class-have-to-be-werkzeugs",
+        file="arrival.py",
+        old="return MultiDict(request.cookies).getlist(name)",
+        new="return request.cookies.getlist(name)",
+        breaks="an app's request class may have cookies of its own",
+        found_by="unit/test_cookies_named.py::"
+        "test_a_request_class_of_the_app_may_have_cookies_of_its_own",
+    ),
+    Mutant(
         name="flask-logins-notes-load-the-session",
         file="session.py",
         old='LOCAL_KEYS = frozenset({"_remember", "_remember_seconds"})',
