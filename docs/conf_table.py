@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-import dataclasses
+import ast
+import inspect
+from itertools import pairwise
 from pathlib import Path
 
 from flask_srvsession.config import PREFIX, Settings
@@ -37,7 +39,7 @@ def configuration_table() -> str:
 
     Raises KeyError for a key that is in no group.
     """
-    docs = {each.name: each.metadata["doc"] for each in dataclasses.fields(Settings)}
+    docs = meanings()
     lines = []
     for title, names in GROUPS.items():
         lines += [f"### {title}", "", "| key | default | meaning |", "|---|---|---|"]
@@ -49,6 +51,18 @@ def configuration_table() -> str:
     if docs:
         raise KeyError(f"in no group: {', '.join(docs)}")
     return "\n".join(lines)
+
+
+def meanings() -> dict[str, str]:
+    """Return the text that stands below each field of Settings."""
+    classes = ast.parse(inspect.getsource(Settings)).body
+    lines = [line for each in classes for line in getattr(each, "body", ())]
+    return {
+        field.target.id: " ".join(ast.literal_eval(below.value).split())
+        for field, below in pairwise(lines)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr)
+    }
 
 
 def with_table(page: str) -> str:

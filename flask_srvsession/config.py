@@ -27,12 +27,10 @@ _BACKEND_WORDS = frozenset({"REDIS", "TYPE", "URL", "URI"})
 """Words in the name of a key that other extensions, and people, give the backend."""
 
 
-def _key(default: Any, doc: str, check: values.Check, *, shown: bool = True) -> Any:
-    """Declare a key; `doc` is its line in the documentation."""
+def _key(default: Any, check: values.Check, *, shown: bool = True) -> Any:
+    """Declare a key. The text below it is its line in the documentation."""
     return dataclasses.field(
-        default_factory=lambda: default,
-        metadata={"doc": doc, "check": check},
-        repr=shown,
+        default_factory=lambda: default, metadata={"check": check}, repr=shown
     )
 
 
@@ -43,168 +41,102 @@ class Settings:
     `idle_timeout` and `touch_interval` stay None until :meth:`resolved`.
     """
 
-    backend: str | Backend = _key(
-        "memory://",
-        "Where sessions are stored: a URL, or a backend object.",
-        values.backend,
-        shown=False,
-    )
-    key_prefix: str = _key(
-        None,
-        "The beginning of every store key, and part of the cookie's signature: two "
-        "apps with different prefixes share nothing. None: the app's name + "
-        '":session:".',
-        values.or_none(values.key_prefix),
-    )
-    idle_timeout: int = _key(
-        None,
-        "How long an unused session lives. Every write and, at most every "
-        "TOUCH_INTERVAL, a read starts it anew. None: PERMANENT_SESSION_LIFETIME.",
-        values.or_none(values.seconds),
-    )
-    anonymous_timeout: int = _key(
-        86400,
-        "How long an unused session lives in which nobody is logged in; at most "
-        "IDLE_TIMEOUT.",
-        values.seconds,
-    )
-    absolute_lifetime: int = _key(
-        90 * 86400,
-        "How long a session lives at most, counted from the login.",
-        values.seconds,
-    )
-    touch_interval: int = _key(
-        None,
-        "How often a session that is only read is renewed in the store; at most half "
-        "the idle timeout. None: a tenth of it, between 1 second and 5 minutes.",
-        values.or_none(values.seconds),
-    )
+    backend: str | Backend = _key("memory://", values.backend, shown=False)
+    """Where sessions are stored: a URL, or a backend object."""
+    key_prefix: str = _key(None, values.or_none(values.key_prefix))
+    """The beginning of every store key, and part of the cookie's signature: two apps
+    with different prefixes share nothing. None: the app's name + ":session:"."""
+    idle_timeout: int = _key(None, values.or_none(values.seconds))
+    """How long an unused session lives. Every write and, at most every TOUCH_INTERVAL,
+    a read starts it anew. None: PERMANENT_SESSION_LIFETIME."""
+    anonymous_timeout: int = _key(86400, values.seconds)
+    """How long an unused session lives in which nobody is logged in; at most
+    IDLE_TIMEOUT."""
+    absolute_lifetime: int = _key(90 * 86400, values.seconds)
+    """How long a session lives at most, counted from the login."""
+    touch_interval: int = _key(None, values.or_none(values.seconds))
+    """How often a session that is only read is renewed in the store; at most half the
+    idle timeout. None: a tenth of it, between 1 second and 5 minutes."""
     indexes: Mapping[str, Sequence[str] | Mapping[str, Feed | None]] = _key(
-        {"user_id": default_index(LOGIN_KEYS)},
-        "Index name -> the session keys that feed it: of those that are there, the "
-        "first counts. A dict of them may have callables that make the index value of "
-        "a key's value. find, revoke_all, epoch and bind take the name as a keyword.",
-        values.indexes,
+        {"user_id": default_index(LOGIN_KEYS)}, values.indexes
     )
-    login_keys: tuple[str, ...] = _key(
-        LOGIN_KEYS,
-        "Session keys that say who is logged in, patterns such as *_oauth_token among "
-        "them, and those of all indexes as well: when one appears, disappears or "
-        "changes, the session gets a new id. Of a dict, sub, id, user_id, username and "
-        "email count, or, if it has none of them, all that is in it.",
-        values.names,
-    )
-    not_login_keys: tuple[str, ...] = _key(
-        (),
-        "Session keys that say nothing about who is logged in, though LOGIN_KEYS or "
-        "their names say so.",
-        values.names,
-    )
+    """Index name -> the session keys that feed it: of those that are there, the first
+    counts. A dict of them may have callables that make the index value of a key's
+    value. find, revoke_all, epoch and bind take the name as a keyword."""
+    login_keys: tuple[str, ...] = _key(LOGIN_KEYS, values.names)
+    """Session keys that say who is logged in, patterns such as *_oauth_token among
+    them, and those of all indexes as well: when one appears, disappears or changes, the
+    session gets a new id. Of a dict, sub, id, user_id, username and email count, or, if
+    it has none of them, all that is in it."""
+    not_login_keys: tuple[str, ...] = _key((), values.names)
+    """Session keys that say nothing about who is logged in, though LOGIN_KEYS or their
+    names say so."""
     drop_at_login: tuple[str, ...] = _key(
         ("csrf_token", "_csrf_token", "csrf", "_csrf", "xsrf_token", "_xsrf_token"),
-        "Session keys that do not survive a login if they were stored before it, since "
-        "somebody else may know them; WTF_CSRF_FIELD_NAME always is one.",
         values.names,
     )
-    rotate_every: int | None = _key(
-        15 * 60,
-        "How old a cookie's token gets before it is replaced; at least twice "
-        "ROTATE_GRACE. None: for ever.",
-        values.or_none(values.seconds),
-    )
-    rotate_grace: int = _key(
-        2 * 60,
-        "How long requests in flight may still use the token before the last.",
-        values.seconds,
-    )
+    """Session keys that do not survive a login if they were stored before it, since
+    somebody else may know them; WTF_CSRF_FIELD_NAME always is one."""
+    rotate_every: int | None = _key(15 * 60, values.or_none(values.seconds))
+    """How old a cookie's token gets before it is replaced; at least twice ROTATE_GRACE.
+    None: for ever."""
+    rotate_grace: int = _key(2 * 60, values.seconds)
+    """How long requests in flight may still use the token before the last."""
     on_replay: Literal["revoke", "reject"] | Callable[[SessionInfo], Any] = _key(
-        "revoke",
-        'The effect of an outdated token: "revoke" ends the session, "reject" '
-        "only refuses, a callable gets the SessionInfo and decides: the request that "
-        "used it is refused in any case.",
-        values.one_of("revoke", "reject", or_callable=True),
+        "revoke", values.one_of("revoke", "reject", or_callable=True)
     )
-    max_per_key: Mapping[str, int] | None = _key(
-        None,
-        'Index name -> how many sessions a value of it may have at once: {"user_id": '
-        "5}. None: any number.",
-        values.or_none(values.limits),
-    )
+    """The effect of an outdated token: "revoke" ends the session, "reject" only
+    refuses, a callable gets the SessionInfo and decides: the request that used it is
+    refused in any case."""
+    max_per_key: Mapping[str, int] | None = _key(None, values.or_none(values.limits))
+    """Index name -> how many sessions a value of it may have at once: {"user_id": 5}.
+    None: any number."""
     max_per_key_policy: Literal["evict-oldest", "reject"] = _key(
-        "evict-oldest",
-        'The effect of a login at that limit: "evict-oldest" ends the oldest session, '
-        '"reject" raises TooManySessions.',
-        values.one_of("evict-oldest", "reject"),
+        "evict-oldest", values.one_of("evict-oldest", "reject")
     )
+    """The effect of a login at that limit: "evict-oldest" ends the oldest session,
+    "reject" raises TooManySessions."""
     serializer: Literal["msgpack", "json"] | Serializer = _key(
-        "msgpack",
-        'How values are stored: "msgpack", "json" (Flask\'s tagged JSON), or an '
-        "object with dumps and loads.",
-        values.serializer,
+        "msgpack", values.serializer
     )
-    max_payload: int = _key(
-        256 * 1024,
-        "How many bytes a session may have; above, SessionTooLarge. A storage may take "
-        "less.",
-        values.positive,
-    )
+    """How values are stored: "msgpack", "json" (Flask's tagged JSON), or an object with
+    dumps and loads."""
+    max_payload: int = _key(256 * 1024, values.positive)
+    """How many bytes a session may have; above, SessionTooLarge. A storage may take
+    less."""
     metadata: bool | Callable[[Request], Mapping[str, Any] | None] = _key(
-        False,
-        "The client in SessionInfo.meta: False nothing, True a shortened IP "
-        "address (ip) and the user agent (agent); a callable gets the request and "
-        "returns a dict of values for MessagePack, or None.",
-        values.metadata,
+        False, values.metadata
     )
-    sweep_every: int | None = _key(
-        None,
-        "How often one of the app's processes removes expired records, where the "
-        "storage does not: SQL. None: never, flask sessions sweep does it.",
-        values.or_none(values.seconds),
-    )
+    """The client in SessionInfo.meta: False nothing, True a shortened IP address (ip)
+    and the user agent (agent); a callable gets the request and returns a dict of values
+    for MessagePack, or None."""
+    sweep_every: int | None = _key(None, values.or_none(values.seconds))
+    """How often one of the app's processes removes expired records, where the storage
+    does not: SQL. None: never, flask sessions sweep does it."""
     encryption_keys: Sequence[Any] | Callable[[], Sequence[Any]] | None = _key(
-        None,
-        "Keys that encrypt records, oldest first: 32 bytes or 64 hex digits "
-        "each, or a callable that returns one; or a callable that returns all of them. "
-        "The last one encrypts; with None as the last one they only decrypt.",
-        values.or_none(values.encryption_keys),
-        shown=False,
+        None, values.or_none(values.encryption_keys), shown=False
     )
-    fenced_load: bool | None = _key(
-        None,
-        "Whether every load of a logged-in session asks its index, too (one more "
-        "command). None: where the storage may lose an index on its own.",
-        values.or_none(values.boolean),
-    )
+    """Keys that encrypt records, oldest first: 32 bytes or 64 hex digits each, or a
+    callable that returns one; or a callable that returns all of them. The last one
+    encrypts; with None as the last one they only decrypt."""
+    fenced_load: bool | None = _key(None, values.or_none(values.boolean))
+    """Whether every load of a logged-in session asks its index, too (one more command).
+    None: where the storage may lose an index on its own."""
 
-    dbsc: Literal[False, True, "required"] = _key(
-        False,
-        "Whether sessions are bound to the device (DBSC): True where the browser can, "
-        '"required" ends a login that is not bound within a minute.',
-        values.dbsc,
-    )
-    dbsc_path: str = _key(
-        "/dbsc",
-        "The path below which browsers register devices and prove them.",
-        values.path,
-    )
-    dbsc_window: int = _key(
-        10 * 60,
-        "How long a proof of the device is good: so long may a thief use a copy of all "
-        "cookies. From 180 to 3600.",
-        values.window,
-    )
-    dbsc_exclude: tuple[str, ...] = _key(
-        (),
-        "Paths of requests that need no session begin so: these do not wait for "
-        "a proof. The static files of the app are excluded anyway.",
-        values.paths,
-    )
-    dbsc_initiators: tuple[str, ...] = _key(
-        (),
-        'Other sites whose links may make the browser prove itself, as in ("*",) or '
-        '("example.org",). Otherwise such a link loads one short page more.',
-        values.names,
-    )
+    dbsc: Literal[False, True, "required"] = _key(False, values.dbsc)
+    """Whether sessions are bound to the device (DBSC): True where the browser can,
+    "required" ends a login that is not bound within a minute."""
+    dbsc_path: str = _key("/dbsc", values.path)
+    """The path below which browsers register devices and prove them."""
+    dbsc_window: int = _key(10 * 60, values.window)
+    """How long a proof of the device is good: so long may a thief use a copy of all
+    cookies. From 180 to 3600."""
+    dbsc_exclude: tuple[str, ...] = _key((), values.paths)
+    """Paths of requests that need no session begin so: these do not wait for a proof.
+    The static files of the app are excluded anyway."""
+    dbsc_initiators: tuple[str, ...] = _key((), values.names)
+    """Other sites whose links may make the browser prove itself, as in ("*",) or
+    ("example.org",). Otherwise such a link loads one short page more."""
 
     @cached_property
     def logins(self) -> LoginKeys:

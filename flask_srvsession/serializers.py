@@ -56,11 +56,11 @@ class MsgpackSerializer:
     Anything else is a TypeError.
     """
 
-    def dumps(self, value: Any) -> bytes:
+    def dumps(self, value: Any, depth: int = 0) -> bytes:
         """Return `value` as bytes; TypeError names a type that cannot be stored."""
         packed: bytes = msgpack.packb(
             value,
-            default=self._extend,
+            default=partial(self._extend, depth=depth),
             strict_types=True,
             unicode_errors="surrogatepass",
         )
@@ -77,21 +77,12 @@ class MsgpackSerializer:
             unicode_errors="surrogatepass",
         )
 
-    def _pack(self, value: Any, depth: int) -> bytes:
-        if depth > MAX_NESTED_TUPLES:
-            raise TypeError("tuples are nested too deeply to be stored in a session")
-        packed: bytes = msgpack.packb(
-            value,
-            default=partial(self._extend, depth=depth),
-            strict_types=True,
-            unicode_errors="surrogatepass",
-        )
-        return packed
-
-    def _extend(self, value: Any, depth: int = 0) -> Any:
+    def _extend(self, value: Any, depth: int) -> Any:
         match value:
             case tuple():
-                inside = self._pack(list(value), depth + 1)
+                if depth == MAX_NESTED_TUPLES:
+                    raise TypeError("tuples are nested too deeply to be stored")
+                inside = self.dumps(list(value), depth + 1)
                 return msgpack.ExtType(_Type.TUPLE, inside)
             case UUID():
                 return msgpack.ExtType(_Type.UUID, value.bytes)

@@ -16,7 +16,7 @@ from typing import Any
 
 from .backends.base import Backend
 from .errors import ConfigurationError
-from .serializers import SERIALIZERS, Serializer
+from .serializers import SERIALIZERS
 
 Check = Callable[[str, Any], Any]
 
@@ -28,11 +28,15 @@ RESERVED_INDEX_NAMES = frozenset(
 MAX_LIFETIME = 400 * 86400
 """Seconds; browsers cut a cookie's life there (RFC 6265bis, section 5.5)."""
 
-_CENTURY = 36500 * 86400
-
 
 def _wrong(key: str, value: object, remedy: str) -> ConfigurationError:
     return ConfigurationError(f"{key} is {value!r}, but must be {remedy}.")
+
+
+def _wrong_type(key: str, value: object, remedy: str) -> ConfigurationError:
+    """Return the error for a value that may be a secret."""
+    kind = type(value).__name__
+    return ConfigurationError(f"{key} is a {kind}, but must be {remedy}.")
 
 
 def or_none(check: Check) -> Check:
@@ -40,20 +44,81 @@ def or_none(check: Check) -> Check:
     return lambda key, value: None if value is None else check(key, value)
 
 
-def seconds(key: str, value: Any, least: int = 1, most: int = MAX_LIFETIME) -> int:
-    given = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(given, bool) or not isinstance(given, (int, float)):
-        raise _wrong(key, value, "a number of seconds or a timedelta")
-    if not least <= given <= most:
-        limits = f"between {least} and {most} seconds ({most // 86400} days)"
-        raise _wrong(key, value, limits)
-    return int(given)
+def _must_be(remedy: str, fits: Callable[[Any], bool]) -> Check:
+    """Return a check that takes the values that fit, as they are."""
+
+    def check(key: str, value: Any) -> Any:
+        if fits(value):
+            return value
+        raise _wrong(key, value, remedy)
+
+    return check
 
 
-def positive(key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _wrong(key, value, "a positive int")
-    return value
+def _text_like(pattern: str, remedy: str) -> Check:
+    matches = re.compile(pattern).fullmatch
+    return _must_be(remedy, lambda v: isinstance(v, str) and matches(v) is not None)
+
+
+def one_of(*choices: str, or_callable: bool = False) -> Check:
+    return _must_be(
+        " or ".join(map(repr, choices)),
+        lambda value: value in choices or (or_callable and callable(value)),
+    )
+
+
+def _between(least: int, most: int) -> Check:
+    """Return a check for seconds, or a timedelta, which becomes seconds."""
+
+    def check(key: str, value: Any) -> int:
+        given = value.total_seconds() if isinstance(value, timedelta) else value
+        if isinstance(given, bool) or not isinstance(given, (int, float)):
+            raise _wrong(key, value, "a number of seconds or a timedelta")
+        if not least <= given <= most:
+            limits = f"between {least} and {most} seconds ({most // 86400} days)"
+            raise _wrong(key, value, limits)
+        return int(given)
+
+    return check
+
+
+seconds = _between(1, MAX_LIFETIME)
+window = _between(180, 3600)
+lifetime = _between(0, 36500 * 86400)
+"""For as long as Flask and dates can do it."""
+positive = _must_be(
+    "a positive int", lambda v: isinstance(v, int) and v is not True and v > 0
+)
+boolean = _must_be("True, False or None", lambda v: isinstance(v, bool))
+dbsc = _must_be(
+    "True, False or 'required'", lambda v: isinstance(v, bool) or v == "required"
+)
+metadata = _must_be(
+    "True, False or a callable", lambda v: isinstance(v, bool) or callable(v)
+)
+path = _text_like(
+    r"(?a)(/[\w.~-]+)+", "a path without a slash at its end, as in '/dbsc'"
+)
+key_prefix = _text_like(
+    r"(?a)[\w.:-]{1,100}", "1 to 100 ASCII letters, digits or any of _ . : -"
+)
+serializer = _must_be(
+    "'msgpack', 'json' or an object with dumps and loads",
+    lambda v: (
+        v in SERIALIZERS if isinstance(v, str) else _has_methods(v, "dumps", "loads")
+    ),
+)
+
+# Flask's own keys
+
+flag = _must_be("True or False", lambda v: v is None or isinstance(v, int))
+"""A truth value for Flask, which takes numbers and None, too. Text is always true,
+"False" is."""
+text = _must_be("a text or None", lambda v: not v or isinstance(v, str))
+cookie_name = _text_like(
+    r"[^\s=;,\x00-\x20\x7f]+", "a text without spaces and any of = ; ,"
+)
+same_site = _text_like("(?ai)strict|lax|none", "'Lax', 'Strict', 'None' or None")
 
 
 def limits(key: str, value: Any) -> Mapping[str, int]:
@@ -62,48 +127,11 @@ def limits(key: str, value: Any) -> Mapping[str, int]:
     return {index: positive(f"{key}[{index!r}]", most) for index, most in value.items()}
 
 
-def one_of(*choices: str, or_callable: bool = False) -> Check:
-    def check(key: str, value: Any) -> Any:
-        if value in choices or (or_callable and callable(value)):
-            return value
-        raise _wrong(key, value, " or ".join(repr(choice) for choice in choices))
-
-    return check
-
-
-def boolean(key: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong(key, value, "True, False or None")
-    return value
-
-
-def dbsc(key: str, value: Any) -> Any:
-    if not isinstance(value, bool) and value != "required":
-        raise _wrong(key, value, "True, False or 'required'")
-    return value
-
-
-def window(key: str, value: Any) -> int:
-    return seconds(key, value, least=180, most=3600)
-
-
-def path(key: str, value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"(/[\w.~-]+)+", value, re.A):
-        raise _wrong(key, value, "a path without a slash at its end, as in '/dbsc'")
-    return value
-
-
 def paths(key: str, value: Any) -> tuple[str, ...]:
     given = names(key, value)
     if not all(each.startswith("/") for each in given):
         raise _wrong(key, value, "a tuple of paths, as in ('/images/',)")
     return given
-
-
-def metadata(key: str, value: Any) -> Any:
-    if not isinstance(value, bool) and not callable(value):
-        raise _wrong(key, value, "True, False or a callable")
-    return value
 
 
 def names(key: str, value: Any) -> tuple[str, ...]:
@@ -139,37 +167,17 @@ def _feeding(
     return dict(zip(names(key, tuple(value)), value.values(), strict=True))
 
 
-def key_prefix(key: str, value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[\w.:-]{1,100}", value, re.A):
-        raise _wrong(key, value, "1 to 100 ASCII letters, digits or any of _ . : -")
-    return value
-
-
-def serializer(key: str, value: Any) -> str | Serializer:
-    if (isinstance(value, str) and value in SERIALIZERS) or _has_methods(
-        value, "dumps", "loads"
-    ):
-        serializer: str | Serializer = value
-        return serializer
-    raise _wrong(key, value, "'msgpack', 'json' or an object with dumps and loads")
-
-
 def backend(key: str, value: Any) -> str | Backend:
     is_backend = _has_methods(value, "get", "add", "swap", "delete")
     if isinstance(value, str) or (is_backend and not isinstance(value, type)):
         backend: str | Backend = value
         return backend
-    remedy = "a URL like 'redis://localhost:6379/0' or a Backend"
-    raise ConfigurationError(
-        f"{key} is a {type(value).__name__}, but must be {remedy}."
-    )
+    raise _wrong_type(key, value, "a URL like 'redis://localhost:6379/0' or a Backend")
 
 
 def secret(key: str, value: Any) -> str | bytes:
     if not isinstance(value, (str, bytes)):
-        raise ConfigurationError(
-            f"{key} is a {type(value).__name__}, but must be a str or bytes."
-        )
+        raise _wrong_type(key, value, "a str or bytes")
     return value
 
 
@@ -181,8 +189,7 @@ def secrets(key: str, value: Any) -> list[str | bytes]:
             " list of keys."
         )
     if not isinstance(given, (list, tuple)):
-        kind = type(given).__name__
-        raise ConfigurationError(f"{key} is a {kind}, but must be a list of keys.")
+        raise _wrong_type(key, given, "a list of keys")
     return [secret(f"{key}[{number}]", each) for number, each in enumerate(given)]
 
 
@@ -195,8 +202,7 @@ def encryption_keys(key: str, value: Any) -> Any:
     if callable(value):
         return value
     if not isinstance(value, (list, tuple)):
-        kind = type(value).__name__
-        raise ConfigurationError(f"{key} is a {kind}, but must be a list of keys.")
+        raise _wrong_type(key, value, "a list of keys")
     keys = value[:-1] if value and value[-1] is None else value
     if not keys:
         raise ConfigurationError(f"{key} has no key: leave it out to encrypt nothing.")
@@ -215,37 +221,6 @@ def encryption_key(key: str, value: Any) -> bytes:
             f"{key} must be 32 random bytes, or 64 hex digits: python -c"
             " 'import secrets; print(secrets.token_hex(32))' makes some."
         )
-    return value
-
-
-def lifetime(key: str, value: Any) -> int:
-    """The same as :func:`seconds`, but for as long as Flask and dates can do it."""
-    return seconds(key, value, least=0, most=_CENTURY)
-
-
-def flag(key: str, value: Any) -> bool:
-    """A truth value for Flask, which takes numbers and None, too. Text is always true,
-    "False" is."""
-    if not (value is None or isinstance(value, int)):
-        raise _wrong(key, value, "True or False")
-    return bool(value)
-
-
-def cookie_name(key: str, value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[^\s=;,\x00-\x20\x7f]+", value):
-        raise _wrong(key, value, "a text without spaces and any of = ; ,")
-    return value
-
-
-def text(key: str, value: Any) -> str | None:
-    if value and not isinstance(value, str):
-        raise _wrong(key, value, "a text or None")
-    return value or None
-
-
-def same_site(key: str, value: Any) -> str:
-    if not isinstance(value, str) or value.title() not in ("Strict", "Lax", "None"):
-        raise _wrong(key, value, "'Lax', 'Strict', 'None' or None")
     return value
 
 

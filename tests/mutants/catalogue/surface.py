@@ -70,7 +70,7 @@ MUTANTS = (
     Mutant(
         name="a-wrong-url-is-shown",
         file="values.py",
-        old='f"{key} is a {type(value).__name__}, but must be {remedy}."',
+        old='f"{key} is a {kind}, but must be {remedy}."',
         new='f"{key} is {value!r}, but must be {remedy}."',
         breaks="no message shows a backend, which may hold a password",
         found_by="integration/test_configuration.py::TestConfiguration::test_with_"
