@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -61,7 +61,14 @@ def check_configuration(app: Flask, settings: Settings) -> Iterator[Finding]:
             "Take out the other extension, Flask-Session for example.",
         )
     if hasattr(app, "login_manager"):
-        yield _remember_cookie(config)
+        name = config.get("REMEMBER_COOKIE_NAME", "remember_token")
+        yield a_warning(
+            "REMEMBER_COOKIE_NAME",
+            f"Flask-Login's cookie {name!r} logs in without asking the storage: it"
+            " survives revoke() and revoke_all().",
+            "Do not use login_user(remember=True) but a permanent session, or let"
+            " get_id() depend on something that revoking changes.",
+        )
 
 
 def _of_sound_configuration(
@@ -74,22 +81,14 @@ def _of_sound_configuration(
     yield from _secret_keys(config)
     yield from _cookie_name(config)
     yield from _cookie_flags(config)
-    yield from _cookie_reach(config)
     yield from _lifetimes(permanent, settings)
-    yield from _rotation(settings)
-    yield from _indexes(settings)
     yield from _login_keys(settings)
-
-
-def _remember_cookie(config: Mapping[str, Any]) -> Finding:
-    name = config.get("REMEMBER_COOKIE_NAME", "remember_token")
-    return a_warning(
-        "REMEMBER_COOKIE_NAME",
-        f"Flask-Login's cookie {name!r} logs in without asking the storage: it"
-        " survives revoke() and revoke_all().",
-        "Do not use login_user(remember=True) but a permanent session, or let"
-        " get_id() depend on something that revoking changes.",
-    )
+    if settings.max_per_key == {}:
+        yield a_warning(
+            "SRVSESSION_MAX_PER_KEY",
+            "It is empty, so nothing is limited.",
+            "Say how many, as in {'user_id': 5}.",
+        )
 
 
 def _strangers(config: Mapping[str, Any]) -> Iterator[Finding]:
@@ -111,8 +110,7 @@ def _strangers(config: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _is_similar(text: str) -> bool:
-    similar = difflib.SequenceMatcher(None, text, PREFIX.rstrip("_")).ratio()
-    return similar >= _SIMILAR
+    return bool(difflib.get_close_matches(text, [PREFIX[:-1]], cutoff=_SIMILAR))
 
 
 def _secret_keys(config: Mapping[str, Any]) -> Iterator[Finding]:
@@ -125,8 +123,7 @@ def _secret_keys(config: Mapping[str, Any]) -> Iterator[Finding]:
         )
     else:
         yield from _secret("SECRET_KEY", config["SECRET_KEY"])
-    fallbacks: Sequence[str | bytes] = config["SECRET_KEY_FALLBACKS"] or ()
-    for number, key in enumerate(fallbacks):
+    for number, key in enumerate(config["SECRET_KEY_FALLBACKS"] or ()):
         yield from _secret(f"SECRET_KEY_FALLBACKS[{number}]", key)
 
 
@@ -147,16 +144,14 @@ def _secret(name: str, key: str | bytes) -> Iterator[Finding]:
 def _cookie_name(config: Mapping[str, Any]) -> Iterator[Finding]:
     name = config["SESSION_COOKIE_NAME"]
     is_host = name.lower().startswith("__host-")
-    secure = [] if _is_secure(config) else ["SESSION_COOKIE_SECURE = True"]
+    secure = [] if is_secure(config) else ["SESSION_COOKIE_SECURE = True"]
     own_host = []
     if config["SESSION_COOKIE_DOMAIN"]:
         own_host.append("no SESSION_COOKIE_DOMAIN")
     if (config["SESSION_COOKIE_PATH"] or config["APPLICATION_ROOT"]) != "/":
         own_host.append('SESSION_COOKIE_PATH = "/"')
-    if is_host:
-        broken = secure + own_host
-    else:
-        broken = secure if name.lower().startswith("__secure-") else []
+    prefixed = name.lower().startswith(("__host-", "__secure-"))
+    broken = (secure if prefixed else []) + (own_host if is_host else [])
     if not (is_host or secure or own_host):
         yield an_info(
             "SESSION_COOKIE_NAME",
@@ -173,7 +168,7 @@ def _cookie_name(config: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _cookie_flags(config: Mapping[str, Any]) -> Iterator[Finding]:
-    secure = _is_secure(config)
+    secure, same_site = is_secure(config), config["SESSION_COOKIE_SAMESITE"]
     if not secure:
         yield a_warning(
             "SESSION_COOKIE_SECURE",
@@ -186,27 +181,19 @@ def _cookie_flags(config: Mapping[str, Any]) -> Iterator[Finding]:
             "JavaScript can read the cookie, that of an attacker included.",
             "Set it to True.",
         )
-    same_site = config["SESSION_COOKIE_SAMESITE"]
-    if same_site and same_site.lower() == "none" and not secure:
+    if not same_site:
+        yield an_info(
+            "SESSION_COOKIE_SAMESITE",
+            "It is not set, and browsers differ in what they make of that.",
+            "Set it to 'Lax'.",
+        )
+    elif same_site.lower() == "none" and not secure:
         yield an_error(
             "SESSION_COOKIE_SAMESITE",
             "Browsers refuse a cookie with SameSite=None that is not Secure.",
             "Set SESSION_COOKIE_SECURE = True, or SESSION_COOKIE_SAMESITE to 'Lax'.",
         )
 
-
-def _is_secure(config: Mapping[str, Any]) -> bool:
-    """Return whether the cookie is Secure, which a partitioned one is always."""
-    return bool(config["SESSION_COOKIE_SECURE"] or config["SESSION_COOKIE_PARTITIONED"])
-
-
-def _cookie_reach(config: Mapping[str, Any]) -> Iterator[Finding]:
-    if not config["SESSION_COOKIE_SAMESITE"]:
-        yield an_info(
-            "SESSION_COOKIE_SAMESITE",
-            "It is not set, and browsers differ in what they make of that.",
-            "Set it to 'Lax'.",
-        )
     if domain := config["SESSION_COOKIE_DOMAIN"]:
         yield a_warning(
             "SESSION_COOKIE_DOMAIN",
@@ -215,8 +202,14 @@ def _cookie_reach(config: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
+def is_secure(config: Mapping[str, Any]) -> bool:
+    """Return whether the cookie is Secure, which a partitioned one is always."""
+    return bool(config["SESSION_COOKIE_SECURE"] or config["SESSION_COOKIE_PARTITIONED"])
+
+
 def _lifetimes(permanent: int, settings: Settings) -> Iterator[Finding]:
     idle, absolute = settings.idle_timeout, settings.absolute_lifetime
+    every = settings.rotate_every
     if idle > absolute:
         yield a_warning(
             "SRVSESSION_IDLE_TIMEOUT",
@@ -238,30 +231,17 @@ def _lifetimes(permanent: int, settings: Settings) -> Iterator[Finding]:
             f" session itself only after {_says(idle)} without use.",
             "Make PERMANENT_SESSION_LIFETIME at least SRVSESSION_IDLE_TIMEOUT.",
         )
-
-
-def _rotation(settings: Settings) -> Iterator[Finding]:
-    every = settings.rotate_every
     if every is None:
         yield an_info(
             "SRVSESSION_ROTATE_EVERY",
             "Rotation is off: a copied cookie is never noticed.",
             "Leave it out, or set a number of seconds.",
         )
-    elif every >= settings.absolute_lifetime:
+    elif every >= absolute:
         yield a_warning(
             "SRVSESSION_ROTATE_EVERY",
             f"No session lives so long ({_says(every)}): no token is ever replaced.",
             "Make it shorter than SRVSESSION_ABSOLUTE_LIFETIME.",
-        )
-
-
-def _indexes(settings: Settings) -> Iterator[Finding]:
-    if settings.max_per_key == {}:
-        yield a_warning(
-            "SRVSESSION_MAX_PER_KEY",
-            "It is empty, so nothing is limited.",
-            "Say how many, as in {'user_id': 5}.",
         )
 
 

@@ -19,6 +19,7 @@ from flask.cli import with_appcontext
 
 from ..backends.base import Backend
 from ..backends.causes import describe
+from ..backends.health import Finding, a_warning, an_error, an_info
 from ..config import Settings, check_flask_keys
 from ..errors import BackendError, ConfigurationError
 from ..interface import other_interface
@@ -92,24 +93,41 @@ class Desk:
                 " sessions: they are not seen here. Nothing was done."
             )
 
-    def _need_our_key(self) -> None:
-        prefix = escaped(repr(self.settings.key_prefix))
-        keeper = self.store.marker.keeper()
+    def key_findings(self, keeper: Keeper) -> Iterator[Finding]:
+        """Yield the signs that the sessions under the prefix are those of others."""
+        prefix = repr(self.settings.key_prefix)
         if keeper is Keeper.ANOTHER:
-            raise StorageUnreachable(
-                "This SECRET_KEY is not the one that sessions under"
-                f" {prefix} are kept with. Nothing was done."
+            yield an_error(
+                "SECRET_KEY",
+                f"This SECRET_KEY is not the one that sessions under {prefix} are kept"
+                " with: this app sees none of them.",
+                "Set that key, here or in SECRET_KEY_FALLBACKS, or another"
+                " SRVSESSION_KEY_PREFIX.",
             )
-        if keeper is Keeper.BOTH:
-            note(f"Another SECRET_KEY keeps sessions under {prefix}, too.")
-        elif keeper is Keeper.NOBODY and self.backend.shared:
-            if others := self.store.marker.elsewhere():
-                raise StorageUnreachable(
-                    f"Nobody has logged in under {prefix} yet, but with this SECRET_KEY"
-                    f" under {escaped(repr(others)[1:-1])}: set SRVSESSION_KEY_PREFIX"
-                    " to that. Nothing was done."
-                )
-            note(f"Nobody has logged in under {prefix} yet.")
+        elif keeper is Keeper.BOTH:
+            yield a_warning(
+                "SRVSESSION_KEY_PREFIX",
+                f"Another SECRET_KEY keeps sessions under {prefix}, too.",
+                "Give each app a prefix of its own. A key that you have replaced is"
+                " forgotten after a week.",
+            )
+        elif keeper is Keeper.NOBODY and (others := self.store.marker.elsewhere()):
+            yield an_info(
+                "SRVSESSION_KEY_PREFIX",
+                f"Nobody has logged in under {prefix} yet, but with this SECRET_KEY"
+                f" under {repr(others)[1:-1]}.",
+                "Set it to that if this app is to see those sessions.",
+            )
+
+    def _need_our_key(self) -> None:
+        keeper = self.store.marker.keeper()
+        for finding in self.key_findings(keeper):
+            if finding.severity != "warning":
+                said = f"{finding.key}: {finding.problem} {finding.remedy}"
+                raise StorageUnreachable(escaped(f"{said} Nothing was done."))
+            note(finding.problem)
+        if keeper is Keeper.NOBODY and self.backend.shared:
+            note(f"Nobody has logged in under {self.settings.key_prefix!r} yet.")
 
 
 pass_desk = click.make_pass_decorator(Desk)
@@ -121,6 +139,10 @@ class Answer(NamedTuple):
     facts: object
     text: str
     code: int = DONE
+
+
+COMMANDS: dict[str, click.Command] = {}
+"""All commands by name: :func:`command` enters each."""
 
 
 def command(name: str) -> Callable[[Callable[..., Answer]], click.Command]:
@@ -137,6 +159,7 @@ def command(name: str) -> Callable[[Callable[..., Answer]], click.Command]:
             click.echo(as_json(answer.facts) if wants_json else answer.text)
             raise click.exceptions.Exit(answer.code)
 
+        COMMANDS[name] = run
         return run
 
     return make
@@ -156,13 +179,9 @@ def index_value(desk: Desk, text: str) -> dict[str, str]:
     else:
         problem = f"{text!r} is not INDEX=VALUE" if text else "It is not said whose"
         value = "" if close else text
-    raise click.UsageError(f"{problem}. {_example([*close, *names][0], value)}")
-
-
-def _example(name: str, value: str) -> str:
-    subject = escaped(shlex.quote(f"{name}={value or '42'}"))
-    called = click.get_current_context().info_name
-    return f"Say for example: flask sessions {called} {subject}"
+    subject = escaped(shlex.quote(f"{[*close, *names][0]}={value or '42'}"))
+    example = f"flask sessions {click.get_current_context().info_name} {subject}"
+    raise click.UsageError(f"{problem}. Say for example: {example}")
 
 
 def operator() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ..backends.health import Finding, a_warning, an_error, an_info
 from ..dbsc import proxies
+from .checks import is_secure
 from .desk import Desk
 
 KEY = "SRVSESSION_DBSC"
@@ -16,7 +17,7 @@ def findings(desk: Desk) -> Iterator[Finding]:
     if not desk.settings.dbsc:
         return
     config = desk.app.config
-    if not (config["SESSION_COOKIE_SECURE"] or config["SESSION_COOKIE_PARTITIONED"]):
+    if not is_secure(config):
         yield a_warning(
             KEY,
             "Browsers bind sessions to a device with HTTPS only, and the session's"
@@ -47,8 +48,7 @@ def storage_findings(desk: Desk) -> Iterator[Finding]:
     """Yield the headers that browsers sent and nobody got."""
     if not desk.settings.dbsc or not desk.app.secret_key:
         return
-    header = proxies.missing(desk.store)
-    if header:
+    if header := proxies.missing(desk.store):
         yield a_warning(
             KEY,
             f"A browser's request came without {header} during the last day.",

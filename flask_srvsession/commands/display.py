@@ -14,7 +14,7 @@ from ..info import SessionInfo
 CELL_WIDTH = 80
 """Characters of a cell of a table; texts of clients about themselves can be long."""
 
-_HEADER = ("ID", "CREATED", "LAST SEEN", "EXPIRES", "CLIENT")
+_HEADER = ("ID", "CREATED", "LAST SEEN", "EXPIRES", "DEVICE", "CLIENT")
 
 
 def escaped(text: str) -> str:
@@ -24,8 +24,7 @@ def escaped(text: str) -> str:
 
 def as_json(value: object) -> str:
     """Return JSON of printable ASCII."""
-    text = json.dumps(_plain(value), indent=2)
-    return text.replace("\x7f", "\\u007f")
+    return json.dumps(_plain(value), default=str, indent=2).replace("\x7f", "\\u007f")
 
 
 def lines(facts: Mapping[str, object]) -> str:
@@ -34,18 +33,14 @@ def lines(facts: Mapping[str, object]) -> str:
 
 
 def sessions_table(infos: Iterable[SessionInfo]) -> str:
-    """Return a table of sessions."""
-    infos = [*infos]
-    if not infos:
+    """Return a table of sessions; the column DEVICE only where one is bound."""
+    columns = [*zip(_HEADER, *map(_row, infos), strict=True)]
+    if len(columns[0]) == 1:
         return "No sessions."
-    rows = [_HEADER, *map(_row, infos)]
-    if any(info.bound for info in infos):
-        marks = ("DEVICE", *("bound" if info.bound else "" for info in infos))
-        rows = [
-            (*row[:-1], mark, row[-1]) for row, mark in zip(rows, marks, strict=True)
-        ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    shown = [column for column in columns if any(column[1:]) or column[0] != "DEVICE"]
+    widths = [max(map(len, column)) for column in shown]
+    lines = (map(str.ljust, row, widths) for row in zip(*shown, strict=True))
+    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
 def session_lines(info: SessionInfo) -> str:
@@ -73,15 +68,11 @@ def session_facts(info: SessionInfo) -> dict[str, Any]:
 def findings_text(findings: Iterable[Finding]) -> str:
     """Return the findings, each with its remedy below."""
     text = [
-        line
+        f"{escaped(f'{finding.severity}: {finding.key}')}\n"
+        f"    {escaped(finding.problem)}\n    -> {escaped(finding.remedy)}"
         for finding in findings
-        for line in (
-            f"{finding.severity}: {finding.key}",
-            f"    {finding.problem}",
-            f"    -> {finding.remedy}",
-        )
     ]
-    return "\n".join(map(escaped, text)) or "Nothing to mend."
+    return "\n".join(text) or "Nothing to mend."
 
 
 def _row(info: SessionInfo) -> tuple[str, ...]:
@@ -89,7 +80,7 @@ def _row(info: SessionInfo) -> tuple[str, ...]:
     if len(client) > CELL_WIDTH:
         client = client[: CELL_WIDTH - 3] + "..."
     times = info.created_at, info.last_seen_at, info.expires_at
-    return (info.id, *map(_text, times), client)
+    return (info.id, *map(_text, times), "bound" if info.bound else "", client)
 
 
 def _text(value: object) -> str:
@@ -98,13 +89,9 @@ def _text(value: object) -> str:
 
 
 def _plain(value: object) -> Any:
-    """Return `value` as JSON can hold it: metadata may hold anything."""
-    if isinstance(value, datetime):
-        return value.isoformat()
+    """Return `value` with keys and times as JSON has them: metadata may be anything."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return str(value)
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -16,14 +16,14 @@ import click
 
 from ..backends import health
 from ..backends.base import KeepsTables
-from ..backends.health import Finding, a_warning, an_error, an_info
+from ..backends.health import Finding, an_error, an_info
 from ..config import wrong_flask_keys
 from ..ending import ALL_REVOKED
 from ..store import rewriting
-from ..store.marker import Keeper
-from . import devices, display, take_over
+from . import devices, display, personal, take_over
 from .checks import check_configuration
 from .desk import (
+    COMMANDS,
     DONE,
     NOT_FOUND,
     UNREACHABLE,
@@ -37,9 +37,9 @@ from .desk import (
     progress,
     watched,
 )
-from .personal import erase as remove
-from .personal import kept
 from .rehearsal import rehearse
+
+__all__ = ["COMMANDS"]
 
 By = dict[str, str | None]
 """The `actor` and the `reason` of an end."""
@@ -101,8 +101,11 @@ def revoke(desk: Desk, chosen: tuple[str, ...], yes: bool, by: By) -> Answer:
             (ended if lived else missing).append(session_id)
     for session_id in missing:
         note(f"There is no such session: {session_id!r}")
-    facts = {"revoked": ended, "not_found": missing}
-    return Answer(facts, _ended(len(ended)), NOT_FOUND if missing else DONE)
+    facts, text = (
+        {"revoked": ended, "not_found": missing},
+        f"Ended {len(ended)} session(s).",
+    )
+    return Answer(facts, text, NOT_FOUND if missing else DONE)
 
 
 @command("revoke-all")
@@ -120,7 +123,8 @@ def revoke_all(desk: Desk, whose: tuple[str, ...], yes: bool, by: By) -> Answer:
         for owner in owners:
             with watched("Ending sessions") as watch:
                 ended += desk.sessions._revoke_all(owner, watch=watch, end=end)
-    return Answer({"revoked": ended}, _ended(ended), DONE if ended else NOT_FOUND)
+    text = f"Ended {ended} session(s)."
+    return Answer({"revoked": ended}, text, DONE if ended else NOT_FOUND)
 
 
 @command("revoke-everything")
@@ -150,7 +154,9 @@ def export(desk: Desk, whose: tuple[str, ...], values: bool) -> Answer:
     """Print all that is kept about a person's sessions, as user_id=42."""
     owners = [index_value(desk, text) for text in whose or ("",)]
     with desk.with_records():
-        found = [f for owner in owners for f in kept(desk, owner, values=values)]
+        found = [
+            f for owner in owners for f in personal.kept(desk, owner, values=values)
+        ]
     text = "\n\n".join(map(display.lines, found)) or "No sessions."
     return Answer(found, text)
 
@@ -164,7 +170,7 @@ def erase(desk: Desk, whose: tuple[str, ...], yes: bool, by: By) -> Answer:
     _confirm(yes, f"End all sessions of {', '.join(whose)}, and leave nothing?")
     with desk.with_records():
         end = ALL_REVOKED.said(by["actor"], by["reason"] or "erased")
-        ended = sum(remove(desk, owner, end=end) for owner in owners)
+        ended = sum(personal.erase(desk, owner, end=end) for owner in owners)
     return Answer({"erased": ended}, f"Erased {ended} session(s).")
 
 
@@ -265,7 +271,8 @@ def _storage_findings(desk: Desk) -> Iterator[Finding]:
     yield from rehearse(backend, settings.key_prefix, settings.max_payload)
     yield from devices.storage_findings(desk)
     yield from take_over.storage_findings(desk)
-    yield from _secret_key_findings(desk)
+    if desk.app.secret_key and not any(wrong_flask_keys(desk.app.config)):
+        yield from desk.key_findings(desk.store.marker.keeper())
     yield from _encryption_findings(desk)
     if settings.fenced_load is False and backend.evicts:
         yield an_error(
@@ -273,33 +280,6 @@ def _storage_findings(desk: Desk) -> Iterator[Finding]:
             "The storage may throw out an index: its sessions would live on, and"
             " revoke_all() would not find them.",
             "Leave it out.",
-        )
-
-
-def _secret_key_findings(desk: Desk) -> Iterator[Finding]:
-    if not desk.app.secret_key or any(wrong_flask_keys(desk.app.config)):
-        return
-    keeper, prefix = desk.store.marker.keeper(), desk.settings.key_prefix
-    if keeper is Keeper.ANOTHER:
-        yield an_error(
-            "SECRET_KEY",
-            "It is not the one that sessions under the SRVSESSION_KEY_PREFIX"
-            f" {prefix!r} are kept with: this app sees none of them.",
-            "Set that key, here or in SECRET_KEY_FALLBACKS, or another prefix.",
-        )
-    elif keeper is Keeper.BOTH:
-        yield a_warning(
-            "SRVSESSION_KEY_PREFIX",
-            f"Another SECRET_KEY keeps sessions under {prefix!r}, too.",
-            "Give each app a prefix of its own. A key that you have replaced is"
-            " forgotten after a week.",
-        )
-    elif keeper is Keeper.NOBODY and (others := desk.store.marker.elsewhere()):
-        yield an_info(
-            "SRVSESSION_KEY_PREFIX",
-            f"Nobody has logged in under {prefix!r} yet, but with this SECRET_KEY"
-            f" under {repr(others)[1:-1]}.",
-            "Set it to that if this app is to see those sessions.",
         )
 
 
@@ -318,27 +298,6 @@ def _encryption_findings(desk: Desk) -> Iterator[Finding]:
         )
 
 
-def _ended(count: int) -> str:
-    return f"Ended {count} session(s)."
-
-
 def _confirm(yes: bool, question: str) -> None:
     if not yes:
         click.confirm(display.escaped(question), abort=True, err=True)
-
-
-COMMANDS = (
-    list_sessions,
-    show,
-    revoke,
-    revoke_all,
-    revoke_everything,
-    export,
-    erase,
-    encrypt,
-    create_tables,
-    sweep,
-    take_over.take_over,
-    stats,
-    check,
-)

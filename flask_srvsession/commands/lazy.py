@@ -28,8 +28,7 @@ class SessionsGroup(AppGroup):
     def _import(self) -> None:
         from .group import COMMANDS
 
-        for command in COMMANDS:
-            self.commands.setdefault(str(command.name), command)
+        self.commands = {**COMMANDS, **self.commands}
 
 
 def sessions_group(

@@ -59,8 +59,8 @@ MUTANTS = (
     Mutant(
         name="another-prefix-is-no-session",
         file="commands/desk.py",
-        old="if others := self.store.marker.elsewhere():",
-        new="if others := ():",
+        old="(others := self.store.marker.elsewhere()):",
+        new="(others := ()):",
         breaks="a shell with another key prefix does nothing and says so",
         found_by="integration/cli/test_keys.py::"
         "test_with_another_prefix_a_command_names_ours_and_ends_with_3",
