@@ -147,8 +147,8 @@ def default_index(keys: Iterable[str]) -> dict[str, Feed | None]:
     return {key: _dict_only if key in ABOUT else None for key in fed}
 
 
-def _dict_only(value: object) -> object:
-    return value if isinstance(value, Mapping) else None
+def _dict_only(value: object) -> str | None:
+    return name_of(value) if isinstance(value, Mapping) else None
 
 
 def is_nobody(value: object) -> bool:

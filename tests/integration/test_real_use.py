@@ -21,6 +21,7 @@ from flask_srvsession.backends import Backend
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.backends.sql import SQLBackend
 from flask_srvsession.ids import CookieSigner
+from flask_srvsession.login_keys import ABOUT
 from flask_srvsession.testing import FakeClock
 from tests.web import PATIENCE, Browser, served
 
@@ -464,6 +465,13 @@ def test_an_app_that_writes_its_answer_is_let_through() -> None:
         app.wsgi_app = inner  # type: ignore[method-assign]
         ServerSession(app)
         assert app.test_client().get("/").text == text
+
+
+@pytest.mark.parametrize("key", ABOUT)
+def test_a_profile_that_names_nobody_is_kept(make_app: MakeApp, key: str) -> None:
+    browser = with_values(make_app(), **{key: {"theme": "dark"}})
+
+    assert browser.values() == {key: {"theme": "dark"}}
 
 
 def with_context(method: Any) -> Any:

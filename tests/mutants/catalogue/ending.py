@@ -304,6 +304,15 @@ MUTANTS = (
         "_name_is_a_login_and_warned_about_once",
     ),
     Mutant(
+        name="a-profile-has-to-name-somebody",
+        file="login_keys.py",
+        old="return name_of(value) if isinstance(value, Mapping) else None",
+        new="return value if isinstance(value, Mapping) else None",
+        breaks="settings under the key `profile` can be stored",
+        found_by="integration/test_real_use.py::test_a_profile_that_names_nobody_is_k"
+        "ept[profile]",
+    ),
+    Mutant(
         name="an-empty-text-is-a-user",
         file="login_keys.py",
         old="isinstance(value, (str, dict, list, tuple)) and not value",
