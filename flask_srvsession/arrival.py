@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
-from flask import Flask, Request
+from flask import Flask, Request, g, has_app_context
 from werkzeug.datastructures import MultiDict
 
 from . import signals
+from .draft import Draft
 from .ending import REPLAY
+from .errors import BackendError
 from .ids import Credential
-from .runtime import Runtime
+from .saving import renew
+from .serializers import Undecodable
 from .store import SessionStore
 from .store.records import Live, Moved
 from .store.rotation import ADMITTED, Verdict
+from .visit import ANSWERED, Visit
 
 log = logging.getLogger("flask_srvsession")
 
@@ -32,49 +35,79 @@ FORMER_COOKIE = "flask_srvsession.former_cookie"
 """Where the WSGI environ has the name of a cookie whose session was taken over."""
 
 
-class Arrival(NamedTuple):
-    """The sessions that the cookies of a request lead to."""
+def load(visit: Visit) -> Draft:
+    """Find the session that the request came with, and return its values; BackendError
+    in an outage."""
+    visit.accessed = True
+    if visit.failure:
+        raise visit.failure
+    if visit.loading:  # a filter of log records asks, or a receiver of a signal
+        visit.draft, visit.asked = Draft({}, visit.runtime.serializer), True
+        return visit.draft
+    visit.loading = True
+    try:
+        # The same to the end, if keys change meanwhile.
+        store = visit.store = visit.runtime.store
+        _arrive(visit, store)
+        live, moved = visit.live, visit.moved
+        visit.presented = bool(live or moved or visit.rivals or visit.untried)
+        held = moved.values if moved and moved.readable else {}
+        values = live.record.values if live else held
+        visit.draft = Draft(values, store.serializer)
+        if live and visit.runtime.devices is not None:
+            visit.runtime.devices.admit(visit, live)
+    except BackendError as error:
+        visit.latch(error)
+        raise
+    finally:
+        visit.loading = False
+    visit.loaded = True
+    if visit.asked and has_app_context():
+        g.pop("_login_user", None)  # Flask-Login keeps the answer there
+    try:
+        known = values.keys() & store.settings.feeding
+        visit.draft.decode(known.union(store.settings.logins.among(values)))
+    except Undecodable as undecodable:
+        visit.give_up(undecodable)
+    if visit.live and ANSWERED not in visit.request.environ and visit.is_event():
+        renew(visit, visit.live)  # nobody saves at the end of one that only reads
+    return visit.draft
 
-    live: Live | None = None
-    moved: Moved | None = None
-    rivals: Collection[str] = ()
-    """The ids of several live sessions, of which none is used: a sibling domain can
-    plant a cookie beside ours, and browsers do not tell which is whose."""
-    untried: Collection[Credential] = ()
-    """Valid cookies that are too many to be tried."""
+
+def be_ready(visit: Visit) -> None:
+    """Have the session loaded; raise the failure that this request has met."""
+    if not visit.loaded:
+        load(visit)
+    if visit.failure:
+        raise visit.failure
 
 
-def arrive(
-    store: SessionStore,
-    runtime: Runtime,
-    request: Request,
-    cookie_name: str,
-    opened: float,
-) -> Arrival:
-    """Try the cookies of a request that was `opened` then, and raise the alarm for an
-    outdated one, if there is no good one of the same session beside it. Raises
-    BackendError in an outage."""
+def _arrive(visit: Visit, store: SessionStore) -> None:
+    """Try the cookies of the request, and raise the alarm for an outdated one, if there
+    is no good one of the same session beside it."""
+    request, runtime = visit.request, visit.runtime
     verdicts: dict[str, Verdict] = request.environ.setdefault(VERDICTS, {})
-    credentials, early = valid_cookies(store, request, cookie_name)
-    take_over = runtime.take_over
-    asking = take_over is not None and not credentials and early is None
-    if take_over and asking:
-        credentials = [*take_over(store, request, cookie_name)]
+    credentials, visit.moved = _credentials(store, request, visit.cookie_name)
+    take_over, asking = runtime.take_over, False
+    if take_over and not credentials and visit.moved is None:
+        credentials, asking = take_over(store, request, visit.cookie_name), True
+    visit.credentials = credentials
     if not 0 < len(credentials) <= MAX_COOKIES:
-        return Arrival(None, early, (), credentials)
+        visit.untried = credentials
+        return
     found: dict[str, Live | Moved] = {}
     replayed = list[Live]()
     for credential in credentials:
         judged = verdicts.get(credential.id) in ADMITTED
-        result = store.load(credential, opened=opened, judged=judged)
+        result = store.load(credential, opened=visit.opened, judged=judged)
         if isinstance(result, Live) and result.verdict is Verdict.REPLAYED:
             if not _has_travelled(request, result, credential):
                 replayed.append(result)
                 continue
             result = Moved(result.id, result.id, result.record.values)
         elif isinstance(result, Live) and len(credentials) == 1 and not asking:
-            verdicts[result.id] = result.verdict
-            return Arrival(result, early)
+            verdicts[result.id], visit.live = result.verdict, result
+            return
         if result:
             known = found.get(credential.id, result)
             found[credential.id] = max(known, result, key=_worth)
@@ -83,10 +116,28 @@ def arrive(
             _alarm(store, runtime.app, outdated, verdicts)
     # With rotation, the cookie of a session that was taken over is set anyway.
     sets_cookie = asking and store.settings.rotate_every is None
-    return _chosen(found, verdicts, early, sets_cookie)
+    _choose(visit, found, verdicts, sets_cookie)
 
 
-def valid_cookies(
+def _choose(
+    visit: Visit,
+    found: Mapping[str, Live | Moved],
+    verdicts: dict[str, Verdict],
+    sets_cookie: bool,
+) -> None:
+    """Use the one session that lives, if there is just one."""
+    alive = [each for each in found.values() if isinstance(each, Live)]
+    if len(alive) > 1:
+        visit.rivals = [live.id for live in alive]
+    elif alive:
+        [live] = alive
+        verdicts[live.id] = live.verdict
+        visit.live = live._replace(created=True) if sets_cookie else live
+    elif found:
+        *_, visit.moved = (each for each in found.values() if isinstance(each, Moved))
+
+
+def _credentials(
     store: SessionStore, request: Request, cookie_name: str
 ) -> tuple[list[Credential], Moved | None]:
     """Return the valid cookies of the request, each once.
@@ -122,24 +173,6 @@ def cookies(request: Request, name: str) -> list[str]:
             if key.strip(" \t") == name:
                 values.append(value.strip(" \t"))
     return values
-
-
-def _chosen(
-    found: Mapping[str, Live | Moved],
-    verdicts: dict[str, Verdict],
-    early: Moved | None,
-    sets_cookie: bool,
-) -> Arrival:
-    """Use the one session that lives, if there is just one."""
-    alive = [each for each in found.values() if isinstance(each, Live)]
-    if len(alive) > 1:
-        return Arrival(None, early, [live.id for live in alive])
-    if alive:
-        verdicts[alive[0].id] = alive[0].verdict
-        live = alive[0]._replace(created=True) if sets_cookie else alive[0]
-        return Arrival(live, early)
-    moved = [each for each in found.values() if isinstance(each, Moved)]
-    return Arrival(None, moved[-1] if moved else early)
 
 
 def _has_travelled(request: Request, live: Live, credential: Credential) -> bool:

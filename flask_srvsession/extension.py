@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 import flask
 from flask import Flask, current_app, has_request_context
 
-from . import audit, ids, moves, values
+from . import audit, ids, logout, moves, saving, values
 from .backends import backend_from_url
 from .backends.base import Backend, Epoch
 from .commands.lazy import sessions_group
@@ -209,7 +209,7 @@ class ServerSession:
         session_id = _id_of(session_id)
         if session_id is None and not owner and _has_session():
             current_session = _current()
-            return current_session._act(current_session._visit.end_moved, durable)
+            return current_session._act(logout.revoke, durable)
         if not ids.is_id(session_id):
             return False
         current, live = _current_id(), store.trace(session_id)
@@ -271,7 +271,7 @@ class ServerSession:
         done = revocation.revoke_all(store, binding, keep=keep, watch=watch, end=end)
         if done.kept:
             with _current()._opened() as visit:
-                visit.was_kept(done.kept)
+                saving.keep(visit, done.kept)
         _tell(store, done.ended, current, end)
         store.await_replicas(durable, done.gone, binding)
         return len(done.ended)

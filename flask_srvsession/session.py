@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask.sessions import SessionMixin
 
+from . import logout, saving
+from .arrival import be_ready, load
 from .backends.base import Epoch
 from .draft import NO_CHANGES, Draft
 from .ending import LOGOUT
@@ -61,7 +63,7 @@ class ServerSideSession(SessionMixin):
         with self._lock:
             visit = self._visit
             try:
-                draft = visit.draft if visit.loaded else visit.load()
+                draft = visit.draft if visit.loaded else load(visit)
                 return draft[key]
             except Undecodable as undecodable:
                 visit.give_up(undecodable)
@@ -75,7 +77,7 @@ class ServerSideSession(SessionMixin):
             return
         with self._lock:
             visit = self._visit
-            draft = visit.draft if visit.loaded else visit.load()
+            draft = visit.draft if visit.loaded else load(visit)
             if visit.store.settings.logins[key]:
                 if is_login(draft.get(key), value):
                     visit.drop_at_login()
@@ -303,7 +305,7 @@ class ServerSideSession(SessionMixin):
         storage does not know its replicas. `actor` and `reason` are for the audit trail
         and the signal; without them "client" and "logout".
         """
-        self._act(self._visit.destroy, durable, LOGOUT.said(actor, reason))
+        self._act(logout.destroy, durable, LOGOUT.said(actor, reason))
 
     def rotate(self) -> None:
         """Give this session a new id now; the old one is dead at once.
@@ -319,7 +321,7 @@ class ServerSideSession(SessionMixin):
         client's cookie has a successor already, DeviceNotProven where the device has
         to prove itself first, else as :meth:`commit`.
         """
-        self._act(self._visit.rotate)
+        self._act(saving.rotate)
 
     def prove_device(self, *, within: float = 60) -> bool:
         """Make sure that this request comes from the device of the session.
@@ -335,7 +337,7 @@ class ServerSideSession(SessionMixin):
         again. The changes of this request are discarded; call this first. Returns
         False for a session that is bound to no device: the app decides.
         """
-        return self._act(self._visit.runtime.prove_device, self._visit, within)
+        return self._act(self._visit.runtime.prove_device, within)
 
     def bind(self, *, epoch: Epoch | None = None, **index: Any) -> None:
         """Log in now.
@@ -355,7 +357,7 @@ class ServerSideSession(SessionMixin):
         """
         binding = self._visit.runtime.store.lists.parse(index)
         [value] = index.values()
-        self._act(self._visit.bind, binding, value, epoch)
+        self._act(saving.bind, binding, value, epoch)
 
     def commit(self) -> None:
         """Write the changes now.
@@ -386,9 +388,9 @@ class ServerSideSession(SessionMixin):
                 changes = visit.pending()
                 if changes is NO_CHANGES and visit.is_quiet():
                     return True
-                visit.write(changes)
+                saving.write(visit, changes)
                 if visit.told and (changes := visit.pending()) is not NO_CHANGES:
-                    visit.write(changes)  # those of a receiver of a signal
+                    saving.write(visit, changes)  # those of a receiver of a signal
             except Exception as error:
                 self._refuse(error)
                 raise
@@ -399,7 +401,7 @@ class ServerSideSession(SessionMixin):
     def _draft(self) -> Draft:
         """Return the values of the session, which is read if it was not yet."""
         visit = self._visit
-        return visit.draft if visit.loaded else visit.load()
+        return visit.draft if visit.loaded else load(visit)
 
     @contextmanager
     def _opened(self) -> Iterator[Visit]:
@@ -417,8 +419,8 @@ class ServerSideSession(SessionMixin):
         with self._lock:
             visit = self._visit
             try:
-                visit.be_ready()
-                return act(*args)
+                be_ready(visit)
+                return act(visit, *args)
             except Exception as error:
                 self._refuse(error)
                 raise

@@ -21,7 +21,7 @@ MODULES = {
 
 EDGE = (
     *("__init__", "extension", "commands", "interface", "session", "visit", "runtime"),
-    *("arrival", "audit", "contrib", "dbsc", "take_over"),
+    *("arrival", "saving", "logout", "audit", "contrib", "dbsc", "take_over"),
 )
 """What may know Flask. Everything else works without any web framework."""
 
@@ -33,8 +33,11 @@ LAYERS = (
     ("dbsc",),
     ("interface",),
     ("session",),
-    ("visit", "take_over"),
+    ("take_over",),
     ("arrival",),
+    ("saving",),
+    ("logout",),
+    ("visit",),
     ("runtime",),
     ("keyring",),
     ("store", "logins", "moves", "audit"),

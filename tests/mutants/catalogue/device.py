@@ -249,15 +249,15 @@ MUTANTS = (
     ),
     Mutant(
         name="device-new-id-for-a-thief",
-        file="visit.py",
-        old="        self.runtime.prove_device(self, within=60)\n",
+        file="saving.py",
+        old="    visit.runtime.prove_device(visit, within=60)\n",
         new="",
         breaks="a new id of a bound session needs a fresh proof",
         found_by=f"{_RULES}a_thief_gets_no_new_id",
     ),
     Mutant(
         name="device-new-id-for-who-is-kept",
-        file="visit.py",
+        file="saving.py",
         old="live.verdict is Verdict.GRACE or live.record.bound",
         new="live.verdict is Verdict.GRACE",
         breaks="nobody gets an unbound session of a bound one",

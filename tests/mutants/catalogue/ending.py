@@ -82,9 +82,9 @@ MUTANTS = (
     ),
     Mutant(
         name="the-kept-session-keeps-its-id",
-        file="visit.py",
-        old="self._regenerate(live, self.pending(), False)\n\n    def drop_at",
-        new="pass\n\n    def drop_at",
+        file="saving.py",
+        old="_regenerate(visit, live, visit.pending(), False)",
+        new="pass",
         breaks="a copy of the cookie that is kept ends with the others",
         found_by="integration/lists/test_revocation.py::TestRevokeAll::test_a_copy_of_the_cookie_t"
         "hat_is_kept_ends_with_the_others",
@@ -269,8 +269,8 @@ MUTANTS = (
     ),
     Mutant(
         name="destroy-leaves-the-rivals",
-        file="visit.py",
-        old="for rival in self.rivals:",
+        file="logout.py",
+        old="for rival in visit.rivals:",
         new="for rival in ():",
         breaks="a logout or login ends all sessions that the request came with",
         found_by="integration/login/test_planted.py::test_a_login_ends_all_session"
@@ -278,9 +278,9 @@ MUTANTS = (
     ),
     Mutant(
         name="a-write-after-a-move-begins-a-session",
-        file="visit.py",
-        old="if self.moved and not is_login:",
-        new="if False:",
+        file="saving.py",
+        old="if is_login or not visit.moved:",
+        new="if True:",
         breaks="no late anonymous cookie overwrites the one of the login",
         found_by="integration/login/test_moved.py::test_a_write_with_the_cookie_fr"
         "om_before_creates_nothing",
@@ -414,8 +414,8 @@ MUTANTS = (
     Mutant(
         name="a-logout-forgets-cookies-that-are-too-many",
         file="arrival.py",
-        old="return Arrival(None, early, (), credentials)",
-        new="return Arrival(None, early)",
+        old="visit.untried = credentials",
+        new="pass",
         breaks="a logout ends the sessions of all cookies of its request",
         found_by="integration/updates/test_seldom.py::"
         "test_of_more_than_three_cookies_none_is_tried_and_a_logout_ends_all",

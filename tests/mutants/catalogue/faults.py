@@ -95,7 +95,7 @@ MUTANTS = (
     Mutant(
         name="an-event-may-begin-what-nobody-gets",
         file="visit.py",
-        old="if self.response_left or self._is_event():\n            raise",
+        old="if self.response_left or self.is_event():\n            raise",
         new="if self.response_left:\n            raise",
         breaks="a login in an event of Flask-SocketIO is refused before it is done",
         found_by="integration/contexts/test_events.py::"
@@ -103,8 +103,8 @@ MUTANTS = (
     ),
     Mutant(
         name="events-that-read-renew-nothing",
-        file="visit.py",
-        old="self._renew(self.live)  # nobody",
+        file="arrival.py",
+        old="renew(visit, visit.live)  # nobody",
         new="pass  # nobody",
         breaks="events that only read keep a session alive",
         found_by="integration/contexts/test_events.py::"

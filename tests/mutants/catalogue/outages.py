@@ -223,16 +223,16 @@ MUTANTS = (
     ),
     Mutant(
         name="a-session-that-is-read-is-read-again-within",
-        file="visit.py",
-        old="if self.loading:",
+        file="arrival.py",
+        old="if visit.loading:",
         new="if False:",
         breaks="a filter of log records may ask for the session that is being read",
         found_by="integration/test_asked_while_read.py::test_an_outdated_cookie",
     ),
     Mutant(
         name="who-asked-too-early-stays-nobody",
-        file="visit.py",
-        old="if self.asked and has_app_context():",
+        file="arrival.py",
+        old="if visit.asked and has_app_context():",
         new="if False:",
         breaks="who asks while the session is read is told the truth afterwards",
         found_by="integration/test_asked_while_read.py::"
@@ -289,7 +289,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-failed-renewal-fails-the-request",
-        file="visit.py",
+        file="saving.py",
         old='log.warning("session %s was not renewed: %s", live.id, error)',
         new="raise",
         breaks="a renewal that fails is logged and swallowed",

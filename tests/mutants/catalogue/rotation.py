@@ -8,8 +8,8 @@ MUTANTS = (
     Mutant(
         name="a-form-has-a-shorter-grace",
         file="arrival.py",
-        old="opened=opened, judged=judged)",
-        new='opened=opened + 99 * (request.method == "POST"), judged=judged)',
+        old="opened=visit.opened, judged=judged)",
+        new='opened=visit.opened + 99 * (request.method == "POST"), judged=judged)',
         breaks="the grace is the same for all methods",
         found_by="integration/rotation/test_outdated.py::TestGrace::"
         "test_it_is_never_shorter_than_configured[memory]",

@@ -106,9 +106,8 @@ MUTANTS = (
     ),
     Mutant(
         name="dropped-changes-are-not-told",
-        file="visit.py",
-        old="if live else None)\n"
-        "        self._send(signals.session_changes_dropped, live)",
+        file="saving.py",
+        old="if live else None)\n    visit.send(signals.session_changes_dropped, live)",
         new="if live else None)",
         breaks="who loses changes is told",
         found_by="integration/test_signals.py::test_dropped_changes_are_told_once",

@@ -58,7 +58,7 @@ MUTANTS = (
     Mutant(
         name="take-over-asks-for-everybody",
         file="arrival.py",
-        old="take_over is not None and not credentials and early is None",
+        old="take_over and not credentials and visit.moved is None",
         new="take_over is not None",
         breaks="a request with our cookie costs nothing more",
         found_by=f"{_REFUSED}test_a_request_that_has_our_cookie_costs_nothing_more",

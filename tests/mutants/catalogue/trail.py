@@ -28,9 +28,9 @@ MUTANTS = (
             ),
             (
                 "misses-a-logout-that-keeps-values",
-                "visit.py",
-                "if is_logout:\n                self.store.tell_ended(live, LOGOUT)\n"
-                "            ",
+                "saving.py",
+                "if is_logout:\n            visit.store.tell_ended(live, LOGOUT)\n"
+                "        ",
                 "",
                 "a logout that keeps the session's other values",
                 "by_removal_of_the_login",

@@ -190,9 +190,9 @@ MUTANTS = (
     ),
     Mutant(
         name="changes-do-not-follow",
-        file="visit.py",
-        old="            found = moves.follow(self.store, live, found, changes)\n",
-        new="            pass\n",
+        file="saving.py",
+        old="        found = moves.follow(visit.store, live, found, changes)\n",
+        new="        pass\n",
         breaks="changes in flight follow a session whose user stays the same",
         found_by=_FOLLOWING + "test_changes_in_flight_follow",
     ),
