@@ -93,5 +93,6 @@ def test_nobody_gives_up_while_others_succeed(
             clock.now = until
             return False
 
-    assert not turns._comes(Turn())  # type: ignore[arg-type]
+    with pytest.raises(PoolExhausted):
+        turns._await(Turn())  # type: ignore[arg-type]
     assert clock.now - 100.0 == waited

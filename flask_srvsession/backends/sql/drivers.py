@@ -124,8 +124,10 @@ def prepare_connections(engine: Engine, timeout: float) -> None:
 
     sa.event.listen(engine, "do_connect", connect)
     sa.event.listen(engine, "connect", prepare)
-    if name == "sqlite" and not is_in_memory(engine.url):
-        _look_after_the_file(engine)
+    if name == "sqlite":
+        sa.event.listen(engine, "before_execute", _set_durable)
+        if not is_in_memory(engine.url):
+            _look_after_the_file(engine)
 
 
 _SETTINGS = {
@@ -140,12 +142,14 @@ _SETTINGS = {
 _SETTINGS["mariadb"] = _SETTINGS["mysql"]
 
 
-def set_durable(connection: Connection, durable: bool) -> None:
+def _set_durable(
+    connection: Connection, statement: object, _: object, __: object, options: Any
+) -> None:
     """Choose whether SQLite waits for the disk: the end of a session must be there.
 
     A commit that waits brings all earlier ones to the disk with it.
     """
-    wanted = "FULL" if durable else "NORMAL"
+    wanted = "FULL" if "durable" in options else "NORMAL"
     if connection.info.get("synchronous") != wanted:
         connection.exec_driver_sql(f"PRAGMA synchronous = {wanted}")
         connection.info["synchronous"] = wanted

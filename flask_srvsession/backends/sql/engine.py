@@ -67,13 +67,10 @@ class Turns:
             turn.acquire()
             self._waiting.append(turn)
         try:
-            came = self._comes(turn)
-        except BaseException:  # a greenlet was killed
+            self._await(turn)
+        except BaseException:  # a greenlet may be killed
             self._leave(turn)
             raise
-        if not came:
-            self._leave(turn)
-            raise PoolExhausted(f"no connection for {self._patience} s")
 
     def __exit__(self, kind: object, *_: object) -> None:
         with self._lock:
@@ -81,13 +78,13 @@ class Turns:
                 self._succeeded = time.monotonic()
             self._pass_on()
 
-    def _comes(self, turn: threading.Lock) -> bool:
+    def _await(self, turn: threading.Lock) -> None:
         began = now = time.monotonic()
         while (left := max(began, self._succeeded) + self._patience - now) > 0:
             if turn.acquire(timeout=left):
-                return True
+                return
             now = time.monotonic()
-        return False
+        raise PoolExhausted(f"no connection for {self._patience} s")
 
     def _leave(self, turn: threading.Lock) -> None:
         with self._lock:
@@ -140,19 +137,19 @@ class Database:
     def _execute(
         self, statement: sa.Executable, work: Callable[[Connection], _T]
     ) -> _T:
-        self._make_ready()
-        durable = statement.get_execution_options().get("durable", False)
-        return self._run(work, durable, repeatable=statement.is_select)
+        if not self._is_ready:
+            self.create_tables()
+            self._is_ready = True
+        return self._run(work, statement.is_select)
 
     def create_tables(self) -> bool:
         """Create the tables where they are missing; many may do so at once.
 
         Returns whether there was anything to create.
         """
-        refused: DBAPIError | None = None
+        if self._run(self._tables.are_there, repeatable=True):
+            return False
         for pause in _PAUSES:
-            if self._run(self._tables.are_there, repeatable=True):
-                return refused is not None
             try:
                 with self._creators, self.patient() as connection:
                     self._tables.create(connection)
@@ -197,35 +194,22 @@ class Database:
         self._begin_queues()
         self._is_ready = False  # a database in memory is a new one
 
-    def _make_ready(self) -> None:
-        if not self._is_ready:
-            self.create_tables()
-            self._is_ready = True
-
-    def _run(
-        self,
-        work: Callable[[Connection], _T],
-        durable: bool = False,
-        repeatable: bool = False,
-    ) -> _T:
+    def _run(self, work: Callable[[Connection], _T], repeatable: bool) -> _T:
         # After half a timeout nothing is repeated: timeouts must not add up.
-        deadline = time.monotonic() + self._timeout / 2
-        pauses = iter(_PAUSES)
+        deadline, pause = time.monotonic() + self._timeout / 2, 0.001
         while True:
             try:
                 with self._turns, self.engine.connect() as connection:
-                    if self._is_sqlite:
-                        drivers.set_durable(connection, durable)
                     return work(connection)
             except DBAPIError as error:
                 if _says(error, _NO_TABLE):
                     self._is_ready = False  # the next call finds out more
-                pause = next(pauses, None)
-                is_late = pause is None or time.monotonic() >= deadline
                 is_over = repeatable and error.connection_invalidated
+                is_late = time.monotonic() + pause >= deadline
                 if is_late or not (is_over or _says(error, _UNDONE)):
                     raise
-            time.sleep((pause or 0) * random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
+            pause *= 4
 
     def _begin_queues(self) -> None:
         self._turns = Turns(self._options["pool_size"], self._options["pool_timeout"])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
 from ..base import EPOCH_ALONE, Epoch, Head, new_epoch, sound_head
@@ -34,9 +33,9 @@ class SQLIndex:
     def __init__(
         self, database: Database, tables: Tables, clock: Callable[[], float]
     ) -> None:
-        self._database = database
+        self._database, self._clock = database, clock
         self._statements = _Statements(tables, database.url.get_backend_name())
-        self._clock = clock
+        self._members = tables.members
 
     def epoch(self, name: str) -> Epoch:
         """Return the current epoch; begin one, never used before, if there is none.
@@ -77,13 +76,18 @@ class SQLIndex:
         """
         epoch = new_epoch()
         new = {"epoch": epoch, "kept": " ".join(keep), "expires": self._in(EPOCH_ALONE)}
-        move = self._statements.move
+        write, do = self._database.write, self._statements
         for _ in range(_FENCES):
-            former = self.head(name)
-            if former is None:  # or none of ours is there
-                self._database.write(self._statements.fence, name=name, **new)
+            row = self._row(name)
+            former = head_of(row)
+            if row is None:
+                with suppress(IntegrityError):  # somebody else has begun one meanwhile
+                    write(do.begin_at_once, name=name, **new)
+                    return epoch, None
+            elif former is None:
+                write(do.replace, index=name, **new)
                 return epoch, None
-            if self._database.write(move, index=name, present=former.epoch, **new):
+            elif write(do.move, index=name, present=former.epoch, **new):
                 return epoch, former
         raise OSError("the epoch is changed all the time")
 
@@ -105,25 +109,33 @@ class SQLIndex:
         """Return the first `most` members that have not expired, the soonest expiry
         first, equal ones in the order of their adds; of those that follow `after`, or
         None if that is not listed."""
-        read, here = self._database.rows, {"index": name, "now": self._in(0)}
-        if after is None:
-            rows = read(self._statements.members, most=most, **here)
-            return _sound_members(rows)
-        place = read(self._statements.place, index=name, listed=after)
-        if not place:
-            return None
-        here |= {"expires": place[0].expires, "number": place[0].id}
-        return _sound_members(read(self._statements.following, most=most, **here))
+        m, wanted = self._members.c, self._alive(name)
+        if after is not None:
+            place = sa.select(m.expires, m.id).where(m.name == name, m.member == after)
+            if not (found := self._database.rows(place)):
+                return None
+            [last] = found
+            later = (m.expires > last.expires) | (m.id > last.id)
+            wanted &= (m.expires >= last.expires) & later
+        first = sa.select(m.member).where(wanted).order_by(m.expires, m.id).limit(most)
+        rows = self._database.rows(first)
+        sound = [row.member for row in rows if isinstance(row.member, str)]
+        if len(sound) < len(rows):
+            log.warning("members of an index are ignored: they are no text")
+        return sound
 
     def count(self, name: str) -> int:
         """Return how many members have not expired."""
-        count = self._statements.count
-        [(found,)] = self._database.rows(count, index=name, now=self._in(0))
-        return int(found)
+        count = sa.select(sa.func.count()).where(self._alive(name))
+        return int(self._database.rows(count)[0][0])
 
     def drop(self, name: str) -> None:
         """Delete the index, its epoch too, unless it has members."""
         self._database.write(self._statements.drop, index=name)
+
+    def _alive(self, name: str) -> sa.ColumnElement[bool]:
+        m = self._members.c
+        return (m.name == name) & (m.expires > self._in(0))
 
     def _row(self, name: str) -> Any:
         return next(iter(self._database.rows(self._statements.head, index=name)), None)
@@ -141,75 +153,32 @@ def head_of(row: Any) -> Head | None:
     return sound_head(row.epoch, row.kept)
 
 
-def _sound_members(rows: Sequence[Row[Any]]) -> list[str]:
-    found = [row.member for row in rows if isinstance(row.member, str)]
-    if len(found) < len(rows):
-        log.warning("members of an index are ignored: they are no text")
-    return found
-
-
 class _Statements:
     def __init__(self, tables: Tables, database: str) -> None:
-        inserts: dict[str, Any] = {"postgresql": postgresql, "sqlite": sqlite}
-        insert = inserts.get(database, mysql).insert
-        epochs, e = tables.epochs, tables.epochs.c
-        members, m = tables.members, tables.members.c
+        e, m = tables.epochs.c, tables.members.c
         index = sa.bindparam("index", type_=sa.String)
-        present = sa.bindparam("present", type_=sa.String)
         this, listed = e.name == index, m.name == index
+        current = this & (e.epoch == sa.bindparam("present"))
         self.head = sa.select(e.epoch, e.kept, e.expires).where(this)
-        self.begin = insert(epochs)
-        self.prolong = sa.update(epochs).where(this, e.epoch == present)
-        self.fence = _or_change(
-            self.begin.execution_options(**DURABLE),
-            ["name"],
-            lambda new: {c: new[c] for c in ("epoch", "kept", "expires")},
-        )
+        self.begin = sa.insert(tables.epochs)
+        self.begin_at_once = self.begin.execution_options(**DURABLE)
+        self.prolong = sa.update(tables.epochs).where(current)
         self.move = self.prolong.execution_options(**DURABLE)
+        self.replace = sa.update(tables.epochs).where(this).execution_options(**DURABLE)
+        self.drop = sa.delete(tables.epochs).where(this, ~sa.exists().where(listed))
+        gone = m.member.in_(sa.bindparam("gone", expanding=True))
+        self.remove = sa.delete(tables.members).where(listed, gone)
 
         member = sa.bindparam("listed", type_=sa.String)
         until = sa.bindparam("until", type_=sa.BigInteger)
-        row = sa.select(e.name, member, until).where(this, e.epoch == present)
         # The lock: adds follow each other, so a later one of the list sees the earlier.
-        self.add = _or_change(
-            insert(members).from_select(
-                [m.name, m.member, m.expires], row.with_for_update()
-            ),
-            ["name", "member"],
-            lambda new: {
-                "expires": sa.case(
-                    (m.expires > new.expires, m.expires), else_=new.expires
-                ),
-            },
+        row = sa.select(e.name, member, until).where(current).with_for_update()
+        later = {"expires": sa.case((m.expires > until, m.expires), else_=until)}
+        dialect: Any = {"sqlite": sqlite, "postgresql": postgresql}.get(database, mysql)
+        key = [m.name, m.member]
+        insert = dialect.insert(tables.members).from_select([*key, m.expires], row)
+        self.add = (
+            insert.on_duplicate_key_update(later)
+            if dialect is mysql
+            else insert.on_conflict_do_update(index_elements=key, set_=later)
         )
-        self.drop = sa.delete(epochs).where(this, ~sa.exists().where(listed))
-        gone = m.member.in_(sa.bindparam("gone", expanding=True))
-        self.remove = sa.delete(members).where(listed, gone)
-        self._read_members(m, listed)
-
-    def _read_members(self, m: Any, listed: Any) -> None:
-        """Add the statements that read the members of an index."""
-        member = sa.bindparam("listed", type_=sa.String)
-        alive = m.expires > sa.bindparam("now")
-        self.count = sa.select(sa.func.count()).where(listed, alive)
-        self.members = (
-            sa.select(m.member)
-            .where(listed, alive)
-            .order_by(m.expires, m.id)
-            .limit(sa.bindparam("most", type_=sa.Integer))
-        )
-        self.place = sa.select(m.expires, m.id).where(listed, m.member == member)
-        expires = sa.bindparam("expires", type_=sa.BigInteger)
-        number = sa.bindparam("number", type_=sa.BigInteger)
-        self.following = self.members.where(
-            m.expires >= expires, (m.expires > expires) | (m.id > number)
-        )
-
-
-def _or_change(insert: Any, key: list[str], changes: Callable[[Any], Any]) -> Any:
-    """Return `insert`, or else the `changes` of the row that is there, made from the
-    columns of the new one."""
-    if isinstance(insert, mysql.Insert):
-        return insert.on_duplicate_key_update(changes(insert.inserted))
-    changed = changes(insert.excluded)
-    return insert.on_conflict_do_update(index_elements=key, set_=changed)

@@ -58,7 +58,17 @@ class Tables:
             sa.Column("epoch", _text(16), nullable=False),
             sa.Column("kept", sa.Text, nullable=False),
         )
-        self.members = _members(f"{base}_members", metadata, self.epochs)
+        self.members = _table(
+            f"{base}_members",
+            metadata,
+            sa.Column("id", _COUNT, sa.Identity(), primary_key=True),
+            sa.Column(
+                "name", _text(200), ForeignKey(self.epochs.c.name), nullable=False
+            ),
+            sa.Column("member", _text(200), nullable=False),
+            sa.UniqueConstraint("name", "member"),
+            sa.UniqueConstraint("name", "expires", "id"),  # a long list, in parts
+        )
         self.layout = sa.Table(
             f"{base}_layout",
             metadata,
@@ -66,17 +76,22 @@ class Tables:
             **_INNODB,
         )
         self.all: list[sa.Table] = metadata.sorted_tables
+        complete: Any = sa.literal_column(str(VERSION))
+        self._complete = sa.insert(self.layout).values(version=complete).inline()
 
     def are_there(self, connection: Connection) -> bool:
         """Return whether the tables are complete, False if they were not yet created.
 
-        Raises :class:`UnfitTables` where they are of another layout, or damaged.
+        Raises :class:`UnfitTables` where they are of another layout, or damaged, or
+        cannot be created, whoever tries.
         """
+        inspector, schema = sa.inspect(connection), self.cells.schema
+        there = [t for t in self.all if inspector.has_table(t.name, schema=schema)]
         version, last = None, sa.func.max(self.layout.c.version)
-        if _is_there(self.layout, connection):
+        if self.layout in there:
             version = connection.execute(sa.select(last)).scalar()
         if version is None:
-            self._check_the_place(connection)
+            self._check_the_place(inspector, there)
             return False
         if version != VERSION:
             raise UnfitTables(
@@ -85,7 +100,7 @@ class Tables:
                 "Migrate them, or give another table name (srvsession_table in the"
                 " URL).",
             )
-        if missing := [t.fullname for t in self.all if not _is_there(t, connection)]:
+        if missing := [t.fullname for t in self.all if t not in there]:
             raise UnfitTables(
                 f"Of the session tables, {', '.join(missing)} disappeared: sessions"
                 " that were listed there could not be ended any more.",
@@ -100,25 +115,23 @@ class Tables:
         if self.are_there(connection):
             return
         for table in self.all:
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
+            table.create(connection, checkfirst=True)
+            for index in table.indexes:  # they may be missing where it was cut short
                 index.create(connection, checkfirst=True)
         # Comes last: where a change of tables cannot be undone, this row says that
         # they are complete.
-        connection.execute(self.layout.insert().values(version=VERSION))
+        connection.execute(self._complete)
 
-    def _check_the_place(self, connection: Connection) -> None:
-        """Raise UnfitTables where our tables cannot be created, whoever tries."""
-        found = sa.inspect(connection)
+    def _check_the_place(self, inspector: Any, there: list[sa.Table]) -> None:
         schema = self.cells.schema
-        if schema is not None and schema not in found.get_schema_names():
+        if schema is not None and schema not in inspector.get_schema_names():
             raise UnfitTables(
                 f"There is no schema {schema} in this database, so the session tables"
                 f" {self.name} cannot be in it.",
                 "Create the schema, or name another one (srvsession_table in the URL).",
             )
-        for table in filter(lambda table: _is_there(table, connection), self.all):
-            columns = {c["name"] for c in found.get_columns(table.name, schema=schema)}
+        for table in there:
+            columns = {c["name"] for c in inspector.get_columns(table.name, schema)}
             if columns != {*table.columns.keys()}:
                 raise UnfitTables(
                     f"There is a table {table.fullname} which is not one of ours: its"
@@ -129,14 +142,11 @@ class Tables:
 
     def ddl(self, dialect: Dialect) -> str:
         """Return the statements of :meth:`create` as a script."""
-        statements = []
+        script: list[Any] = []
         for table in self.all:
-            indexes = sorted(table.indexes, key=lambda index: str(index.name))
-            elements: list[Any] = [CreateTable(table), *map(CreateIndex, indexes)]
-            statements += [str(e.compile(dialect=dialect)) for e in elements]
-        name = dialect.identifier_preparer.format_table(self.layout)
-        statements.append(f"INSERT INTO {name} (version) VALUES ({VERSION})")  # noqa: S608
-        return "".join(f"{statement.strip()};\n" for statement in statements)
+            script += [CreateTable(table), *map(CreateIndex, table.indexes)]
+        script.append(self._complete)
+        return "".join(f"{str(e.compile(dialect=dialect)).strip()};\n" for e in script)
 
 
 def include_object(
@@ -159,10 +169,6 @@ def _kind_of(table: sa.Table) -> str:
     return found[0] if found else ""
 
 
-def _is_there(table: sa.Table, connection: Connection) -> bool:
-    return sa.inspect(connection).has_table(table.name, schema=table.schema)
-
-
 def _text(length: int) -> sa.String:
     """Return a type for ASCII that is compared byte by byte: case matters."""
     exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
@@ -173,25 +179,11 @@ def _text(length: int) -> sa.String:
     )
 
 
-def _table(name: str, metadata: sa.MetaData, *columns: Any) -> sa.Table:
+def _table(name: str, metadata: sa.MetaData, key: Any, *others: Any) -> sa.Table:
     """Return a table of rows that expire."""
     expires = sa.Column("expires", sa.BigInteger, nullable=False)
     by_expires = sa.Index(f"{name}_by_expires", "expires")
-    return sa.Table(name, metadata, *columns, expires, by_expires, **_INNODB)
-
-
-def _members(name: str, metadata: sa.MetaData, epochs: sa.Table) -> sa.Table:
-    members = _table(
-        name,
-        metadata,
-        sa.Column("id", _COUNT, sa.Identity(), primary_key=True),
-        sa.Column("name", _text(200), ForeignKey(epochs.c.name), nullable=False),
-        sa.Column("member", _text(200), nullable=False),
-        sa.UniqueConstraint("name", "member"),
-    )
-    m = members.c
-    sa.Index(f"{name}_in_order", m.name, m.expires, m.id)  # a long list, in parts
-    return members
+    return sa.Table(name, metadata, key, expires, *others, by_expires, **_INNODB)
 
 
 _COUNT = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

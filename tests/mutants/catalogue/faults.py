@@ -220,7 +220,7 @@ MUTANTS = (
     Mutant(
         name="a-schema-that-is-not-there-is-not-named",
         file="backends/sql/schema.py",
-        old="if schema is not None and schema not in found.get_schema_names():",
+        old="if schema is not None and schema not in inspector.get_schema_names():",
         new="if False:",
         breaks="a schema that does not exist is named",
         found_by="integration/storages/test_databases.py::TestCreateTables::"

@@ -53,8 +53,8 @@ MUTANTS = (
     Mutant(
         name="a-part-of-a-list-begins-with-the-last",
         file="backends/sql/index.py",
-        old="| (m.id > number)",
-        new="| (m.id >= number)",
+        old="| (m.id > last.id)",
+        new="| (m.id >= last.id)",
         breaks="a list in parts has each session once",
         found_by="contract/test_sql.py::TestSQLite::test_members_are_read_in_parts",
     ),

@@ -349,7 +349,7 @@ MUTANTS = (
     Mutant(
         name="sqlite-does-not-wait-for-the-disk",
         file="backends/sql/drivers.py",
-        old='wanted = "FULL" if durable else "NORMAL"',
+        old='wanted = "FULL" if "durable" in options else "NORMAL"',
         new='wanted = "NORMAL"',
         breaks="what ends a session waits for the disk",
         found_by="unit/test_sql_schema.py::test_what_ends_a_session_waits_for_the_disk",
@@ -420,8 +420,8 @@ MUTANTS = (
     Mutant(
         name="a-list-has-no-order-in-the-database",
         file="backends/sql/schema.py",
-        old='sa.Index(f"{name}_in_order", m.name, m.expires, m.id)',
-        new='sa.Index(f"{name}_in_order", m.id, m.name, m.expires)',
+        old='sa.UniqueConstraint("name", "expires", "id")',
+        new='sa.UniqueConstraint("id", "name", "expires")',
         breaks="a login at a limit of thousands reads the index alone",
         found_by="contract/test_sql_reads.py::"
         "test_a_login_at_a_limit_counts_the_list_once[sqlite-reject]",
