@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -43,39 +44,31 @@ class Tables:
             )
         schema, _, base = name.rpartition(".")
         self.name = name
-        metadata = sa.MetaData(schema=schema or None)
-        self.cells = _table(
-            base,
-            metadata,
-            sa.Column("id", _text(200), primary_key=True),
-            sa.Column("version", sa.BigInteger, nullable=False),
-            sa.Column("data", _BYTES, nullable=False),
+        new = partial(_table, sa.MetaData(schema=schema or None))
+        self.cells = new(
+            base, _key("id"), _column("version", sa.BigInteger), _column("data", _BYTES)
         )
-        self.epochs = _table(
+        self.epochs = new(
             f"{base}_epochs",
-            metadata,
-            sa.Column("name", _text(200), primary_key=True),
-            sa.Column("epoch", _text(16), nullable=False),
-            sa.Column("kept", sa.Text, nullable=False),
+            _key("name"),
+            _column("epoch", _text(16)),
+            _column("kept", sa.Text),
         )
-        self.members = _table(
+        self.members = new(
             f"{base}_members",
-            metadata,
             sa.Column("id", _COUNT, sa.Identity(), primary_key=True),
-            sa.Column(
-                "name", _text(200), ForeignKey(self.epochs.c.name), nullable=False
-            ),
-            sa.Column("member", _text(200), nullable=False),
+            _column("name", _text(200), ForeignKey(self.epochs.c.name)),
+            _column("member", _text(200)),
             sa.UniqueConstraint("name", "member"),
             sa.UniqueConstraint("name", "expires", "id"),  # a long list, in parts
         )
-        self.layout = sa.Table(
-            f"{base}_layout",
-            metadata,
-            sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-            **_INNODB,
+        version = sa.Column(
+            "version", sa.Integer, primary_key=True, autoincrement=False
         )
-        self.all: list[sa.Table] = metadata.sorted_tables
+        self.layout = sa.Table(
+            f"{base}_layout", self.cells.metadata, version, **_INNODB
+        )
+        self.all: list[sa.Table] = self.cells.metadata.sorted_tables
         complete: Any = sa.literal_column(str(VERSION))
         self._complete = sa.insert(self.layout).values(version=complete).inline()
 
@@ -179,13 +172,18 @@ def _text(length: int) -> sa.String:
     )
 
 
-def _table(name: str, metadata: sa.MetaData, key: Any, *others: Any) -> sa.Table:
+def _key(name: str) -> sa.Column[Any]:
+    return sa.Column(name, _text(200), primary_key=True)
+
+
+def _table(metadata: sa.MetaData, name: str, key: Any, *others: Any) -> sa.Table:
     """Return a table of rows that expire."""
-    expires = sa.Column("expires", sa.BigInteger, nullable=False)
+    expires = _column("expires", sa.BigInteger)
     by_expires = sa.Index(f"{name}_by_expires", "expires")
     return sa.Table(name, metadata, key, expires, *others, by_expires, **_INNODB)
 
 
+_column = partial(sa.Column, nullable=False)
 _COUNT = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _BYTES = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 _INNODB: dict[str, Any] = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
