@@ -7,6 +7,5 @@ minutes, that it still has it; for each proof it gets a short-lived *bound cooki
 headers and the JSON, `binding` changes the record; `gate` decides on a request, and
 `routes` answers the browser.
 
-Needs the extra ``dbsc``: ``cryptography``. Imported only where ``SRVSESSION_DBSC`` is
-on.
+Needs the extra ``dbsc``. Imported only where ``SRVSESSION_DBSC`` is on.
 """

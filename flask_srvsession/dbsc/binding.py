@@ -8,6 +8,7 @@ browser knows of it. Bound, it stays so to its end.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import BackendError
@@ -49,32 +50,44 @@ def is_free(record: Record, now: float) -> bool:
 def register(store: SessionStore, live: Live, key: bytes) -> Found:
     """Return the session, registered for `key`, unless it was ended meanwhile, or
     another key was registered: then as it is."""
-    for _ in range(MAX_ATTEMPTS):
-        now, device = store.clock(), device_of(live.record)
-        if not is_free(live.record, now):
-            return live
+
+    def registered(record: Record) -> Record | None:
+        now, device = store.clock(), device_of(record)
+        if not is_free(record, now):
+            return None
         generation = device.generation + 1 if device else 1
-        new = Device(key, generation, int(now))
-        record = live.record._replace(device=new)
-        found = store.records.swap(live, record)
-        if not isinstance(found, Live) or found.record is record:
-            return found
-        live = found
-    raise BackendError("save")
+        return record._replace(device=Device(key, generation, int(now)))
+
+    return _changed(store, live, registered)
 
 
 def refresh(store: SessionStore, live: Live, before: Device) -> tuple[bool, Found]:
     """Raise the generation of the device by one; return whether that was done, and the
     session that became of the session. It is not done if the device is not as `before`
     any more."""
+    raised = Device(before.key, before.generation + 1, int(store.clock()))
+
+    def proven(record: Record) -> Record | None:
+        if device_of(record) != before:
+            return None
+        return record._replace(device=raised, flags=record.flags | BOUND)
+
+    found = _changed(store, live, proven)
+    return isinstance(found, Live) and found.record.device is raised, found
+
+
+def _changed(
+    store: SessionStore, live: Live, change: Callable[[Record], Record | None]
+) -> Found:
+    """Return the session, with the record that `change` makes of its own; as it is
+    where that makes none."""
     for _ in range(MAX_ATTEMPTS):
-        now = int(store.clock())
-        new = Device(before.key, before.generation + 1, now)
-        flags = live.record.flags | BOUND
-        record = live.record._replace(device=new, flags=flags)
+        record = change(live.record)
+        if record is None:
+            return live
         found = store.records.swap(live, record)
-        if not isinstance(found, Live) or device_of(found.record) != before:
-            return isinstance(found, Live) and found.record is record, found
+        if not isinstance(found, Live) or found.record is record:
+            return found
         live = found
     raise BackendError("save")
 

@@ -7,9 +7,10 @@ only have followed a link from another site.
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import Any
 
-from flask import Flask, Request, Response
+from flask import Request, Response
 
 from .. import signals
 from ..arrival import cookies
@@ -24,7 +25,7 @@ from ..store import SessionStore
 from ..store.records import Live
 from ..visit import Visit
 from . import binding, pages, wire
-from .seals import Seals, Stamp
+from .seals import COOKIE, Seals, Stamp
 from .wire import BoundCookie
 
 log = logging.getLogger("flask_srvsession")
@@ -36,8 +37,8 @@ TIME_TO_REGISTER = 60
 """Seconds after a login, where every session is to be bound; browsers take one."""
 
 PROVEN = "flask_srvsession.proven"
-"""Where the WSGI environ has the proof that this very request has shown before: an
-event of a long connection is judged by when that began."""
+"""Where the WSGI environ has the proofs that this very request has shown before, by
+the id of the session: an event of a long connection is judged by when that began."""
 
 
 class Gate:
@@ -49,19 +50,19 @@ class Gate:
         self.interface = interface
         self.path = settings.dbsc_path
         self._is_required = settings.dbsc == "required"
-        self._seals: tuple[SessionStore, Seals] | None = None
 
-    def seals(self, store: SessionStore) -> Seals:
-        """Return the maker of bound cookies and challenges under the present keys."""
-        if self._seals is None or self._seals[0] is not store:
-            app, settings = self.runtime.app, self.runtime.settings
-            keys = secret_keys(app.config, app.secret_key)
-            made = Seals(keys, settings.key_prefix, settings.dbsc_window)
-            self._seals = store, made
-        return self._seals[1]
+        @lru_cache(maxsize=1)
+        def seals(_: SessionStore) -> Seals:
+            keys = secret_keys(runtime.app.config, runtime.app.secret_key)
+            return Seals(keys, settings.key_prefix, settings.dbsc_window)
 
-    def bound_cookie(self, app: Flask) -> BoundCookie:
-        """Return the cookie that proofs are worth."""
+        self.seals = seals
+        """Returns the maker of values under the keys that a store was built for."""
+
+    @property
+    def cookie(self) -> BoundCookie:
+        """The cookie that proofs are worth."""
+        app = self.runtime.app
         name = self.interface.get_cookie_name(app) + SUFFIX
         return BoundCookie(name, self.interface.cookie_attributes(app))
 
@@ -69,33 +70,27 @@ class Gate:
 
     def admit(self, visit: Visit, live: Live) -> None:
         """Let the session be used, or raise DeviceNotProven."""
-        device = live.record.device
-        if device is None:
-            if self._is_required:
-                self._end_overdue(visit, live)
-            return
-        stamp = self._shown(visit, live, device[1])
-        if stamp is not None:
-            if not live.record.bound:
+        record = live.record
+        if record.device and self._shows_proof(visit, live, record.device[1]):
+            if not record.bound:
                 visit.live = binding.bind(visit.store, live)
-        elif live.record.bound:
+        elif record.bound:
             self._refuse(visit, live)
         elif self._is_required:
             self._end_overdue(visit, live)
 
-    def _shown(self, visit: Visit, live: Live, generation: int) -> Stamp | None:
-        """Return the proof that the request shows; the last but one is good, too."""
-        environ = visit.request.environ
-        known: tuple[str, Stamp] | None = environ.get(PROVEN)
-        if known and known[0] == live.id:
-            return known[1]
-        of_cookie, at = self.seals(visit.store).of_cookie, visit.opened
+    def _shows_proof(self, visit: Visit, live: Live, generation: int) -> bool:
+        """Whether the request shows a proof; the last but one is good, too."""
+        proofs: dict[str, Stamp] = visit.request.environ.setdefault(PROVEN, {})
+        if live.id in proofs:
+            return True
+        known, at = self.seals(visit.store).known, visit.opened
         for value in cookies(visit.request, visit.cookie_name + SUFFIX):
-            stamp = of_cookie(value, live.id, at)
+            stamp = known(COOKIE, live.id, value, at)
             if stamp and stamp.generation >= generation - 1:
-                environ[PROVEN] = live.id, stamp
-                return stamp
-        return None
+                proofs[live.id] = stamp
+                return True
+        return False
 
     def _refuse(self, visit: Visit, live: Live) -> None:
         request = visit.request
@@ -145,9 +140,9 @@ class Gate:
 
     def proved_at(self, visit: Visit) -> int | None:
         """Return when its device made the proof that a request shows."""
-        known: tuple[str, Stamp] | None = visit.request.environ.get(PROVEN)
-        of_this = known and visit.live and known[0] == visit.live.id
-        return known[1].issued if known and of_this else None
+        proofs: dict[str, Stamp] = visit.request.environ.get(PROVEN, {})
+        stamp = proofs.get(visit.live.id) if visit.live else None
+        return stamp.issued if stamp else None
 
     def _ask_again(self, request: Request) -> Response:
         """Return a redirect to this very request, without the bound cookie: the
@@ -158,8 +153,7 @@ class Gate:
             target += f"?{wire.quoted(request.query_string)}"
         response = Response(status=307)
         response.headers["Location"] = target
-        cookie = self.bound_cookie(self.runtime.app)
-        response.headers.add("Set-Cookie", cookie.header("", 0))
+        self.cookie.remove(response)
         return pages.without_caches(response)
 
     # -- the response leaves ----------------------------------------------------------
@@ -170,9 +164,8 @@ class Gate:
         """Offer a registration with the cookie of a login, and remove the bound cookie
         with that of the session; return whether the response is for this client."""
         if change is Cookie.DELETE:
-            cookie = self.bound_cookie(self.runtime.app)
-            if cookies(visit.request, cookie.name):
-                response.headers.add("Set-Cookie", cookie.header("", 0))
+            if cookies(visit.request, visit.cookie_name + SUFFIX):
+                self.cookie.remove(response)
             return True
         if not self._may_offer(visit, change):
             return False

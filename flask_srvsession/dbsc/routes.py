@@ -23,6 +23,7 @@ from ..store.records import Live
 from . import binding, pages, proxies, wire
 from .gate import Gate
 from .proof import Refused, verify
+from .seals import CHALLENGE, COOKIE
 
 log = logging.getLogger("flask_srvsession")
 
@@ -48,19 +49,14 @@ class Routes:
             view = self._views.get(request.environ.get("PATH_INFO", ""))
             if view is None or request.method != "POST":
                 return dispatch(*args, **kwargs)
-            return self._answer(view, request)
+            try:
+                response = view(request)
+            except BackendError as error:
+                log.warning("a device was not answered: %s", error)
+                response = Response(status=503, headers={"Retry-After": "1"})
+            return pages.without_caches(response)
 
         app.full_dispatch_request = answer  # type: ignore[method-assign]
-
-    def _answer(
-        self, view: Callable[[Request], Response], request: Request
-    ) -> Response:
-        try:
-            response = view(request)
-        except BackendError as error:
-            log.warning("a device was not answered: %s", error)
-            response = Response(status=503, headers={"Retry-After": "1"})
-        return pages.without_caches(response)
 
     # -- registration --------------------------------------------------------------
 
@@ -72,8 +68,7 @@ class Routes:
             proof = verify(token or "", url=request.base_url)
         except Refused as reason:
             return self._refused(str(reason))
-        seals, now = self._gate.seals(store), store.clock()
-        session_id = seals.of_offer(proof.challenge, now)
+        session_id = self._gate.seals(store).of_offer(proof.challenge, store.clock())
         live = store.peek(session_id) if session_id else None
         if live is None:
             return self._refused("nothing was offered to it, or that is over")
@@ -85,7 +80,7 @@ class Routes:
         device = binding.device_of(found.record)
         if not device or device.key != proof.key or found.record.bound:
             return self._refused("its session has another device", found)
-        response = self._with_cookie(found, device.generation)
+        response = self._with_cookie(found)
         response.set_data(json.dumps(self._instructions(request, found.id)))
         response.content_type = "application/json"
         signals.session_bound.send(self._runtime.app, info=store.info(found))
@@ -114,7 +109,7 @@ class Routes:
         return wire.instructions(
             session_id,
             refresh=f"{root}{self._path}/refresh",
-            cookie=self._gate.bound_cookie(app),
+            cookie=self._gate.cookie,
             excluded=[root + path for path in paths],
             initiators=settings.dbsc_initiators,
         )
@@ -139,8 +134,8 @@ class Routes:
             log.warning("session %s: a proof was refused: %s", live.id, reason)
             self._gate.tell_failed(store, live, "proof")
             return self._challenged(live)
-        seals, now = self._gate.seals(store), store.clock()
-        stamp = seals.of_challenge(proof.challenge, live.id, now)
+        known = self._gate.seals(store).known
+        stamp = known(CHALLENGE, live.id, proof.challenge, store.clock())
         if stamp is None or stamp.generation != device.generation:
             return self._challenged(live)
         done, found = binding.refresh(store, live, device)
@@ -148,30 +143,27 @@ class Routes:
             return _forgotten(session_id)
         if not done:
             return self._challenged(found)
-        return self._with_cookie(found, device.generation + 1)
+        return self._with_cookie(found)
 
-    def _challenged(self, live: Live) -> Response:
-        device = binding.device_of(live.record)
-        response = Response(status=403)
-        self._challenge(response, live.id, device.generation if device else 0)
-        return response
-
-    def _with_cookie(self, live: Live, generation: int) -> Response:
+    def _with_cookie(self, live: Live) -> Response:
         """Return the answer to a proof: the cookie that it is worth, and the challenge
         of the next."""
-        store = self._runtime.store
-        cookie = self._gate.bound_cookie(self._runtime.app)
-        value = self._gate.seals(store).cookie(live.id, generation, store.clock())
-        response = Response(status=200)
+        response = self._challenged(live, 200)
         window = self._runtime.settings.dbsc_window
-        response.headers.add("Set-Cookie", cookie.header(value, window))
-        self._challenge(response, live.id, generation)
+        self._gate.cookie.set(response, self._made(COOKIE, live), window)
         return response
 
-    def _challenge(self, response: Response, session_id: str, generation: int) -> None:
-        store = self._runtime.store
-        value = self._gate.seals(store).challenge(session_id, generation, store.clock())
-        response.headers[wire.CHALLENGE] = wire.challenge(value, session_id)
+    def _challenged(self, live: Live, status: int = 403) -> Response:
+        response = Response(status=status)
+        challenge = wire.challenge(self._made(CHALLENGE, live), live.id)
+        response.headers[wire.CHALLENGE] = challenge
+        return response
+
+    def _made(self, purpose: str, live: Live) -> str:
+        store, device = self._runtime.store, binding.device_of(live.record)
+        generation = device.generation if device else 0
+        seals = self._gate.seals(store)
+        return seals.made(purpose, live.id, generation, store.clock())
 
     # -- a browser that has lost its key -------------------------------------------
 
@@ -184,8 +176,7 @@ class Routes:
         response.headers["Location"] = f"{request.script_root}/"
         attributes = interface.cookie_attributes(app)
         response.delete_cookie(interface.get_cookie_name(app), **attributes)
-        cookie = self._gate.bound_cookie(app)
-        response.headers.add("Set-Cookie", cookie.header("", 0))
+        self._gate.cookie.remove(response)
         return response
 
 

@@ -1,21 +1,26 @@
 """The values that the server hands out: bound cookies and challenges, authenticated,
 not stored.
 
-Each says when it was made, and, by an HMAC under the app's keys, for which session,
-for which generation of its binding and for which purpose. So the bound cookie of an
+Each says when it was made and for which generation of the binding, signed by the app's
+keys for one session and for one purpose. So the bound cookie of an
 ordinary request is judged without the storage, and a challenge is good for one proof:
 the proof raises the generation.
 """
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from itsdangerous import Signer
+
 from .. import ids
+
+COOKIE, CHALLENGE, OFFER = "cookie", "refresh", "register"
+"""The purposes: a bound cookie, and what a refresh or a registration is to sign."""
 
 OFFER_LIFE = 300
 """Seconds in which a browser registers; it takes less than one."""
@@ -30,9 +35,7 @@ LEEWAY = 30
 AT_HAND = 2048
 """Bound cookies that need no second look: a browser sends the same one for minutes."""
 
-_MAC_LENGTH, _LONGEST = 16, 64
-_COOKIE = re.compile(r"([1-9][0-9]{0,8})\.([0-9a-f]{1,12})\.([0-9a-f]{32})")
-_OFFER = re.compile(rf"({ids._ID})\.([0-9a-f]{{1,12}})\.([0-9a-f]{{32}})")
+_FORM = re.compile(r"([1-9][0-9]{0,8})\.([0-9a-f]{1,12})\.[\w-]{43}", re.ASCII)
 
 
 class Stamp(NamedTuple):
@@ -53,72 +56,49 @@ class Seals:
     def __init__(
         self, secret_keys: Sequence[str | bytes], prefix: str, window: int
     ) -> None:
-        label = f"flask_srvsession.dbsc.v1:{prefix}"
-        self._life = window + LEEWAY
-        self._macs = [
-            ids.derived(secret, label, length=_MAC_LENGTH)
-            for secret in reversed(secret_keys)
-        ]
-        self._seen = lru_cache(maxsize=AT_HAND)(self._known)
+        self._keys = list(secret_keys)
+        self._label = f"flask_srvsession.dbsc.v1:{prefix}"
+        self._life = {
+            COOKIE: window + LEEWAY,
+            CHALLENGE: CHALLENGE_LIFE,
+            OFFER: OFFER_LIFE,
+        }
+        self._is_ours = lru_cache(maxsize=AT_HAND)(self._validates)
 
-    def cookie(self, session_id: str, generation: int, now: float) -> str:
-        """Return a bound cookie."""
-        return self._made("cookie", session_id, generation, now)
+    def made(self, purpose: str, session_id: str, generation: int, now: float) -> str:
+        """Return a value for this purpose, this session and this generation."""
+        stamp = f"{generation}.{int(now):x}"
+        return self._signer(purpose, session_id).sign(stamp).decode("ascii")
 
-    def challenge(self, session_id: str, generation: int, now: float) -> str:
-        """Return the challenge that the next refresh is to sign."""
-        return self._made("refresh", session_id, generation, now)
+    def known(
+        self, purpose: str, session_id: str, value: str, at: float
+    ) -> Stamp | None:
+        """Return the content of a value that was made for this, and is good `at` this
+        time."""
+        match = _FORM.fullmatch(value)
+        if match is None or not self._is_ours(purpose, session_id, value):
+            return None
+        stamp = Stamp(int(match[1]), int(match[2], 16))
+        is_good = -ids.MAX_CLOCK_SKEW <= at - stamp.issued < self._life[purpose]
+        return stamp if is_good else None
 
     def offer(self, session_id: str, now: float) -> str:
         """Return the challenge that a registration is to sign; it names the session."""
-        issued = f"{int(now):x}"
-        mac = self._macs[0](_message("register", session_id, "0", issued)).hex()
-        return f"{session_id}.{issued}.{mac}"
-
-    def of_cookie(self, value: str, session_id: str, at: float) -> Stamp | None:
-        """Return the content of a bound cookie, if it is one of this session and good
-        `at` this time."""
-        if len(value) > _LONGEST:
-            return None
-        stamp = self._seen("cookie", value, session_id)
-        return stamp if stamp and _is_recent(stamp.issued, at, self._life) else None
-
-    def of_challenge(self, value: str, session_id: str, at: float) -> Stamp | None:
-        """Return the same of a challenge for a refresh."""
-        stamp = self._known("refresh", value, session_id)
-        return stamp if stamp and _is_recent(stamp.issued, at, CHALLENGE_LIFE) else None
+        return f"{session_id}.{self.made(OFFER, session_id, 1, now)}"
 
     def of_offer(self, value: str, at: float) -> str | None:
         """Return the id of the session that was offered a registration."""
-        match = _OFFER.fullmatch(value)
-        if match is None:
-            return None
-        session_id, issued, mac = match.groups()
-        good = self._fits(mac, _message("register", session_id, "0", issued))
-        recent = _is_recent(int(issued, 16), at, OFFER_LIFE)
-        return session_id if good and recent else None
+        session_id, _, signed = value.partition(".")
+        known = ids.is_id(session_id) and self.known(OFFER, session_id, signed, at)
+        return session_id if known else None
 
-    def _made(self, purpose: str, session_id: str, generation: int, now: float) -> str:
-        issued = f"{int(now):x}"
-        message = _message(purpose, session_id, f"{generation}", issued)
-        return f"{generation}.{issued}.{self._macs[0](message).hex()}"
+    def _signer(self, purpose: str, session_id: str) -> Signer:
+        return Signer(
+            self._keys,  # type: ignore[arg-type]  # list[str | bytes]
+            salt=f"{self._label}:{purpose}:{session_id}",
+            key_derivation="hmac",
+            digest_method=hashlib.sha256,
+        )
 
-    def _known(self, purpose: str, value: str, session_id: str) -> Stamp | None:
-        match = _COOKIE.fullmatch(value)
-        if match is None:
-            return None
-        generation, issued, mac = match.groups()
-        if not self._fits(mac, _message(purpose, session_id, generation, issued)):
-            return None
-        return Stamp(int(generation), int(issued, 16))
-
-    def _fits(self, mac: str, message: bytes) -> bool:
-        return any(hmac.compare_digest(made(message).hex(), mac) for made in self._macs)
-
-
-def _message(purpose: str, session_id: str, generation: str, issued: str) -> bytes:
-    return f"{purpose}.{session_id}.{generation}.{issued}".encode("ascii")
-
-
-def _is_recent(issued: int, at: float, life: int) -> bool:
-    return -ids.MAX_CLOCK_SKEW <= at - issued < life
+    def _validates(self, purpose: str, session_id: str, value: str) -> bool:
+        return self._signer(purpose, session_id).validate(value)

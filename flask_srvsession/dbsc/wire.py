@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from flask import Response
 from werkzeug.http import dump_cookie
 
 PROOF = "HTTP_SECURE_SESSION_RESPONSE"
@@ -44,19 +45,25 @@ def challenge(value: str, session_id: str) -> str:
 
 
 class BoundCookie:
-    """The cookie that a proof is worth: its Set-Cookie, and how the JSON announces it.
+    """The cookie that a proof is worth: how a response sets it, and how the JSON
+    announces it.
 
-    `attributes` are those of the session's cookie. Both texts come from one function:
-    where they differ, a browser takes the cookie for missing before each request.
+    `attributes` are those of the session's cookie. Both texts come from one function of
+    Werkzeug's: where they differ, a browser takes the cookie for missing before each
+    request.
     """
 
     def __init__(self, name: str, attributes: Mapping[str, Any]) -> None:
         self.name = name
         self._attributes = {**attributes, "secure": True, "httponly": True}
 
-    def header(self, value: str, max_age: int) -> str:
-        """Return the Set-Cookie; a `max_age` of 0 removes the cookie."""
-        return dump_cookie(self.name, value, max_age=max_age, **self._attributes)
+    def set(self, response: Response, value: str, max_age: int) -> None:
+        """Set the cookie for so many seconds."""
+        response.set_cookie(self.name, value, max_age, **self._attributes)
+
+    def remove(self, response: Response) -> None:
+        """Let the browser forget the cookie."""
+        self.set(response, "", 0)
 
     def announced(self) -> str:
         """Return the attributes, without the age, which may not be announced."""

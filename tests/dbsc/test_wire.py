@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from flask import Response
 
 from flask_srvsession.dbsc.wire import (
     SESSION,
@@ -29,7 +30,9 @@ def test_a_cookie_is_set_with_the_attributes_that_are_announced(
 ) -> None:
     cookie = BoundCookie("id-b", attributes)
 
-    first, *rest = cookie.header("1.2.3", 600).split("; ")
+    response = Response()
+    cookie.set(response, "1.2.3", 600)
+    first, *rest = response.headers["Set-Cookie"].split("; ")
 
     assert first == "id-b=1.2.3"
     assert "Max-Age=600" in rest

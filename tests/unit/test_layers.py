@@ -54,7 +54,7 @@ CLIENTS: dict[str, str | tuple[str, ...]] = {
     "redis": "backends.redis",
     "pymemcache": ("backends.memcached", "take_over.former_stores"),
     "sqlalchemy": ("backends.sql", "take_over.former_stores"),
-    "joserfc": "contrib.backchannel",
+    "joserfc": ("contrib.backchannel", "dbsc"),
     "opentelemetry": "contrib.opentelemetry",
     "cryptography": ("dbsc", "store.encryption"),
 }

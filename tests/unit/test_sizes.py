@@ -22,7 +22,7 @@ MAX_METHODS = 25
 MAPPING = "ServerSideSession"
 """A mapping with properties and verbs: all that users know has to be there."""
 
-WITH_DRIVERS = ("redis", "sqlalchemy", "pymemcache", "click", "cryptography")
+WITH_DRIVERS = ("redis", "sqlalchemy", "pymemcache", "click", "cryptography", "joserfc")
 
 
 def module_name(path: Path) -> str:
