@@ -63,7 +63,7 @@ def _verified(token: str, url: str, key: bytes | None) -> Proof:
         raise Refused("it brings a key, but one is registered")
     point = b"\x04" + key if key else _own_key(header.get("jwk"))
     public = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), point)
-    if not validate_compact(signed, ECKey.import_key(public), registry=_ES256):
+    if not validate_compact(signed, ECKey(public, public), registry=_ES256):
         raise Refused("its signature does not fit")
     claims = json.loads(signed.payload)
     challenge = claims.get("jti")
