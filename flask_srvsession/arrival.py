@@ -16,7 +16,7 @@ from .ids import Credential
 from .saving import renew
 from .serializers import Undecodable
 from .store import SessionStore
-from .store.records import Live, Moved
+from .store.records import Live, Moved, outdated
 from .store.rotation import ADMITTED, Verdict
 from .visit import ANSWERED, Visit
 
@@ -104,16 +104,16 @@ def _arrive(visit: Visit, store: SessionStore) -> None:
             if not _has_travelled(request, result, credential):
                 replayed.append(result)
                 continue
-            result = Moved(result.id, result.id, result.record.values)
+            result = outdated(result.id, result.record)
         elif isinstance(result, Live) and len(credentials) == 1 and not asking:
             verdicts[result.id], visit.live = result.verdict, result
             return
         if result:
             known = found.get(credential.id, result)
             found[credential.id] = max(known, result, key=_worth)
-    for outdated in replayed:
-        if outdated.id not in found:
-            _alarm(store, runtime.app, outdated, verdicts)
+    for live in replayed:
+        if live.id not in found:
+            _alarm(store, runtime.app, live, verdicts)
     # With rotation, the cookie of a session that was taken over is set anyway.
     sets_cookie = asking and store.settings.rotate_every is None
     _choose(visit, found, verdicts, sets_cookie)
@@ -132,7 +132,7 @@ def _choose(
     elif alive:
         [live] = alive
         verdicts[live.id] = live.verdict
-        visit.live = live._replace(created=True) if sets_cookie else live
+        visit.live = live._replace(new=True) if sets_cookie else live
     elif found:
         *_, visit.moved = (each for each in found.values() if isinstance(each, Moved))
 

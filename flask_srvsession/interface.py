@@ -110,7 +110,7 @@ class ServerSessionInterface(SessionInterface):
         others = response.headers.getlist("Set-Cookie")
         if isinstance(change, Credential):
             live = visit.live
-            if live and not live.created and _deletes(response, name):
+            if live and not live.new and _deletes(response, name):
                 return
             value = visit.store.signer.dumps(change)
             expires = self.get_expiration_time(app, session)
@@ -163,7 +163,7 @@ class ServerSessionInterface(SessionInterface):
         visit, wait = session._visit, 0
         if every := visit.store.settings.rotate_every:
             # Nobody may come to present it for long, and then for the next rotation.
-            seen = visit.live and not visit.live.created
+            seen = visit.live and not visit.live.new
             wait = every + (visit.store.settings.idle_timeout if seen else 0)
         expires = now + app.permanent_session_lifetime + timedelta(seconds=wait)
         return min(expires, session.ends_at or expires)
@@ -191,7 +191,7 @@ def _fate_of_cookie(
     """
     live = visit.live
     if live and (credential := live.credential):
-        if live.created:
+        if live.new:
             return credential
         current = credential.generation == live.record.generation
         if current and live.record.pending:  # the client is to get its successor

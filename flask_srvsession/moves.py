@@ -95,7 +95,7 @@ def follow(store: SessionStore, live: Live, moved: Moved, changes: Changes) -> F
         is_open = all(each.record.flags & OPEN for each in was)
         if not (present and is_open and _goes_on(store, live.record, present.record)):
             return moved
-        unseen = present._replace(created=True)  # its client may not have come yet
+        unseen = present._replace(new=True)  # its client may not have come yet
         if isinstance(store.save(unseen, changes), Live):
             values = changes.apply(live.record.values)
             record = live.record._replace(values=values)

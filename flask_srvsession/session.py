@@ -238,7 +238,7 @@ class ServerSideSession(SessionMixin):
     def new(self) -> bool:  # type: ignore[override]  # a class attribute in Flask
         """Whether this request came without a live session."""
         live = self._live()
-        return live is None or live.created
+        return live is None or live.new
 
     @property
     def permanent(self) -> bool:

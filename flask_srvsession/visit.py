@@ -169,7 +169,7 @@ class Visit:
         """Return whether a request that has only read has nothing to write, and no
         cookie to send."""
         live = self.live
-        if live is None or live.created or self.intent or live.record.pending:
+        if live is None or live.new or self.intent or live.record.pending:
             return False
         repeats = self.store.settings.rotate_every is None and live.record.permanent
         return not repeats and self.store.clock() < self.store.renewal_at(live)

@@ -42,8 +42,9 @@ class Live(NamedTuple):
     credential: Credential | None = None
     """The one that the client presented, or is to get; None where nobody did."""
     verdict: Verdict = Verdict.CURRENT
-    created: bool = False
-    """Whether this very request created it, so that no client has presented it."""
+    new: bool = False
+    """Whether its client has not presented this cookie yet: the response sets it, and a
+    write does not note that it was presented."""
 
     def __repr__(self) -> str:  # without secrets
         return f"<Live {self.id}, {self.verdict.value}>"
@@ -64,6 +65,11 @@ class Moved(NamedTuple):
 
     def __repr__(self) -> str:  # without values
         return f"<Moved {self.id}>"
+
+
+def outdated(session_id: str, record: Record) -> Moved:
+    """Return the session for a request whose cookie is older than its client's."""
+    return Moved(session_id, session_id, record.values)
 
 
 class Line(NamedTuple):

@@ -42,7 +42,16 @@ from .record import (
     begun,
     inherited,
 )
-from .records import MAX_ATTEMPTS, TOMBSTONE_TTL, EndsToo, Found, Live, Moved, Records
+from .records import (
+    MAX_ATTEMPTS,
+    TOMBSTONE_TTL,
+    EndsToo,
+    Found,
+    Live,
+    Moved,
+    Records,
+    outdated,
+)
 from .room import Room
 from .rotation import ADMITTED, OWN, Verdict
 from .seats import SeatLost
@@ -122,7 +131,7 @@ class SessionStore:
         if verdict not in ADMITTED and verdict is not Verdict.REPLAYED:
             log.warning("session %s: the credential is %s", session_id, verdict.value)
             late = verdict is Verdict.LATE  # a logout of it is a logout all the same
-            return Moved(session_id, session_id, record.values) if late else None
+            return outdated(session_id, record) if late else None
         if (
             record.places
             and self.lists.is_fenced()
@@ -203,9 +212,7 @@ class SessionStore:
         )
         session_id, version = self._add(record, now if born is None else born)
         credential = Credential(session_id, 1, token)
-        fresh = Live(
-            session_id, record, version, self.clock(), credential, created=True
-        )
+        fresh = Live(session_id, record, version, self.clock(), credential, new=True)
         try:
             self.enlist(session_id, values, listed, replaced)
         except Exception as error:
@@ -331,7 +338,7 @@ class SessionStore:
         on. A change of somebody else meanwhile is as good."""
         now = self.clock()
         record = self._advanced(live, now)
-        flags = record.flags | (0 if live.created else PRESENTED)
+        flags = record.flags | (0 if live.new else PRESENTED)
         record = record._replace(
             last_seen=int(now), flags=flags, meta=meta or record.meta
         )
@@ -346,7 +353,7 @@ class SessionStore:
             or bool(self.settings.max_per_key)
             or (record.replaces and self.clock() < record.since + TOMBSTONE_TTL)
         )
-        unseen = not (live.created or record.flags & PRESENTED)
+        unseen = not (live.new or record.flags & PRESENTED)
         if verdict is Verdict.SUCCESSOR or (unseen and must_be_seen):
             return -math.inf
         touch = record.last_seen + self.settings.touch_interval
@@ -461,7 +468,7 @@ class SessionStore:
             listed, indexing = self.lists.places(
                 values, listed, epochs or {}, mark, rename=stale
             )
-        flags = record.flags if live.created else record.flags | PRESENTED
+        flags = record.flags if live.new else record.flags | PRESENTED
         return record._replace(
             last_seen=int(now),
             flags=flags,

@@ -376,7 +376,7 @@ class Worker:
         if not isinstance(found, Live) or found.credential is None:
             return
         credential = found.credential
-        if not found.created:
+        if not found.new:
             current = credential.generation == found.record.generation
             if not (current and found.record.pending):
                 return

@@ -415,7 +415,7 @@ def test_a_kept_session_is_alive_whoever_uses_it_while_it_moves(
             if times == 2 and isinstance(moved, Live):
                 moved = world.rotate_again(moved)
             if isinstance(moved, Live):
-                world.store.save(moved._replace(created=False), assigned(note="used"))
+                world.store.save(moved._replace(new=False), assigned(note="used"))
 
         def at_end(jobs: Jobs) -> None:
             live = [i for i, _ in world.live() if world.descends(i, world.first)]

@@ -89,7 +89,7 @@ class World:
         self.ending = self.unserved = 0
         self.fenced: list[Any] = []
         other = self.store.create(assigned(user_id=1))
-        assert isinstance(self.store.renew(other._replace(created=False)), Live)
+        assert isinstance(self.store.renew(other._replace(new=False)), Live)
         self.other = other.id
 
     # -- requests ---------------------------------------------------------------------

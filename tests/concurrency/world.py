@@ -320,7 +320,7 @@ class World:
         credential = live.credential
         if credential is None:
             return
-        if not live.created:
+        if not live.new:
             if not live.record.pending:
                 return
             if credential.generation != live.record.generation:

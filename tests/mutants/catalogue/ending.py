@@ -120,7 +120,7 @@ MUTANTS = (
     Mutant(
         name="a-deleted-cookie-comes-back",
         file="interface.py",
-        old="if live and not live.created and _deletes(response, name):",
+        old="if live and not live.new and _deletes(response, name):",
         new="if False:",
         breaks="a response that deletes the cookie does not set it again",
         found_by="integration/test_real_use.py::"

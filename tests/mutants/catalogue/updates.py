@@ -207,7 +207,7 @@ MUTANTS = (
     Mutant(
         name="who-follows-presents-the-cookie",
         file="moves.py",
-        old="unseen = present._replace(created=True)",
+        old="unseen = present._replace(new=True)",
         new="unseen = present",
         breaks="a session whose cookie nobody has presented lives for an hour at most",
         found_by=_FOLLOWING + "test_a_session_that_nobody_has_presented_stays_so",
