@@ -8,7 +8,6 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -19,13 +18,7 @@ from ...errors import ConfigurationError
 from ..base import EPOCH_ALONE, Cell, Epoch, Head, Version, new_epoch, sound_head
 from ..health import Finding
 from . import health as redis_health
-from .clients import (
-    LazyCluster,
-    client_from_url,
-    is_cluster,
-    refuse_text,
-    timeout,
-)
+from .clients import LazyCluster, client_from_url, is_cluster, refuse_text, timeout
 from .deadline import deadline, left
 from .lean import LeanRedis
 
@@ -37,7 +30,7 @@ ASK_AGAIN_IF_KNOWN = 60.0
 ASK_AGAIN = 10.0
 """Seconds after which a primary that did not answer is asked again if it evicts."""
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _VERSION = 8
 _SCANNED = 500
@@ -101,28 +94,20 @@ class RedisBackend:
         try:
             value = self._client.execute_command("GET", key)
         except redis.ResponseError as error:
-            return _foreign(error)
+            if _WRONG_TYPE not in str(error):
+                raise
+            return Cell(b"", b"")  # no data of ours
         return None if value is None else Cell(value[_VERSION:], value[:_VERSION])
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
         """Return the cells under `keys`; absent ones are None or left out."""
-        if is_cluster(self._client):
-            return self._of_cluster([("GET", key) for key in keys])
-        values = map(_cell, self._client.mget(keys))
-        cells = dict(zip(keys, values, strict=True))
-        absent = [key for key, cell in cells.items() if cell is None]
-        if absent and self._client.exists(*absent):  # something of another type
-            cells.update({key: self.get(key) for key in absent})
-        return cells
+        return self._ask_all({key: ("GET", key) for key in keys}, _cell, self.get)
 
     def get_starts(self, keys: Sequence[str], length: int) -> dict[str, Cell | None]:
         """Return the same, but of the data the first `length` bytes alone."""
-        commands = [("GETRANGE", key, 0, _VERSION + length - 1) for key in keys]
-        if is_cluster(self._client):
-            cells = self._of_cluster(commands)
-        else:
-            found = map(_cell, _answers(self._client, commands))
-            cells = dict(zip(keys, found, strict=True))
+        last = _VERSION + length - 1
+        commands = {key: ("GETRANGE", key, 0, last) for key in keys}
+        cells = self._ask_all(commands, _cell, self.get)
         # Nothing is there, or nothing of ours.
         empty = [k for k, cell in cells.items() if cell and not cell.version]
         return cells | self.get_many(empty) if empty else cells
@@ -137,10 +122,11 @@ class RedisBackend:
         else:
             commands = [("GET", key), *map(_get_head, names)]
             value, *found = _answers(self._client, commands)
-            cell = _cell(value)
+            told = not isinstance(value, redis.RedisError)
+            cell = _cell(value) if told else self.get(key)
             heads = {
                 name: self.index.head(name)
-                if isinstance(answer, redis.ResponseError)
+                if isinstance(answer, redis.RedisError)
                 else _head(answer)
                 for name, answer in zip(names, found, strict=True)
             }
@@ -159,9 +145,7 @@ class RedisBackend:
         the new version, the cell that is there instead, or None."""
         new = secrets.token_bytes(_VERSION)
         reply = self._swap(key, version, new + data, ttl * 1000)
-        if reply == 1:
-            return new
-        return _cell(reply)
+        return new if reply == 1 else _cell(reply)
 
     def delete(self, key: str, version: Version | None = None) -> bool:
         """Delete the cell under `key`, with `version` only if it still has that;
@@ -173,16 +157,11 @@ class RedisBackend:
     def delete_many(self, cells: Mapping[str, Version]) -> set[str]:
         """Delete the cells under these keys that still have these versions, in one
         round trip for each server; return the keys of those that were deleted."""
-        deleted = set()
-        with deadline(timeout(self._client)):
-            for primary, keys in _by_primary(self._client, cells):
-                commands = [self._delete.command(key, cells[key]) for key in keys]
-                for key, answer in zip(keys, _answers(primary, commands), strict=True):
-                    if isinstance(answer, redis.RedisError):  # not known, or moved
-                        answer = self._delete(key, cells[key])
-                    if answer:
-                        deleted.add(key)
-        return deleted
+        commands = {key: self._delete.command(key, cells[key]) for key in cells}
+        deleted = self._ask_all(
+            commands, bool, lambda key: self.delete(key, cells[key])
+        )
+        return {key for key in cells if deleted[key]}
 
     def sweep(self) -> int:
         """Return 0: the server removes expired data itself."""
@@ -212,22 +191,28 @@ class RedisBackend:
                 for primary, its_keys in _by_primary(self._client, keys)
             )
 
-    def _of_cluster(
-        self, commands: Sequence[tuple[Any, ...]]
-    ) -> dict[str, Cell | None]:
-        """Ask each server for its keys at once, and anew for keys that it does not
-        tell: that is of another type, or has moved, or the server is down."""
-        cells, by_key = {}, {command[1]: command for command in commands}
+    def _ask_all(
+        self,
+        commands: Mapping[str, tuple[Any, ...]],
+        parse: Callable[[Any], T],
+        ask: Callable[[str], T],
+    ) -> dict[str, T]:
+        """Return the answers by key: each server is sent its commands at once, and
+        asked anew for a key that it does not tell. That is of another type, or has
+        moved, or one server of a cluster is down."""
+        found = dict[str, T]()
         with deadline(timeout(self._client)):
-            for primary, its_keys in _by_primary(self._client, by_key):
+            for primary, keys in _by_primary(self._client, commands):
                 try:
-                    values = _answers(primary, [by_key[key] for key in its_keys])
+                    answers = _answers(primary, [commands[key] for key in keys])
                 except redis.RedisError as error:
-                    values = [error] * len(its_keys)
-                for key, value in zip(its_keys, values, strict=True):
-                    told = not isinstance(value, redis.RedisError)
-                    cells[key] = _cell(value) if told else self.get(key)
-        return cells
+                    if not self.has_several_servers:
+                        raise
+                    answers = [error] * len(keys)
+                for key, answer in zip(keys, answers, strict=True):
+                    told = not isinstance(answer, redis.RedisError)
+                    found[key] = parse(answer) if told else ask(key)
+        return found
 
     def check(self) -> Iterable[Finding]:
         """Return the faults of server and client; asks INFO, CONFIG GET and TIME."""
@@ -240,24 +225,6 @@ class RedisBackend:
     def close(self) -> None:
         """Close the client's connections."""
         self._client.close()
-
-
-def _repairing(method: Method) -> Method:
-    """Delete what is no sorted set under the name of an index, and go on: somebody
-    else has written it."""
-
-    @wraps(method)
-    def call(self: RedisIndex, name: str, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(self, name, *args, **kwargs)
-        except redis.ResponseError as error:
-            if _WRONG_TYPE not in str(error):
-                raise
-            log.warning("an index is deleted: it is not one of ours")
-            self._client.delete(name)
-            return method(self, name, *args, **kwargs)
-
-    return cast(Method, call)
 
 
 class RedisIndex:
@@ -277,56 +244,65 @@ class RedisIndex:
         self._count = _Script(client, "index_count")
         self._drop = _Script(client, "index_drop")
 
-    @_repairing
     def epoch(self, name: str) -> Epoch:
         """Return the current epoch of the list; begin one where there is none."""
-        epoch: bytes = self._epoch(name, new_epoch(), EPOCH_ALONE * 1000)
+        epoch: bytes
+        epoch = self._repaired(self._epoch, name, new_epoch(), EPOCH_ALONE * 1000)
         return epoch.decode("ascii")
 
-    @_repairing
     def add(self, name: str, member: str, expect: Epoch, ttl: int) -> bool:
         """List `member` for `ttl` seconds, if `expect` is still the current epoch;
         return whether it is. One that is listed already keeps the later expiry."""
-        return bool(self._add(name, member, expect, ttl * 1000))
+        return bool(self._repaired(self._add, name, member, expect, ttl * 1000))
 
-    @_repairing
     def fence(self, name: str, keep: Collection[str] = ()) -> tuple[Epoch, Head | None]:
         """Begin a new epoch; return it, and the head before it. The new head names
         those in `keep`; nobody is removed."""
-        epoch = new_epoch()
-        former = self._fence(name, epoch, " ".join(keep), EPOCH_ALONE * 1000)
+        epoch, kept = new_epoch(), " ".join(keep)
+        former = self._repaired(self._fence, name, epoch, kept, EPOCH_ALONE * 1000)
         return epoch, _head(former)
 
-    @_repairing
     def head(self, name: str) -> Head | None:
         """Return the epoch and the members that the last fence kept, or None."""
-        return _head(self._client.execute_command(*_get_head(name)))
+        return _head(self._repaired(self._read_head, name))
 
-    @_repairing
     def remove(self, name: str, members: Collection[str]) -> None:
         """Unlist `members`; those that are not listed are no error."""
         leaving = [*members]
         for start in range(0, len(leaving), _REMOVED):
-            self._client.zrem(name, *leaving[start : start + _REMOVED])
+            part = leaving[start : start + _REMOVED]
+            self._repaired(self._client.zrem, name, *part)
 
-    @_repairing
     def members(
         self, name: str, most: int, after: str | None = None
     ) -> list[str] | None:
         """Return the first `most` members that have not expired, the soonest expiry
         first; of those that follow `after`, or None if that is not listed."""
-        found = self._members(name, most, after or "")
+        found = self._repaired(self._members, name, most, after or "")
         return None if found is None else _texts(found)
 
-    @_repairing
     def count(self, name: str) -> int:
         """Return how many members have not expired."""
-        return int(self._count(name))
+        return int(self._repaired(self._count, name))
 
-    @_repairing
     def drop(self, name: str) -> None:
         """Delete the index, its epoch too, unless it has members."""
-        self._drop(name)
+        self._repaired(self._drop, name)
+
+    def _read_head(self, name: str) -> Any:
+        return self._client.execute_command(*_get_head(name))
+
+    def _repaired(self, ask: Callable[..., Any], name: str, *args: Any) -> Any:
+        """Return the answer. Delete what is no sorted set under the name of an index,
+        and ask again: somebody else has written it."""
+        try:
+            return ask(name, *args)
+        except redis.ResponseError as error:
+            if _WRONG_TYPE not in str(error):
+                raise
+            log.warning("an index is deleted: it is not one of ours")
+            self._client.delete(name)
+            return ask(name, *args)
 
 
 def _by_primary(client: Any, keys: Collection[str]) -> Iterable[tuple[Any, list[str]]]:
@@ -361,17 +337,8 @@ def _confirmed(primary: Any, key: str, replicas: int) -> int:
     return cast(int, answers[1])
 
 
-def _cell(value: bytes | redis.RedisError | None) -> Cell | None:
-    if isinstance(value, redis.RedisError):
-        return _foreign(value)
+def _cell(value: bytes | None) -> Cell | None:
     return None if value is None else Cell(value[_VERSION:], value[:_VERSION])
-
-
-def _foreign(error: redis.RedisError) -> Cell:
-    """Return a cell for a value that is no data of ours; else raise `error`."""
-    if str(error).startswith(_WRONG_TYPE):
-        return Cell(b"", b"")
-    raise error
 
 
 def _get_head(name: str) -> tuple[str, str, int, int]:
@@ -379,9 +346,7 @@ def _get_head(name: str) -> tuple[str, str, int, int]:
     return "ZRANGEBYSCORE", name, 0, 0
 
 
-def _head(found: Sequence[bytes] | redis.RedisError) -> Head | None:
-    if isinstance(found, redis.RedisError):
-        raise found
+def _head(found: Sequence[bytes]) -> Head | None:
     for text in _texts(found):
         epoch, _, kept = text.partition(" ")
         if head := sound_head(epoch, kept):

@@ -28,7 +28,7 @@ def check(client: Any) -> list[Finding]:
     found = [
         finding
         for node in primaries(client)
-        for finding in (*_of_transport(node), *_of_server(node))
+        for finding in (*_of_server(node), *_of_transport(node))
     ]
     return [*of_client(client), *dict.fromkeys(found)]
 
@@ -94,8 +94,8 @@ def _of_transport(node: Any) -> Iterator[Finding]:
             "The client waits for ever for a server that does not answer.",
             "Build it with socket_timeout=1 and socket_connect_timeout=1.",
         )
-    host, _ = _address(node)
-    if host and not issubclass(pool.connection_class, redis.SSLConnection):
+    host, port = _address(node)
+    if port and not issubclass(pool.connection_class, redis.SSLConnection):
         yield from unencrypted("redis client: host", [host])
 
 
@@ -112,18 +112,7 @@ def _of_server(node: Any) -> Iterator[Finding]:
     with suppress(redis.ResponseError):  # some script needs TIME, and will tell
         seconds, microseconds = node.time()
         told = seconds + microseconds / 1_000_000
-        yield from clock(":".join(_address(node)), told, asked)
-
-
-def _address(node: Any) -> tuple[str, str]:
-    """Return host and port; nothing for a socket."""
-    pool = node.connection_pool
-    if isinstance(pool, SentinelConnectionPool):
-        host, port = pool.get_master_address()
-    else:
-        options = pool.connection_kwargs
-        host, port = options.get("host", ""), options.get("port", "")
-    return str(host), str(port)
+        yield from clock(server(node), told, asked)
 
 
 def server(client: Any) -> str:
@@ -131,14 +120,19 @@ def server(client: Any) -> str:
     before it is found. Of a cluster, the nodes that were named."""
     if is_cluster(client):
         return str(vars(client).get("hosts", ""))
-    pool = client.connection_pool
+    return ":".join(filter(None, _address(client)))
+
+
+def _address(node: Any) -> tuple[str, str]:
+    """Return host and port; of a socket the path, and no port."""
+    pool = node.connection_pool
     if isinstance(pool, SentinelConnectionPool):
         host, port = pool.master_address or (pool.service_name, "")
     else:
         options = pool.connection_kwargs
         host = options.get("path") or options.get("host", "")
         port = options.get("port", "")
-    return f"{host}:{port}" if port else str(host)
+    return str(host), str(port)
 
 
 def _retries(client: Any) -> int:

@@ -289,7 +289,7 @@ def test_the_rights_that_the_documentation_lists_are_enough(
         admin.execute_command("ACL", "DELUSER", "shop")
 
 
-NEEDED = ("get", "mget", "set", "del", "zadd", "zrem", "time", "evalsha")
+NEEDED = ("get", "set", "del", "zadd", "zrem", "time", "evalsha")
 
 
 def login_and_out(app: Flask) -> int:

@@ -26,8 +26,8 @@ MUTANTS = (
     Mutant(
         name="redis-lets-another-type-stand",
         file="backends/redis/backend.py",
-        old="if _WRONG_TYPE not in str(error):",
-        new="if True:",
+        old="if _WRONG_TYPE not in str(error):\n                raise\n            log",
+        new="if True:\n                raise\n            log",
         breaks="a value of another type under the name of a list ends no login",
         found_by=f"{INDEXES}test_a_value_of_another_kind_is_no_list",
     ),

@@ -323,7 +323,7 @@ MUTANTS = (
     Mutant(
         name="cluster-asks-for-each-key",
         file="backends/redis/backend.py",
-        old="told = not isinstance(value, redis.RedisError)",
+        old="told = not isinstance(answer, redis.RedisError)",
         new="told = False",
         breaks="many keys are asked for in one trip to each server",
         found_by="topologies/test_clients.py::"
@@ -357,8 +357,8 @@ MUTANTS = (
     Mutant(
         name="redis-another-type-is-nothing",
         file="backends/redis/backend.py",
-        old="if absent and self._client.exists(*absent):",
-        new="if False:",
+        old='return Cell(b"", b"")  # no data of ours',
+        new="return None",
         breaks="what somebody else keeps under our key does not unlist a session",
         found_by="integration/bad_input/test_records.py::TestForeignRedisType::tes"
         "t_hides_no_other_session_of_its_user_and_stays_listed",
