@@ -57,16 +57,14 @@ def any_evicts(client: Any) -> tuple[bool, bool]:
     """
     answers, failure = list[bool](), None
     with deadline(timeout(client)):
-        nodes = primaries(client)
-        for node in nodes:
+        for node in primaries(client):
             try:
                 answers.append(_may_evict(_info(node, "memory")))
             except redis.RedisError as error:
                 failure = error
     if failure and not answers:
         raise failure
-    complete = len(answers) == len(nodes)
-    return any(answers) or not complete, complete
+    return any(answers) or failure is not None, failure is None
 
 
 def of_client(client: Any) -> Iterator[Finding]:
@@ -94,9 +92,9 @@ def _of_transport(node: Any) -> Iterator[Finding]:
             "The client waits for ever for a server that does not answer.",
             "Build it with socket_timeout=1 and socket_connect_timeout=1.",
         )
-    host, port = _address(node)
-    if port and not issubclass(pool.connection_class, redis.SSLConnection):
-        yield from unencrypted("redis client: host", [host])
+    safe = (redis.SSLConnection, redis.UnixDomainSocketConnection)
+    if not issubclass(pool.connection_class, safe):
+        yield from unencrypted("redis client: host", [_address(node)[0]])
 
 
 def _of_server(node: Any) -> Iterator[Finding]:
@@ -130,7 +128,7 @@ def _address(node: Any) -> tuple[str, str]:
         host, port = pool.master_address or (pool.service_name, "")
     else:
         options = pool.connection_kwargs
-        host = options.get("path") or options.get("host", "")
+        host = options.get("path") or options.get("host", "localhost")
         port = options.get("port", "")
     return str(host), str(port)
 

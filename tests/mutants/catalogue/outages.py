@@ -170,8 +170,8 @@ MUTANTS = (
     Mutant(
         name="a-primary-that-is-silent-does-not-evict",
         file="backends/redis/health.py",
-        old="any(answers) or not complete, complete",
-        new="any(answers), complete",
+        old="any(answers) or failure is not None, failure is None",
+        new="any(answers), failure is None",
         breaks="a lost index never leaves a revoked session alive",
         found_by="topologies/test_failover.py::"
         "test_a_primary_may_evict_until_it_has_answered_that_it_does_not",
