@@ -11,8 +11,8 @@ session means is decided here. Two rules carry the rest:
 
 Read :mod:`sessions` first: it loads, saves and ends one session. :mod:`regeneration`
 gives it a new id, :mod:`revocation` ends all of a user. They stand on :mod:`records`
-(sealed records under ids), :mod:`lists` and :mod:`seats` (where a session is listed,
-and who makes room for it), :mod:`rotation` (the verdict on a token) and :mod:`record`.
+(sealed records under ids), :mod:`lists` (where a session is listed) and :mod:`room`
+(who leaves at a limit), :mod:`rotation` (the verdict on a token) and :mod:`record`.
 """
 
 from .sessions import SessionStore

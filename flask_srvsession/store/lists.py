@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from .. import ids
@@ -17,13 +18,14 @@ from ..errors import BackendError
 from ..login_keys import is_nobody, name_of
 from ..serializers import Serializer, decode
 from .record import Places, Record
+from .records import Line, Live
 
 log = logging.getLogger("flask_srvsession")
 
 MOST_SEEN = 4096
 """Sessions whose lists are remembered, so that a load asks for their heads at once."""
 
-_ORDERED = "0123456789abcdefghijklmnopqrstuv"
+_NONE: Mapping[bytes, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +127,18 @@ class Lists:
         if len(given) != 1:
             raise TypeError(f"Give exactly one index as a keyword; {known}.")
         [(index, value)] = given.items()
-        name = "" if typed and value == "" else index_value(index, value)
+        if typed and value == "":
+            return self.binding(index, "")
+        name = None if isinstance(value, Mapping) else name_of(value)
+        if name is None:
+            raise _cannot_feed(index, value)
         return self.binding(index, name)
 
     def fed(self, values: Mapping[str, bytes]) -> Iterator[Binding]:
         """Yield the bindings of a session that holds `values`."""
         for index, keys in self._indexes.items():
-            held: dict[str, Any] = {}
-            for key in keys:
-                if key in values:
-                    held[key] = decode(self._serializer, key, values[key])
+            known = [key for key in keys if key in values]
+            held = {key: decode(self._serializer, key, values[key]) for key in known}
             value = self.named(index, held)
             if value is not None:
                 yield self.binding(index, value)
@@ -176,11 +180,9 @@ class Lists:
         places: dict[bytes, Sequence[str]] = {}
         indexing = self.indexing
         for binding in self.fed(values):
-            name = newest = binding.names[0]
-            for known in binding.names:
-                if known in carried and name not in carried:
-                    name = known
-            epoch, own = carried.get(name) or (None, mark)
+            newest = binding.names[0]
+            name = next((known for known in binding.names if known in carried), newest)
+            epoch, own = carried.get(name, (None, mark))
             if name != newest:
                 present = self._renamed(name, epoch, newest) if rename else None
                 if present:
@@ -204,31 +206,32 @@ class Lists:
     def fence(
         self,
         binding: Binding,
-        keep: Mapping[bytes, Entry],
-        before: Mapping[bytes, Epoch] | None = None,
+        keep: Live | None = None,
+        before: Mapping[bytes, Epoch] = _NONE,
     ) -> tuple[dict[bytes, Epoch], bool]:
-        """Begin a new epoch under each name; the entries in `keep` go over to it.
+        """Begin a new epoch under each name; the session `keep` may go over to it.
 
-        Returns the epochs, and whether all of `keep` were in those that ended, or in
-        the caller's own earlier ones, `before`: otherwise an end of all before this one
-        meant them, too.
+        Returns the epochs, and whether it may: it was in those that ended, or in the
+        caller's own earlier ones, `before`. Otherwise an end of all before this one
+        meant it, too.
 
         The newest name comes last: what :meth:`places` renames meanwhile is listed
         there under the epoch before.
         """
-        epochs: dict[bytes, Epoch] = {}
-        belong, own = True, before or {}
+        epochs, may_stay = dict[bytes, Epoch](), True
         for name in reversed(binding.names):
-            entry, kept = keep.get(name), list[str]()
-            # Asked before, too: a crash after the fence must leave nobody kept.
-            if entry and _belongs(self.head(name), entry, own.get(name)):
-                kept = [entry.member]
+            kept = list[str]()
+            if keep and name in keep.record.places:
+                entry = Entry(keep.id, *keep.record.places[name])
+                belongs = partial(_belongs, entry, before.get(name))
+                # Asked before, too: a crash after the fence must leave nobody kept.
+                may_stay = may_stay and belongs(self.head(name))
+                kept = [entry.member] if may_stay else []
             epochs[name], former = self._backend.twice(
                 "revoke", self._index.fence, self.name(name), kept
             )
-            if entry:
-                belong &= bool(kept) and _belongs(former, entry, own.get(name))
-        return epochs, belong
+            may_stay = may_stay and (not kept or belongs(former))
+        return epochs, may_stay
 
     def oldest(self, binding: Binding, most: int) -> tuple[dict[Entry, bytes], bool]:
         """Return the first entries with their names, at most so many, and whether there
@@ -237,7 +240,7 @@ class Lists:
         entries: dict[Entry, bytes] = {}
         left = most
         for name in reversed(binding.names):
-            members = self._members(name, left) or []
+            members = self._members(name, left)
             entries.update(dict.fromkeys(_entries(members), name))
             left -= len(members)
             if not left:
@@ -258,10 +261,7 @@ class Lists:
         start, last = after or (names[0], None)
         for name in names[names.index(start) :]:
             page = self._members(name, size, last)
-            while page or page is None:
-                if page is None:
-                    page = self._members(name, size)
-                    continue
+            while page:
                 full = len(page) == size
                 more = self._members(name, size, page[-1]) if full else []
                 yield dict.fromkeys(_entries(page), name)
@@ -273,19 +273,18 @@ class Lists:
         count, names = self._index.count, map(self.name, binding.names)
         return sum(self._backend.twice("find", count, name) for name in names)
 
-    def _members(
-        self, name: bytes, most: int, after: str | None = None
-    ) -> list[str] | None:
-        members = self._index.members
-        return self._backend.twice("find", members, self.name(name), most, after)
+    def _members(self, name: bytes, most: int, after: str | None = None) -> list[str]:
+        members, name_ = self._index.members, self.name(name)
+        found = self._backend.twice("find", members, name_, most, after)
+        return self._members(name, most) if found is None else found
 
     def remove(self, entries: Mapping[Entry, bytes]) -> None:
         """Unlist these entries; those that are not listed are no error."""
-        leaving: dict[bytes, list[Entry]] = {}
+        leaving: dict[bytes, list[str]] = {}
         for entry, name in entries.items():
-            leaving.setdefault(name, []).append(entry)
-        for name, listed in leaving.items():
-            self._unlist(name, listed)
+            leaving.setdefault(name, []).append(entry.member)
+        for name, members in leaving.items():
+            self._backend.twice("unbind", self._index.remove, self.name(name), members)
 
     def forget(self, sessions: Mapping[str, Places]) -> None:
         """Unlist sessions everywhere. Their records say so already, and a reader of a
@@ -296,16 +295,12 @@ class Lists:
                 leaving.setdefault(name, []).append(Entry(session_id, epoch, mark))
         for name, entries in leaving.items():
             try:
-                self._unlist(name, entries)
+                self.remove(dict.fromkeys(entries, name))
             except BackendError as error:
                 whose = ", ".join(entry.session_id for entry in entries)
                 log.warning("session %s is still listed: %s", whose, error)
                 if not error.quick:
                     return  # a client waits for one timeout, not for several
-
-    def _unlist(self, name: bytes, entries: Sequence[Entry]) -> None:
-        members = [entry.member for entry in entries]
-        self._backend.twice("unbind", self._index.remove, self.name(name), members)
 
     def is_fenced(self) -> bool:
         """Return whether a load has to ask the index, too (*fenced load*).
@@ -313,9 +308,8 @@ class Lists:
         It has where the storage may lose an index on its own: otherwise a session would
         live on that ``revoke_all`` does not find.
         """
-        if self._fenced_load is not None:
-            return self._fenced_load
-        return self._backend.backend.evicts
+        given = self._fenced_load
+        return self._backend.backend.evicts if given is None else given
 
     def read(
         self, session_id: str, key: str
@@ -392,7 +386,7 @@ def admits(session_id: str, places: Places, heads: Mapping[bytes, Head | None]) 
     return True
 
 
-def _belongs(head: Head | None, entry: Entry, own: Epoch | None) -> bool:
+def _belongs(entry: Entry, own: Epoch | None, head: Head | None) -> bool:
     """Return whether no end of all before this one, but `own`, was to end the session
     of an entry: it has the present epoch, or was kept, itself or what it was before."""
     if head is None or head.epoch in (own, entry.epoch):
@@ -400,17 +394,16 @@ def _belongs(head: Head | None, entry: Entry, own: Epoch | None) -> bool:
     return any(kept.shares_seat(entry) for kept in _entries(head.kept))
 
 
+def is_elsewhere(binding: Binding, line: Line) -> bool:
+    """Whether a session was regenerated to one that lives, but is not listed under
+    `binding`: its user signed out, say. A session that was not may be listed before its
+    record says so."""
+    return bool(line.was and line.live and not binding.lists(line.live.record))
+
+
 def gained(before: Places, after: Places) -> dict[bytes, Sequence[str]]:
     """Return the places that a session is to be listed in, and was not before."""
     return {name: place for name, place in after.items() if name not in before}
-
-
-def index_value(where: str, value: object) -> str:
-    """Return how `value` is compared in an index: 42 and "42" are the same."""
-    name = None if isinstance(value, Mapping) else name_of(value)
-    if name is None:
-        raise _cannot_feed(where, value)
-    return name
 
 
 def _cannot_feed(where: str, value: object) -> TypeError:
@@ -428,10 +421,9 @@ def new_mark(now: float, chance: bytes = b"") -> str:
     It begins with the part of a second that has passed `now`, in steps of 31 us: so of
     logins within one second it is known which was first, to all who read the list.
     """
-    steps = int(now % 1 * 2**15)
-    moment = _ORDERED[steps >> 10] + _ORDERED[steps >> 5 & 31] + _ORDERED[steps & 31]
-    chance = chance or secrets.token_bytes(4)
-    return moment + base64.urlsafe_b64encode(chance).decode()[:5]
+    moment = base64.b32hexencode(int(now % 1 * 2**16).to_bytes(2, "big"))[:3]
+    chance = base64.urlsafe_b64encode(chance or secrets.token_bytes(4))[:5]
+    return (moment + chance).decode()
 
 
 def _entries(members: Iterable[str]) -> Iterator[Entry]:

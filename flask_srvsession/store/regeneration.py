@@ -22,7 +22,7 @@ from ..errors import BackendError, StaleLogin
 from .lists import gained, new_mark
 from .record import Places, inherited
 from .records import MAX_ATTEMPTS, Found, Live, Moved
-from .seats import SeatLost
+from .room import SeatLost
 from .sessions import SessionStore
 
 

@@ -1,21 +1,18 @@
-"""All sessions of an index value: find them, end them, and refuse late logins."""
+"""All sessions of an index value: end them, refuse late logins, and find them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from .. import ids
-from ..backends.base import MOST_AT_ONCE, Epoch, Head
+from ..backends.base import MOST_AT_ONCE, Epoch
 from ..backends.guarded import changing
 from ..draft import Changes
 from ..ending import ALL_REVOKED, End
 from ..errors import BackendError
-from .lists import Binding, Entry
-from .record import Record
-from .records import MAX_ATTEMPTS, Live, Moved
-from .seats import is_elsewhere
+from .lists import Binding, Entry, is_elsewhere
+from .records import MAX_ATTEMPTS, Line, Live, Moved
 from .sessions import SessionStore
 
 PAGE = 1000
@@ -42,6 +39,113 @@ class Revocation(NamedTuple):
     """The session that goes on, with that epoch."""
 
 
+@changing("revoke")
+def revoke_all(
+    store: SessionStore,
+    binding: Binding,
+    *,
+    keep: Live | None = None,
+    watch: Watch | None = None,
+    end: End = ALL_REVOKED,
+) -> Revocation:
+    """End all sessions of `binding`, but for `keep`; `watch` sees how far it is.
+
+    The order of the steps makes it sure, and lets it be done again after a crash:
+
+    1. The epoch ends, under every name of the list; `keep` goes over to the new one.
+       From then on a login with the old epoch is refused.
+    2. The list is read. Of whoever is in it, the record is deleted; but for those with
+       the new epoch, or a later one: they have logged in since.
+    3. Those who have ended are unlisted, here, and then in their other lists.
+    """
+    epochs, kept = _fence(store, binding, keep)
+    done = Revocation(epochs, [], set(), kept)
+    # Spared by its id, since its epoch may be an older one again: another end of all
+    # keeps it, too. One that is not listed here is another user's.
+    own = kept or (keep if keep and not binding.lists(keep.record) else None)
+    total = store.lists.count(binding) if watch else 0
+    seen, leaving = 0, dict[Entry, bytes]()
+    for page in store.lists.pages(binding, PAGE):
+        listed = dict.fromkeys(entry.session_id for entry in page)
+        stay = _end(store, binding, listed, done, own.id if own else "", end)
+        seen += len(listed)
+        if watch:
+            watch(min(seen, total), total)
+        leaving |= {e: name for e, name in page.items() if e.session_id not in stay}
+        if len(leaving) >= UNLISTED:
+            store.lists.remove(leaving)
+            leaving.clear()
+    store.lists.remove(leaving)
+    elsewhere = {
+        live.id: {n: p for n, p in live.record.places.items() if n not in epochs}
+        for live in done.ended
+    }
+    store.lists.forget(elsewhere)
+    return done
+
+
+def _fence(
+    store: SessionStore, binding: Binding, keep: Live | None
+) -> tuple[Mapping[bytes, Epoch], Live | None]:
+    """End the epoch; take `keep`, or its successor by then, along into the new one. One
+    that an earlier fence was to end is not kept."""
+    epochs: Mapping[bytes, Epoch] = {}
+    for _ in range(MAX_ATTEMPTS):
+        epochs, may_stay = store.lists.fence(binding, keep, epochs)
+        if keep is None or not binding.lists(keep.record):
+            return epochs, None
+        found = store.save(keep, Changes(), epochs=epochs) if may_stay else None
+        if isinstance(found, Live):
+            return epochs, found
+        successor = found.successor if isinstance(found, Moved) else None
+        keep = store.records.follow(successor)[1] if successor else None
+    raise BackendError("revoke")
+
+
+def _end(
+    store: SessionStore,
+    binding: Binding,
+    session_ids: Collection[str],
+    done: Revocation,
+    spared: str,
+    end: End,
+) -> set[str]:
+    """End these sessions, and what they have moved to, unless that is somebody else's
+    by now; return the ids of those that have the new epoch, or a later one."""
+    stay, left = set[str](), session_ids
+    for _ in range(MAX_ATTEMPTS):
+        lines = store.records.lines(left)
+        # The epochs are asked for after the records: no session has a later one.
+        heads = {name: store.lists.head(name) for name in binding.names}
+        newer = {*done.epochs.items(), *((n, h.epoch) for n, h in heads.items() if h)}
+        stay |= {i for i, line in lines.items() if _stays(line, newer, spared)}
+        ending = {
+            session_id: line
+            for session_id, line in lines.items()
+            if session_id not in stay and not is_elsewhere(binding, line)
+        }
+        ended, left = store.records.end_unchanged(ending)
+        for lived in ended:
+            store.tell_ended(lived, end)
+            done.ended.append(lived._replace(record=lived.record._replace(values={})))
+        living = [line.live.id for line in ending.values() if line.live]
+        done.gone.update(ending, living)
+        if not left:
+            return stay
+    raise BackendError("revoke")
+
+
+def _stays(line: Line, newer: Collection[tuple[bytes, Epoch]], spared: str) -> bool:
+    """Return whether a session is spared, or is in one of these `newer` epochs of the
+    list: it logged in after the fence, or was kept by it."""
+    if line.live is None:
+        return False
+    if spared in (line.live.id, *[each.id for each in line.was]):
+        return True
+    places = line.live.record.places
+    return any((name, place[0]) in newer for name, place in places.items())
+
+
 def find(
     store: SessionStore,
     binding: Binding,
@@ -59,13 +163,13 @@ def find(
     size = PAGE if limit is None else min(PAGE, max(limit, MOST_AT_ONCE))
     for page in store.lists.pages(binding, size, start):
         listed = dict.fromkeys(e.session_id for e in page)
-        wanted = (i for i in listed if i not in found and ids.born(i) >= born)
-        for batch in _batches(wanted):
-            for live in _living(store, binding, batch, page):
-                (found if live.id in listed else moved)[live.id] = live
-            if limit is not None and len(found) >= limit:
-                return [*found.values()][:limit]
-    found = {**found, **moved}  # listed too late to be read, maybe
+        wanted = [i for i in listed if i not in found and ids.born(i) >= born]
+        for live in _living(store, binding, wanted, page):
+            (found if live.id in listed else moved)[live.id] = live
+        if limit is not None and len(found) >= limit:
+            break
+    else:
+        found = {**found, **moved}  # listed too late to be read, maybe
     return [*found.values()][:limit]
 
 
@@ -79,13 +183,6 @@ def _position_of(
             if name in live.record.places:
                 return name, Entry(live.id, *live.record.places[name]).member
     return None
-
-
-def _batches(session_ids: Iterable[str]) -> Iterator[list[str]]:
-    """Yield as many at once as a storage is asked for."""
-    left = iter(session_ids)
-    while batch := [*islice(left, MOST_AT_ONCE)]:
-        yield batch
 
 
 def _living(
@@ -107,118 +204,3 @@ def _living(
     ]
     admitted = store.lists.admitted({each.id: each.record.places for each in live})
     return [each for each in live if each.id in admitted]
-
-
-@changing("revoke")
-def revoke_all(
-    store: SessionStore,
-    binding: Binding,
-    *,
-    keep: Live | None = None,
-    watch: Watch | None = None,
-    end: End = ALL_REVOKED,
-) -> Revocation:
-    """End all sessions of `binding`, but for `keep`; `watch` sees how far it is.
-
-    The epoch ends first. From then on a login with the old one is refused, and whoever
-    is listed with it is ended: those with the new one have come later. A session is
-    unlisted after its record is deleted: so this can be done again after a crash.
-    """
-    epochs, kept = _fence(store, binding, keep)
-    done = Revocation(epochs, [], set(), kept)
-    total = store.lists.count(binding) if watch else 0
-    # Spared by its id, since its epoch may be an older one again: another end of all
-    # keeps it, too. One that is not listed here is another user's.
-    own = kept or (keep if keep and not binding.lists(keep.record) else None)
-    spared = own.id if own else ""
-    seen, leaving = 0, dict[Entry, bytes]()
-    for page in store.lists.pages(binding, PAGE):
-        stay = set[str]()
-        for batch in _batches(dict.fromkeys(e.session_id for e in page)):
-            stay |= _end(store, binding, batch, done, spared, end)
-            seen += len(batch)
-            if watch:
-                watch(min(seen, total), total)
-        leaving.update((e, n) for e, n in page.items() if e.session_id not in stay)
-        if len(leaving) >= UNLISTED:
-            store.lists.remove(leaving)
-            leaving.clear()
-    store.lists.remove(leaving)
-    elsewhere = {
-        live.id: {n: p for n, p in live.record.places.items() if n not in epochs}
-        for live in done.ended
-    }
-    store.lists.forget(elsewhere)
-    return done
-
-
-def _end(
-    store: SessionStore,
-    binding: Binding,
-    session_ids: Sequence[str],
-    done: Revocation,
-    spared: str,
-    end: End,
-) -> set[str]:
-    """End these sessions, and what they have moved to, unless that is somebody else's
-    by now; return the ids of those that have the new epoch, or a later one."""
-    stay, left = set[str](), session_ids
-    for _ in range(MAX_ATTEMPTS):
-        lines = store.records.lines(left)
-        # The epochs are asked for after the records: none of these is later.
-        later = {name: store.lists.head(name) for name in binding.names}
-        for session_id, line in [*lines.items()]:
-            live = line.live
-            if live and (
-                spared in (live.id, *[each.id for each in line.was])
-                or _is_later(live.record, done.epochs, later)
-            ):
-                stay.add(session_id)
-                del lines[session_id]
-            elif is_elsewhere(binding, line):
-                del lines[session_id]
-        ended, left = store.records.end_unchanged(lines)
-        for lived in ended:
-            store.tell_ended(lived, end)
-            done.ended.append(lived._replace(record=lived.record._replace(values={})))
-        done.gone.update(lines, (line.live.id for line in lines.values() if line.live))
-        if not left:
-            return stay
-    raise BackendError("revoke")
-
-
-def _is_later(
-    record: Record, epochs: Mapping[bytes, Epoch], later: Mapping[bytes, Head | None]
-) -> bool:
-    """Return whether a session logged in after the fence that began `epochs`, or was
-    kept by it: no other one gets a newer epoch than its own."""
-    for name, (epoch, _) in record.places.items():
-        if name in epochs:
-            head = later[name]
-            if epoch == epochs[name] or (head and epoch == head.epoch):
-                return True
-    return False
-
-
-def _fence(
-    store: SessionStore, binding: Binding, keep: Live | None
-) -> tuple[Mapping[bytes, Epoch], Live | None]:
-    """End the epoch; take `keep`, or its successor by then, along into the new one,
-    before any session is ended. One that an earlier fence was to end is not kept."""
-    epochs: Mapping[bytes, Epoch] = {}
-    for _ in range(MAX_ATTEMPTS):
-        places = keep.record.places if keep else {}
-        listed = {
-            name: Entry(keep.id, *places[name])
-            for name in binding.names
-            if keep and name in places
-        }
-        epochs, belongs = store.lists.fence(binding, listed, epochs)
-        if keep is None or not listed:
-            return epochs, None
-        found = store.save(keep, Changes(), epochs=epochs) if belongs else None
-        if isinstance(found, Live):
-            return epochs, found
-        successor = found.successor if isinstance(found, Moved) else None
-        keep = store.records.follow(successor)[1] if successor else None
-    raise BackendError("revoke")

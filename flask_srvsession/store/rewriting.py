@@ -10,7 +10,7 @@ from ..errors import StaleLogin, TooManySessions
 from .record import Record
 from .records import MAX_ATTEMPTS, Live
 from .regeneration import relist
-from .seats import SeatLost
+from .room import SeatLost
 from .sessions import SessionStore
 
 

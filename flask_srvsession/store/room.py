@@ -1,6 +1,15 @@
-"""Room for one more session, where an index has a limit.
+"""Room at a limit: the oldest leaves, or else the newcomer is refused.
 
-Of a list of less than :data:`EXACT` entries all are looked at, and :mod:`seats` says
+A session is listed first, by one conditional command that is refused if the epoch has
+ended. Only then is the list read. Of two logins at once, the one that was listed later
+sees the other one and counts it, and the earlier one leaves the later one alone: so no
+more sessions than ``SRVSESSION_MAX_PER_KEY`` allows live once a login has returned.
+
+Dead sessions take no seat, nor does one that nobody has presented within a minute: a
+login that failed halfway leaves such. A session and the one that it is regenerated to
+share a seat (:meth:`Entry.shares_seat`).
+
+Of a list of less than :data:`EXACT` entries all are looked at, and :func:`leaving` says
 who leaves. Of a longer one a login reads a few: then an entry counts until it is known
 that nobody needs it. So there are never more sessions than allowed, and sometimes
 fewer: a refusal, or the end of the oldest, may come while some of the dead are listed.
@@ -9,16 +18,20 @@ fewer: a refusal, or the end of the oldest, may come while some of the dead are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from itertools import islice
 
+from .. import ids
 from ..backends.base import MOST_AT_ONCE
 from ..config import Settings
 from ..ending import LIMIT, End
 from ..errors import TooManySessions
-from . import seats
-from .lists import Binding, Entry, Lists
+from .lists import Binding, Entry, Lists, is_elsewhere
+from .record import INHERITED, PRESENTED, UNLIMITED, Record
 from .records import Line, Live, Records
-from .seats import SeatLost, is_elsewhere, may_be_used
+
+DELIVERY = 60
+"""Seconds after which a session that nobody has presented takes no seat."""
 
 EXACT = 1000
 """A list is long with so many entries."""
@@ -26,6 +39,14 @@ EXACT = 1000
 _MOST_LISTS = 1000
 
 Lines = Mapping[str, Line]
+
+TakesSeat = Callable[[str, bool], bool]
+"""Whether the session of this id takes a seat; the flag tells whether it was listed
+later than the newcomer."""
+
+
+class SeatLost(Exception):
+    """The session whose seat was to be taken over ended, and others have the seat."""
 
 
 class Room:
@@ -53,53 +74,46 @@ class Room:
         TooManySessions: then at most `limit` sessions of `binding` live, with that of
         the entry `own`, which is listed. Where `replaced` is listed, its seat is taken
         over; SeatLost if that session has ended, since others may have the seat."""
-        lists = self._lists
         if replaced and binding.lists(replaced.record):
             if self._records.live(replaced.id) is None:
                 raise SeatLost
             return
-        looked, most = False, EXACT if limit < EXACT else MOST_AT_ONCE
-        surplus = 1
-        while surplus > 0:
-            listed, whole = lists.oldest(binding, most)
+        most, looked = (EXACT if limit < EXACT else MOST_AT_ONCE), False
+        while True:
+            listed, whole = self._lists.oldest(binding, most)
             if whole:
                 self._make_exactly(binding, listed, own, limit)
                 return
             # Counted after it was read: who has left since does not leave twice.
-            surplus = lists.count(binding) - limit
+            surplus = self._lists.count(binding) - limit
             if surplus <= 0:
                 return
-            size = MOST_AT_ONCE if surplus < EXACT else EXACT
-            most = max(most, size)
-            others = ((e, n) for e, n in listed.items() if not e.shares_seat(own))
-            some = dict(islice(others, size))
-            alive, lines = self._alive(binding, some)
-            if len(alive) < len(some):
+            most = max(most, min(surplus, EXACT))
+            oldest = {e: n for e, n in listed.items() if not e.shares_seat(own)}
+            alive, lines = self._drop_dead(binding, oldest)
+            if len(alive) < len(oldest):
                 continue
-            if not looked:
+            if not looked and self._drop_others(binding, oldest):
                 looked = True
-                if self._drop_others(binding, some):
-                    continue
+                continue
             if self._rejects:
                 raise TooManySessions
-            self._end(binding, dict(islice(some.items(), surplus)), lines)
-            surplus -= len(some)
+            self._end(binding, dict(islice(oldest.items(), surplus)), lines)
+            if surplus <= len(oldest):
+                return
 
     def _make_exactly(
         self, binding: Binding, listed: Mapping[Entry, bytes], own: Entry, limit: int
     ) -> None:
-        lines: Lines = {}
-
-        def counts(session_id: str, later: bool) -> bool:
-            nonlocal lines
-            lines = lines or self._lines(listed)
-            return self._counts(binding, lines[session_id], later=later)
-
-        dead, surplus = seats.leaving(listed, own, limit, counts)
+        lines = cache(lambda: self._lines(listed))
+        dead, surplus = leaving(
+            *(listed, own, limit),
+            lambda i, later: self._takes_seat(binding, lines()[i], later=later),
+        )
         if surplus and self._rejects:
             raise TooManySessions
         if dead or surplus:
-            self._end(binding, {e: listed[e] for e in (*dead, *surplus)}, lines)
+            self._end(binding, {e: listed[e] for e in (*dead, *surplus)}, lines())
 
     def _drop_others(self, binding: Binding, some: Mapping[Entry, bytes]) -> bool:
         """Unlist the dead among the entries that follow `some`, at the next time those
@@ -109,31 +123,29 @@ class Room:
             looked.clear()
         after = looked.pop(binding, _last(some))
         others = next(self._lists.pages(binding, MOST_AT_ONCE, after), {})
-        alive, _ = self._alive(binding, others)
+        alive, _ = self._drop_dead(binding, others)
         if alive and len(others) == MOST_AT_ONCE:
             looked[binding] = _last(alive)
         return len(alive) < len(others)
 
-    def _alive(
+    def _drop_dead(
         self, binding: Binding, some: Mapping[Entry, bytes]
     ) -> tuple[Mapping[Entry, bytes], Lines]:
         """End and unlist those of `some` that take no seat; return the others, and
         the lines of all."""
         lines = self._lines(some)
-        alive = {
-            entry: name
-            for entry, name in some.items()
-            if self._counts(binding, lines[entry.session_id])
-        }
-        if len(alive) < len(some):
-            dead = {e: n for e, n in some.items() if e not in alive}
+        alive, dead = dict[Entry, bytes](), dict[Entry, bytes]()
+        for entry, name in some.items():
+            takes = self._takes_seat(binding, lines[entry.session_id], later=False)
+            (alive if takes else dead)[entry] = name
+        if dead:
             self._end(binding, dead, lines)
         return alive, lines
 
     def _lines(self, entries: Iterable[Entry]) -> Lines:
         return self._records.lines([*dict.fromkeys(e.session_id for e in entries)])
 
-    def _counts(self, binding: Binding, line: Line, *, later: bool = False) -> bool:
+    def _takes_seat(self, binding: Binding, line: Line, *, later: bool) -> bool:
         if line.live is None or is_elsewhere(binding, line):
             return False
         return may_be_used(line.live.record, self._clock(), later=later)
@@ -143,13 +155,13 @@ class Room:
     ) -> None:
         """End the sessions of these entries and unlist them; but not one that has moved
         on to be elsewhere."""
-        ending = {
+        here = {
             entry.session_id: lines[entry.session_id]
             for entry in entries
             if not is_elsewhere(binding, lines[entry.session_id])
         }
-        ended, left = self._records.end_unchanged(ending)
-        for session_id in left:
+        ended, changed = self._records.end_unchanged(here)
+        for session_id in changed:
             live = self._records.end(
                 session_id, ends_too=lambda _, after: binding.lists(after)
             )
@@ -158,6 +170,51 @@ class Room:
             self._tell_ended(live, LIMIT)
         self._lists.forget({live.id: live.record.places for live in ended})
         self._lists.remove(entries)
+
+
+def leaving(
+    listed: Iterable[Entry], own: Entry, limit: int, takes_seat: TakesSeat
+) -> tuple[list[Entry], list[Entry]]:
+    """Return the entries of the dead, and those of the oldest that are too many.
+
+    `listed` are all entries, in the order in which they were listed; one of `limit`
+    seats is for `own`; if it is not listed any more, a later login has ended it, and
+    nobody leaves for it. `takes_seat` is asked only where all seats seem to be taken.
+    Of sessions that began in one second, the marks tell which is the oldest: the same
+    to all logins at once, also while a session is being regenerated.
+    """
+    seats: dict[str, list[Entry]] = {}
+    later: set[str] = set()
+    seen = False
+    for entry in listed:
+        if entry.shares_seat(own):
+            seen = seen or entry.mark == own.mark
+        else:
+            seats.setdefault(entry.mark, []).append(entry)
+            if seen:
+                later.add(entry.mark)
+    if not seen or len(seats) < limit:
+        return [], []
+    born = {m: min(ids.born(e.session_id) for e in seat) for m, seat in seats.items()}
+    alive = [
+        mark
+        for mark, seat in seats.items()
+        if any(takes_seat(entry.session_id, mark in later) for entry in seat)
+    ]
+    oldest_first = sorted(alive, key=lambda mark: (born[mark], mark))
+    surplus = oldest_first[: max(0, len(alive) - limit + 1)]
+    dead = [mark for mark in seats if mark not in alive and mark not in later]
+    return [e for m in dead for e in seats[m]], [e for m in surplus for e in seats[m]]
+
+
+def may_be_used(record: Record, now: float, *, later: bool) -> bool:
+    """Return whether a client has presented the session, or may still be about to. If
+    it was listed `later`, its own login is under way, and counts the newcomer; but not
+    if it took over a seat that was there before."""
+    if record.flags & (PRESENTED | UNLIMITED):
+        return True
+    counts_newcomer = later and not record.flags & INHERITED
+    return not counts_newcomer and now - record.last_seen < DELIVERY
 
 
 def _last(entries: Mapping[Entry, bytes]) -> tuple[bytes, str]:

@@ -52,9 +52,8 @@ from .records import (
     Records,
     outdated,
 )
-from .room import Room
+from .room import Room, SeatLost
 from .rotation import ADMITTED, OWN, Verdict
-from .seats import SeatLost
 
 log = logging.getLogger("flask_srvsession")
 

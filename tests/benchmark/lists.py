@@ -116,7 +116,7 @@ def measure(url: str, number: int) -> None:
     took("login, refused", login(strict))
     took("find(limit=50)", lambda: find(free, binding, limit=50))
     took("find(limit=50, after=)", lambda: find(free, binding, limit=50, after=last))
-    took("fence", lambda: free.lists.fence(binding, {}))
+    took("fence", lambda: free.lists.fence(binding))
     began, used = time.perf_counter(), time.process_time()
     ended = len(revoke_all(free, binding).ended)
     each = (time.perf_counter() - began) / ended * 1000

@@ -252,7 +252,7 @@ def kept_but_not_saved(
     store: SessionStore, binding: Binding, *, keep: Live | None = None
 ) -> Revocation:
     """The session that is kept is not taken along into the new epoch."""
-    epochs, _ = store.lists.fence(binding, {})
+    epochs, _ = store.lists.fence(binding)
     for entry in store.lists.oldest(binding, 100)[0]:
         if keep is None or entry.session_id != keep.id:
             store.records.end(entry.session_id)

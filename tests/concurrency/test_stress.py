@@ -23,7 +23,6 @@ from flask_srvsession.config import Settings
 from flask_srvsession.draft import Changes
 from flask_srvsession.errors import StaleLogin
 from flask_srvsession.store import SessionStore
-from flask_srvsession.store.lists import Entry
 from flask_srvsession.store.records import Live
 from flask_srvsession.store.regeneration import regenerate
 from flask_srvsession.store.revocation import find, revoke_all
@@ -464,8 +463,6 @@ def test_a_session_is_kept_though_another_end_of_all_begins_while_it_moves(
     device = Device(fenced_load=True)
     live, store = device.load(), device.store
     assert live is not None
-    [name] = live.record.places
-    before = {name: Entry(live.id, *live.record.places[name])}
     save, fence, fences = store.save, store.lists.fence, list[object]()
 
     def moved_meanwhile(*args: Any, **options: Any) -> Any:
@@ -476,7 +473,7 @@ def test_a_session_is_kept_though_another_end_of_all_begins_while_it_moves(
     def another_fence_first(*args: Any) -> Any:
         fences.append(args)
         if len(fences) == 2:
-            assert fence(USER, before)[1], "the other end keeps it, too"
+            assert fence(USER, live)[1], "the other end keeps it, too"
         return fence(*args)
 
     monkeypatch.setattr(store, "save", moved_meanwhile)
@@ -493,9 +490,9 @@ def test_nobody_is_named_as_kept_who_was_to_end_before() -> None:
     live, lists = device.load(), device.store.lists
     assert live is not None
     [name] = live.record.places
-    lists.fence(USER, {})
+    lists.fence(USER)
 
-    _, belongs = lists.fence(USER, {name: Entry(live.id, *live.record.places[name])})
+    _, belongs = lists.fence(USER, live)
 
     head = lists.head(name)
     assert not belongs

@@ -114,7 +114,7 @@ def list_second_page(site: Site) -> None:
 FLAT: dict[str, Callable[[Site], Any]] = {
     "login": lambda site: login(site.store),
     "list": list_second_page,
-    "fence": lambda site: site.store.lists.fence(site.user, {}),
+    "fence": lambda site: site.store.lists.fence(site.user),
     "end": end_some,
 }
 

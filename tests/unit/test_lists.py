@@ -25,9 +25,10 @@ from flask_srvsession.store.lists import (
     Lists,
     admits,
     gained,
-    index_value,
     new_mark,
 )
+from flask_srvsession.store.records import Live
+from tests.records import BLANK
 
 SERIALIZER = MsgpackSerializer()
 INDEXES = {"user_id": ("user_id", "_user_id"), "team": ("team",)}
@@ -128,7 +129,7 @@ def test_a_uuid_and_its_text_are_one_binding() -> None:
 @pytest.mark.parametrize("value", [True, 4.2, b"42", None, ["42"]], ids=repr)
 def test_other_types_are_refused_with_their_name(value: object) -> None:
     with pytest.raises(TypeError, match=f"is a {type(value).__name__}"):
-        index_value("x", value)
+        lists().parse({"user_id": value})
 
 
 @pytest.mark.parametrize("given", [{}, {"user_id": 1, "team": 1}, {"email": "a@b"}])
@@ -246,7 +247,9 @@ def test_both_names_are_read_and_fenced_and_cleared() -> None:
     assert [*now.pages(binding, 1, after)] == [{present: newest}]
     assert now.count(binding) == 2
 
-    epochs, belongs = now.fence(binding, {newest: added[0]})
+    places = {newest: (added[0].epoch, added[0].mark)}
+    keep = Live(added[0].session_id, BLANK._replace(places=places), None, 0)
+    epochs, belongs = now.fence(binding, keep)
     assert belongs
     assert now.head(newest) == Head(epochs[newest], (present.member,))
     assert now.head(oldest) == Head(epochs[oldest])
@@ -266,7 +269,7 @@ def test_of_several_names_the_newest_is_fenced_last() -> None:
     )
     binding = each.binding("user_id", "42")
 
-    each.fence(binding, {})
+    each.fence(binding)
 
     assert fenced == [each.name(name) for name in reversed(binding.names)]
 
@@ -384,7 +387,7 @@ def test_under_an_older_name_it_stays_there_unless_it_may_be_renamed() -> None:
     assert stays == ({oldest: (epoch, "its mark")}, b"")
     assert moves == ({newest: (each.epoch(binding), "its mark")}, each.indexing)
 
-    before.fence(before.binding("user_id", "42"), {})  # of both names the first
+    before.fence(before.binding("user_id", "42"))  # of both names the first
 
     assert places(rename=True) == stays
     assert gained(carried, stays[0]) == {}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flask_srvsession.store.lists import Entry
 from flask_srvsession.store.record import INHERITED, PRESENTED, Record
-from flask_srvsession.store.seats import DELIVERY, leaving, may_be_used
+from flask_srvsession.store.room import DELIVERY, leaving, may_be_used
 from tests.records import BLANK
 
 NOW = 1_750_000_000

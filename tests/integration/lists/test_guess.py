@@ -43,7 +43,7 @@ def elsewhere(make_app: MakeApp) -> tuple[Browser, Browser]:
 def fence(app: Flask, **index: object) -> None:
     """End an epoch as a revocation does that ends nothing else."""
     its_lists = store_of(app).lists
-    its_lists.fence(its_lists.parse(index), {})
+    its_lists.fence(its_lists.parse(index))
 
 
 @pytest.mark.every_storage

@@ -279,7 +279,7 @@ class TestRevocation:
         app = make_app()
         [mine] = signed_in(app)
         store = store_of(app)
-        store.lists.fence(user(app), {})
+        store.lists.fence(user(app))
 
         done = revoke_all(store, user(app), keep=store.records.live(mine.id))
 

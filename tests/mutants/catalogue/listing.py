@@ -17,8 +17,8 @@ MUTANTS = (
     Mutant(
         name="an-end-of-all-ends-whom-it-keeps",
         file="store/revocation.py",
-        old="spared in (live.id, *[each.id for each in line.was])",
-        new="spared == 0",
+        old="if spared in (line.live.id, *[each.id for each in line.was]):",
+        new="if False:",
         breaks="a session lives until somebody ends it",
         found_by="concurrency/test_stress.py::"
         "test_a_session_that_keeps_itself_twice_at_once_lives",
@@ -35,8 +35,8 @@ MUTANTS = (
     Mutant(
         name="kept-before-it-is-known-whether",
         file="store/lists.py",
-        old="if entry and _belongs(self.head(name), entry, own.get(name)):",
-        new="if entry:",
+        old="may_stay = may_stay and belongs(self.head(name))",
+        new="pass",
         breaks="an end of all ends whom it was to end",
         found_by="concurrency/test_stress.py::"
         "test_nobody_is_named_as_kept_who_was_to_end_before",
@@ -44,8 +44,8 @@ MUTANTS = (
     Mutant(
         name="an-end-of-all-ends-who-is-somebody-else-by-now",
         file="store/revocation.py",
-        old="elif is_elsewhere(binding, line):",
-        new="elif False:",
+        old="if session_id not in stay and not is_elsewhere(binding, line)",
+        new="if session_id not in stay",
         breaks="a session lives until somebody ends it",
         found_by="integration/lists/test_revocation.py::"
         "test_of_all_spares_who_is_somebody_else_by_now",
@@ -61,8 +61,8 @@ MUTANTS = (
     Mutant(
         name="a-part-that-follows-nobody-is-the-last",
         file="store/lists.py",
-        old="page = self._members(name, size)\n",
-        new="page = []\n",
+        old="return self._members(name, most) if found is None else found",
+        new="return found or []",
         breaks="the end of all misses nobody, where others leave meanwhile",
         found_by="integration/lists/test_long_lists.py::TestRevocation::"
         "test_does_not_pass_over_anybody_where_others_leave_meanwhile",
@@ -70,8 +70,8 @@ MUTANTS = (
     Mutant(
         name="the-end-of-all-ends-who-comes-later",
         file="store/revocation.py",
-        old="if epoch == epochs[name] or (head and epoch == head.epoch):",
-        new="if False:",
+        old="return any((name, place[0]) in newer for name, place in places.items())",
+        new="return False",
         breaks="the end of all leaves who has logged in since it began",
         found_by="integration/lists/test_long_lists.py::TestRevocation::"
         "test_leaves_who_has_logged_in_since_it_began",
@@ -79,8 +79,8 @@ MUTANTS = (
     Mutant(
         name="a-later-end-of-all-is-overlooked",
         file="store/revocation.py",
-        old="if epoch == epochs[name] or (head and epoch == head.epoch):",
-        new="if epoch == epochs[name]:",
+        old="newer = {*done.epochs.items(), *((n, h.epoch) for n, h in heads.items() if h)}",
+        new="newer = {*done.epochs.items()}",
         breaks="the end of all leaves who has logged in since it began",
         found_by="integration/lists/test_long_lists.py::TestRevocation::"
         "test_leaves_who_has_logged_in_after_another_one_that_came_later",
@@ -97,7 +97,7 @@ MUTANTS = (
     Mutant(
         name="whoever-was-to-end-is-kept",
         file="store/revocation.py",
-        old=" if belongs else None",
+        old=" if may_stay else None",
         new="",
         breaks="keep_current keeps nobody whom an earlier end of all was to end",
         found_by="integration/lists/test_long_lists.py::TestRevocation::"
@@ -115,15 +115,15 @@ MUTANTS = (
     Mutant(
         name="the-newest-name-ends-first",
         file="store/lists.py",
-        old="for name in reversed(binding.names):\n            entry, kept =",
-        new="for name in binding.names:\n            entry, kept =",
+        old="for name in reversed(binding.names):\n            kept =",
+        new="for name in binding.names:\n            kept =",
         breaks="a change of SECRET_KEY brings nobody past an end of all",
         found_by="unit/test_lists.py::test_of_several_names_the_newest_is_fenced_last",
     ),
     Mutant(
         name="a-long-list-has-no-limit",
         file="store/room.py",
-        old="self._end(binding, dict(islice(some.items(), surplus)), lines)",
+        old="self._end(binding, dict(islice(oldest.items(), surplus)), lines)",
         new="return",
         breaks="a limit holds in a list of any length",
         found_by="integration/lists/test_long_lists.py::TestLimit::"
@@ -132,7 +132,7 @@ MUTANTS = (
     Mutant(
         name="a-long-list-is-counted-again-and-again",
         file="store/room.py",
-        old="            surplus -= len(some)\n",
+        old="            if surplus <= len(oldest):\n                return\n",
         new="",
         breaks="a login at a limit of thousands counts the list once",
         found_by="contract/test_sql_reads.py::"
@@ -141,7 +141,7 @@ MUTANTS = (
     Mutant(
         name="in-a-long-list-the-oldest-leaves-with-the-dead",
         file="store/room.py",
-        old="if len(alive) < len(some):\n                continue",
+        old="if len(alive) < len(oldest):\n                continue",
         new="if False:\n                continue",
         breaks="the dead leave before the oldest",
         found_by="integration/lists/test_long_lists.py::TestLimit::"
@@ -150,7 +150,7 @@ MUTANTS = (
     Mutant(
         name="in-a-long-list-the-dead-behind-the-oldest-stay",
         file="store/room.py",
-        old="if self._drop_others(binding, some):",
+        old="if not looked and self._drop_others(binding, oldest):",
         new="if False:",
         breaks="places of the dead in a long list are found in time",
         found_by="integration/lists/test_long_lists.py::TestLimit::"
@@ -158,7 +158,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-limit-forgets-devices-from-before",
-        file="store/seats.py",
+        file="store/room.py",
         old="record.flags & (PRESENTED | UNLIMITED)",
         new="record.flags & PRESENTED",
         breaks="introducing a limit logs nobody out but the oldest",
@@ -357,8 +357,8 @@ MUTANTS = (
     Mutant(
         name="a-long-list-ends-its-newcomer",
         file="store/room.py",
-        old="if not e.shares_seat(own))",
-        new="if e.mark)",
+        old="if not e.shares_seat(own)}",
+        new="if e.mark}",
         breaks="who logs in is logged in",
         found_by="integration/lists/test_long_lists.py::TestLimit::"
         "test_ends_no_newcomer_that_will_live_shorter_than_the_others[memory]",
@@ -366,8 +366,8 @@ MUTANTS = (
     Mutant(
         name="nobody-may-type-nothing",
         file="store/lists.py",
-        old='name = "" if typed and value == "" else index_value(index, value)',
-        new="name = index_value(index, value)",
+        old='if typed and value == "":',
+        new="if False:",
         breaks="a sign-in without a name is refused as any other",
         found_by="integration/lists/test_values.py::test_only_the_name_that_somebody"
         "_types_may_be_empty",
@@ -392,7 +392,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-place-is-made-for-a-session-that-has-ended",
-        file="store/seats.py",
+        file="store/room.py",
         old="if not seen or len(seats) < limit:",
         new="if len(seats) < limit:",
         breaks="a login that a later one has ended ends nobody",
@@ -403,7 +403,7 @@ MUTANTS = (
         name="the-least-recently-used-leaves",
         file="store/room.py",
         old="if surplus and self._rejects:",
-        new="by_use = sorted((lines[e.session_id].live.record.last_seen, e)"
+        new="by_use = sorted((lines()[e.session_id].live.record.last_seen, e)"
         " for e in listed if e != own)\n"
         "        surplus = [e for _, e in by_use[:len(surplus)]]\n"
         "        if surplus and self._rejects:",
@@ -413,9 +413,9 @@ MUTANTS = (
     ),
     Mutant(
         name="the-order-of-a-second-is-left-to-chance",
-        file="store/seats.py",
-        old="key=lambda mark: (_born(seats[mark]), mark)",
-        new="key=lambda mark: _born(seats[mark])",
+        file="store/room.py",
+        old="key=lambda mark: (born[mark], mark)",
+        new="key=lambda mark: born[mark]",
         breaks="of one second, all logins at once agree who is the oldest",
         found_by="unit/test_seats.py::test_of_one_second_the_mark_tells_who_leaves",
     ),
