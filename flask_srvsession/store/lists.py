@@ -137,8 +137,10 @@ class Lists:
     def fed(self, values: Mapping[str, bytes]) -> Iterator[Binding]:
         """Yield the bindings of a session that holds `values`."""
         for index, keys in self._indexes.items():
-            known = [key for key in keys if key in values]
-            held = {key: decode(self._serializer, key, values[key]) for key in known}
+            held: dict[str, Any] = {}
+            for key in keys:
+                if key in values:
+                    held[key] = decode(self._serializer, key, values[key])
             value = self.named(index, held)
             if value is not None:
                 yield self.binding(index, value)
@@ -180,8 +182,10 @@ class Lists:
         places: dict[bytes, Sequence[str]] = {}
         indexing = self.indexing
         for binding in self.fed(values):
-            newest = binding.names[0]
-            name = next((known for known in binding.names if known in carried), newest)
+            name = newest = binding.names[0]
+            for known in binding.names:
+                if known in carried and name not in carried:
+                    name = known
             epoch, own = carried.get(name, (None, mark))
             if name != newest:
                 present = self._renamed(name, epoch, newest) if rename else None

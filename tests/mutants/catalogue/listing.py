@@ -517,7 +517,7 @@ MUTANTS = (
     Mutant(
         name="the-oldest-stays-if-it-changes",
         file="store/room.py",
-        old="for session_id in left:",
+        old="for session_id in changed:",
         new="for session_id in ():",
         breaks="the oldest session leaves, whatever it is changed to meanwhile",
         found_by="integration/updates/test_seldom.py::"
