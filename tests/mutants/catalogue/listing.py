@@ -79,8 +79,8 @@ MUTANTS = (
     Mutant(
         name="a-later-end-of-all-is-overlooked",
         file="store/revocation.py",
-        old="newer = {*done.epochs.items(), *((n, h.epoch) for n, h in heads.items() if h)}",
-        new="newer = {*done.epochs.items()}",
+        old="for n, h in heads.items() if h)}",
+        new="for n, h in heads.items() if not h)}",
         breaks="the end of all leaves who has logged in since it began",
         found_by="integration/lists/test_long_lists.py::TestRevocation::"
         "test_leaves_who_has_logged_in_after_another_one_that_came_later",
