@@ -19,7 +19,8 @@ from .config import Settings
 from .ending import ALL_REVOKED, EVERYTHING, REVOKED, End
 from .errors import BackendError, ConfigurationError
 from .info import SessionInfo
-from .interface import AnswerOutages, ServerSessionInterface, other_interface
+from .interface import ServerSessionInterface, other_interface
+from .outages import AnswerOutages
 from .runtime import Runtime
 from .session import ServerSideSession
 from .signals import everything_revoked, session_revoked

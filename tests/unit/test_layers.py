@@ -21,7 +21,17 @@ MODULES = {
 
 EDGE = (
     *("__init__", "extension", "commands", "interface", "session", "visit", "runtime"),
-    *("arrival", "saving", "logout", "audit", "contrib", "dbsc", "take_over"),
+    *(
+        "arrival",
+        "saving",
+        "logout",
+        "outages",
+        "responses",
+        "audit",
+        "contrib",
+        "dbsc",
+        "take_over",
+    ),
 )
 """What may know Flask. Everything else works without any web framework."""
 
@@ -32,12 +42,12 @@ LAYERS = (
     ("commands", "sweeper"),
     ("dbsc",),
     ("interface",),
-    ("session",),
+    ("session", "outages"),
     ("take_over",),
     ("arrival",),
     ("saving",),
     ("logout",),
-    ("visit",),
+    ("visit", "responses"),
     ("runtime",),
     ("keyring",),
     ("store", "logins", "moves", "audit"),

@@ -44,7 +44,7 @@ MUTANTS = (
     Mutant(
         name="a-public-response-carries-a-successor",
         file="interface.py",
-        old="if fresh and not _is_public(response):",
+        old="if fresh and not is_public(response):",
         new="if fresh:",
         breaks="no successor on a response that a cache gives to others",
         found_by="integration/rotation/test_successors.py::TestRotation::test_the_"
@@ -88,7 +88,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the-cache-control-of-the-view-is-overruled",
-        file="interface.py",
+        file="responses.py",
         old='if "Cache-Control" not in response.headers:',
         new="if True:",
         breaks="a Cache-Control of the view goes first",

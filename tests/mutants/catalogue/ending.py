@@ -110,7 +110,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-shared-cache-keeps-the-cookie",
-        file="interface.py",
+        file="responses.py",
         old="control.private = True",
         new="pass",
         breaks="no shared cache gives our cookie to others",
@@ -120,7 +120,7 @@ MUTANTS = (
     Mutant(
         name="a-deleted-cookie-comes-back",
         file="interface.py",
-        old="if live and not live.new and _deletes(response, name):",
+        old="if live and not live.new and deletes(response, name):",
         new="if False:",
         breaks="a response that deletes the cookie does not set it again",
         found_by="integration/test_real_use.py::"
@@ -146,7 +146,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-forwarded-login-loses-its-cookie",
-        file="interface.py",
+        file="responses.py",
         old="all(at >= number and thread == get_ident() for at, thread, _ in changes)",
         new="False",
         breaks="a request that another one forwards to may log in",

@@ -85,7 +85,7 @@ MUTANTS = (
     ),
     Mutant(
         name="flask-gets-no-context",
-        file="interface.py",
+        file="outages.py",
         old="""if "ctx" in signature(getattr(Flask, method)).parameters:""",
         new="if False:",
         breaks="a refusal is a 409 with Flask's next version, too",

@@ -196,7 +196,7 @@ MUTANTS = (
     ),
     Mutant(
         name="an-error-page-that-fails-is-a-500",
-        file="interface.py",
+        file="outages.py",
         old='if head and FAILURE in environ and head[0].startswith("500"):',
         new="if False:",
         breaks="an outage is a 503 also where error pages use the session",
@@ -205,7 +205,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-head-is-sent-before-the-teardown",
-        file="interface.py",
+        file="outages.py",
         old="head = status, *args\n            return write",
         new="return start_response(status, *args)",
         breaks="an outage in a teardown function is a 503, too",
@@ -214,7 +214,7 @@ MUTANTS = (
     ),
     Mutant(
         name="what-is-written-comes-without-a-head",
-        file="interface.py",
+        file="outages.py",
         old="written, head = start_response(*head), None",
         new="written, head = None, None",
         breaks="an app beneath ours may write its answer",
@@ -240,7 +240,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-page-that-is-replaced-is-left-open",
-        file="interface.py",
+        file="outages.py",
         old='if callable(close := getattr(body, "close", None)):',
         new="if False:",
         breaks="a page that becomes a 503 is closed",
@@ -249,7 +249,7 @@ MUTANTS = (
     ),
     Mutant(
         name="every-500-is-an-outage",
-        file="interface.py",
+        file="outages.py",
         old="if FAILURE not in environ or self._propagates():",
         new="if FAILURE not in environ:",
         breaks="where an app lets exceptions through, an outage is one, too",
@@ -298,7 +298,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-failed-response-keeps-its-headers",
-        file="interface.py",
+        file="responses.py",
         old="response.headers.clear()",
         new="pass",
         breaks="nothing is left of the response that failed",
@@ -307,7 +307,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-late-503-lacks-the-headers-of-all-responses",
-        file="interface.py",
+        file="outages.py",
         old="answer = _finished(app, answer)",
         new="pass",
         breaks="a 503 has what the app gives to all responses",
@@ -325,7 +325,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-failed-stream-is-left-open",
-        file="interface.py",
+        file="outages.py",
         old='if callable(close := getattr(response.response, "close", None)):',
         new="if callable(close := None):",
         breaks="nothing is left of the response that failed",
@@ -370,7 +370,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a-turned-response-is-still-a-file",
-        file="interface.py",
+        file="outages.py",
         old="response.direct_passthrough = False",
         new="pass",
         breaks="a write that fails turns streamed responses, too",
