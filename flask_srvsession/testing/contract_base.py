@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..backends.base import Backend, Cell, Epoch, Version
+from ..backends.base import Backend, Cell, Epoch, Index, Version
 from ..backends.guarded import Guarded
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class ContractBase:
     def elapse(self, seconds: float) -> None:
         """Let `seconds` pass for the backend; override it for an injected clock."""
         time.sleep(seconds)
+
+    @pytest.fixture
+    def index(self, backend: Backend) -> Index:
+        return backend.index
 
     @pytest.fixture
     def key(self) -> str:
@@ -81,12 +86,12 @@ def read_many(backend: Backend, keys: Sequence[str]) -> dict[str, Cell]:
 
 
 def version_of(backend: Backend, key: str, source: str) -> Version:
-    """Add a cell; return its version, as `source` says it: "add", "get" or "swap"."""
+    """Add a cell; return its version, as the last call that `source` names says it."""
     version = backend.add(key, b"old", MINUTE)
-    if source == "get":
-        version = holds(backend, key, b"old", "after add").version
-    if source == "swap":
-        version = backend.swap(key, b"more", version, MINUTE)
+    if "swap" in source:
+        version = backend.swap(key, b"old", version, MINUTE)
+    if "get" in source:
+        version = holds(backend, key, b"old", f"after {source}").version
     return version
 
 
@@ -95,50 +100,41 @@ def is_version(reply: object, when: str) -> None:
     assert not isinstance(reply, Cell), f"swap {when} was refused"
 
 
-def everybody(backend: Backend, name: str) -> list[str]:
+def everybody(index: Index, name: str) -> list[str]:
     """Return all members; the contract's lists are short."""
-    members = backend.index.members(name, 1000)
+    members = index.members(name, 1000)
     assert members is not None, "members without `after` must return a list"
     return members
 
 
-def enlist(backend: Backend, name: str, members: Iterable[str]) -> Epoch:
+def enlist(index: Index, name: str, members: Iterable[str]) -> Epoch:
     """Add members for a minute under the current epoch; return that."""
-    epoch = backend.index.epoch(name)
+    epoch = index.epoch(name)
     for member in members:
-        backend.index.add(name, member, epoch, MINUTE)
+        index.add(name, member, epoch, MINUTE)
     return epoch
 
 
-def lists(backend: Backend, name: str, expected: set[str]) -> None:
-    members = everybody(backend, name)
+def lists(index: Index, name: str, expected: set[str]) -> None:
+    members = everybody(index, name)
     assert len(members) == len(set(members)), "a member must be listed once"
     assert set(members) == expected, "members must return exactly who is listed"
-    assert backend.index.count(name) == len(members), "count must count the members"
+    assert index.count(name) == len(members), "count must count the members"
 
 
-def at_once(functions: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run each function in a thread, all starting together; return their results."""
-    start = threading.Barrier(len(functions))
-    results: list[Any] = [None] * len(functions)
-    failures: list[BaseException] = []
+def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Make each call in a thread, all starting together; return their results."""
+    start = threading.Barrier(len(calls))
 
-    def run(number: int) -> None:
+    def run(future: Future[Any], call: Callable[[], Any]) -> None:
         try:
             start.wait(PATIENCE)
-            results[number] = functions[number]()
+            future.set_result(call())
         except BaseException as error:  # raised again by the caller
-            failures.append(error)
+            future.set_exception(error)
 
-    threads = [
-        threading.Thread(target=run, args=(number,), daemon=True)
-        for number in range(len(functions))
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert not any(thread.is_alive() for thread in threads), "a call does not return"
-    if failures:
-        raise failures[0]
-    return results
+    futures = [Future[Any]() for _ in calls]
+    for pair in zip(futures, calls, strict=True):
+        threading.Thread(target=run, args=pair, daemon=True).start()
+    assert not wait(futures, PATIENCE).not_done, "a call does not return"
+    return [future.result() for future in futures]

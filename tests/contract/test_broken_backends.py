@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -510,9 +511,16 @@ def test_a_broken_backend_is_told_what_is_wrong(
     broken: type[Sound], test: Callable[..., None], args: list[str], sentence: str
 ) -> None:
     contract = Contract()
-    test(contract, Sound(contract.clock), *args)
 
+    def prove(backend: Sound) -> None:
+        takes = inspect.signature(test).parameters
+        given = {"self": contract, "backend": backend, "index": backend.index}
+        names = [name for name in takes if name not in given]
+        given |= zip(names, args, strict=True)
+        test(**{name: given[name] for name in takes})
+
+    prove(Sound(contract.clock))
     with pytest.raises(AssertionError) as caught:
-        test(contract, broken(contract.clock), *args)
+        prove(broken(contract.clock))
 
     assert sentence in str(caught.value)
