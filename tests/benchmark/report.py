@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 from . import memory as states
 from .chart import Bar, bars
@@ -26,7 +27,7 @@ from .contenders import (
 )
 from .runner import Results
 from .scale import DEVICES, Scale
-from .serving import FACTORIES
+from .serving import FACTORIES, Rates
 from .store_cost import Cost
 from .targets import Target
 
@@ -154,10 +155,10 @@ def memory(used: Mapping[Key, float]) -> str:
     return _table(("in Redis, a session of", PEER, OURS), rows)
 
 
-def serving(rates: Mapping[tuple[str, str], float]) -> str:
+def serving(rates: Rates) -> str:
     """Return the requests per second of the example app."""
     rows = [
-        (page, *(f"{rates[name, page]:.0f}" for name in FACTORIES))
+        (page, *(f"{median(rates[name, page]):.0f}" for name in FACTORIES))
         for page in dict.fromkeys(page for _, page in rates)
     ]
     return _table(("requests per second", *FACTORIES), rows)
