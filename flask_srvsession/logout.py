@@ -16,46 +16,45 @@ MAX_RIVALS = 20
 """How many of those a login or a logout looks at, to end their sessions."""
 
 
-def destroy(visit: Visit, durable: int = 0, by: End = LOGOUT) -> None:
-    """Keep the promise of :meth:`ServerSideSession.destroy`."""
+def destroy(visit: Visit, durable: int = 0, by: End = LOGOUT) -> set[str]:
+    """Keep the promise of :meth:`ServerSideSession.destroy`; return the ids of the
+    sessions that lived."""
     visit.store.backend.need(durable)
-    if live := visit.live:
-        end(visit, live.id, live, by)
-    end_moved(visit, by)
-    end_rivals(visit)
+    live = visit.live
+    ended = end(visit, live.id, live, by) if live else set()
+    ended |= end_moved(visit, by) | end_rivals(visit)
     visit.was_ended()
     if live:
         visit.send(signals.session_destroyed, live, by)
     if durable:  # a deleted session may still be on the replicas
         came = {credential.id for credential in visit.credentials}
-        visit.store.await_replicas(durable, visit.ended | came)
+        visit.store.await_replicas(durable, ended | came)
+    return ended
 
 
 def revoke(visit: Visit, durable: int) -> bool:
     """End the successor of this request's session, if it moved, as a logout does,
     and rivals; return whether one lived."""
-    if visit.live or not (visit.moved or visit.rivals or visit.untried):
-        return False
-    before = visit.ended
-    destroy(visit, durable)
-    return visit.ended != before
+    came = visit.moved or visit.rivals or visit.untried
+    return bool(came and not visit.live and destroy(visit, durable))
 
 
-def end_moved(visit: Visit, by: End = LOGOUT) -> bool:
-    """End the successor of a session that has moved; return whether it lived."""
+def end_moved(visit: Visit, by: End = LOGOUT) -> set[str]:
+    """End the successor of a session that has moved."""
     moved = visit.moved
-    return bool(moved and moved.successor and end(visit, moved.id, by=by))
+    return end(visit, moved.id, by=by) if moved and moved.successor else set()
 
 
-def end_rivals(visit: Visit) -> None:
+def end_rivals(visit: Visit) -> set[str]:
     """End the sessions of which none was used, since several were presented."""
+    ended = set[str]()
     for credential in [*visit.untried][:MAX_RIVALS]:
         found = visit.store.load(credential, opened=visit.opened)
         if isinstance(found, Live):
             visit.rivals = [*visit.rivals, found.id]
     by = SEVERAL_COOKIES if len(visit.rivals) > 1 else LOGOUT
     for rival in visit.rivals:
-        end(visit, rival, by=by)
+        ended |= end(visit, rival, by=by)
     if visit.rivals:
         visit.rivals_ended = True
         log.warning(
@@ -65,6 +64,7 @@ def end_rivals(visit: Visit) -> None:
             *(len(visit.rivals), visit.cookie_name),
         )
     visit.rivals = visit.untried = ()
+    return ended
 
 
 def end(
@@ -73,10 +73,8 @@ def end(
     live: Live | None = None,
     by: End = LOGOUT,
     keys: Collection[str] = (),
-) -> bool:
-    """End the session, and its successor where that has the same user; return
-    whether one lived."""
+) -> set[str]:
+    """End the session, and its successor where that has the same user; return the ids
+    of both if one lived."""
     ended = moves.end(visit.store, session_id, live, by, keys)
-    if ended:
-        visit.ended |= {session_id, ended.id}
-    return ended is not None
+    return {session_id, ended.id} if ended else set()

@@ -59,8 +59,8 @@ def _begin(visit: Visit, changes: Changes) -> None:
         return
     is_login = _login(visit, changes) is Login.IN
     if visit.logged_out and not is_login:
-        ended = end_moved(visit)
-        visit.delete_cookie |= ended or bool(visit.rivals or visit.untried)
+        ended = end_moved(visit) or visit.rivals or visit.untried
+        visit.delete_cookie |= bool(ended)
         end_rivals(visit)
     if not visit.draft:
         return

@@ -83,7 +83,6 @@ class Visit:
     """The value that the request has set, if any."""
     written = saved = False  # with changes, if it was saved
     told = False  # receivers of a signal may have made changes
-    ended: frozenset[str] = frozenset()
     rivals_ended = delete_cookie = expiry_moved = response_left = False
 
     def __init__(self, runtime: Runtime, request: Request, cookie_name: str) -> None:
