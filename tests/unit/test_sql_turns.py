@@ -55,16 +55,39 @@ def test_who_has_waited_too_long_leaves_the_queue() -> None:
         assert not turns._waiting
 
 
-def test_a_turn_that_comes_at_the_last_moment_is_passed_on() -> None:
+def test_a_turn_of_somebody_who_has_given_up_goes_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     turns = Turns(1, PATIENCE)
-    with turns:
-        late = threading.Lock()
-        late.acquire()
-        turns._waiting.append(late)
-    turns._leave(late)  # it has waited too long, but has just been called
 
+    class Killed(threading.Condition):
+        """Its greenlet is killed just after it was called."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            super().wait(timeout)
+            raise ZeroDivisionError
+
+    def go() -> None:
+        with pytest.raises(ZeroDivisionError), turns:
+            pytest.fail("it was killed")
+
+    def follow() -> None:
+        with turns:
+            came.append("next")
+
+    came = list[str]()
+    threads = [threading.Thread(target=go), threading.Thread(target=follow)]
     with turns:
-        pass
+        with monkeypatch.context() as patched:
+            patched.setattr(threading, "Condition", Killed)
+            threads[0].start()
+            waiting(turns, 1)
+        threads[1].start()
+        waiting(turns, 2)
+    for thread in threads:
+        thread.join(PATIENCE)
+
+    assert came == ["next"]
 
 
 def test_who_fails_inside_gives_the_place_back() -> None:
@@ -82,17 +105,22 @@ def test_nobody_gives_up_while_others_succeed(
     turns, clock, ends = Turns(1, 3.0), SimpleNamespace(now=100.0), [101.0, 103.5]
     monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: clock.now))
 
-    class Turn:
+    class Turn(threading.Condition):
         """Others come to their end after 1 s and after 3.5 s, then nobody does."""
 
-        def acquire(self, timeout: float) -> bool:
-            until = clock.now + timeout
+        def wait(self, timeout: float | None = None) -> bool:
+            until = clock.now + (timeout or 0)
             while ends and ends[0] <= until:
                 clock.now = ends.pop(0)
+                turns._free -= 1  # the place of theirs goes to others who came before
+                self.release()
                 turns.__exit__(outcome)
+                self.acquire()
             clock.now = until
             return False
 
+    turns.__enter__()
+    monkeypatch.setattr(threading, "Condition", Turn)
     with pytest.raises(PoolExhausted):
-        turns._await(Turn())  # type: ignore[arg-type]
+        turns.__enter__()
     assert clock.now - 100.0 == waited

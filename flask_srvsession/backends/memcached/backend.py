@@ -19,6 +19,7 @@ from ...errors import ConfigurationError
 from ..base import Cell, Head, Version
 from ..cell_index import CellIndex, IndexContention, IndexFull, read_with_heads
 from ..health import Finding
+from ..options import checked
 from . import health as memcached_health
 from . import keys as memcached_keys
 
@@ -26,6 +27,7 @@ MAX_BYTES = 1024 * 1024 - 512
 """Bytes that an item of 1 MiB, the server's default, has beside its key and header."""
 PORT = 11211
 _TIMEOUT = 1.0
+_OPTIONS = {"timeout": float, "max_bytes": int}
 _LONGEST_RELATIVE = 30 * 24 * 60 * 60
 _AT_ONCE = -1
 _CLOSED = (ConnectionError, MemcacheUnexpectedCloseError)
@@ -139,7 +141,8 @@ class MemcachedBackend:
         """
         servers, _, query = url.partition("://")[2].partition("?")
         hosts = [_server(server) for server in servers.rstrip("/").split(",")]
-        return cls(hosts, **_options(query))
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        return cls(hosts, **checked("memcached", options, _OPTIONS))
 
     def get(self, key: str) -> Cell | None:
         """Return the cell that is stored under `key`, or None."""
@@ -272,21 +275,3 @@ def _server(text: str) -> tuple[str, int]:
             " memcached://host:port,host:port (without user and password)."
         )
     return match[1].strip("[]"), port
-
-
-def _options(query: str) -> dict[str, Any]:
-    known = {"timeout": float, "max_bytes": int}
-    options = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in known:
-            called = "" if "@" in query else f", not {name}"
-            raise ConfigurationError(
-                f"A memcached:// URL takes the options timeout and max_bytes{called}."
-            )
-        try:
-            options[name] = known[name](value)
-        except ValueError:
-            raise ConfigurationError(
-                f"The option {name} of the memcached:// URL must be a number."
-            ) from None
-    return options

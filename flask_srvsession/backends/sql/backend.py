@@ -15,20 +15,26 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from ...errors import ConfigurationError
 from ..base import Cell, Head, Version
 from ..health import Finding
-from . import health as sql_health
+from ..options import checked
+from . import health
 from .drivers import parse_url
 from .engine import DURABLE, Database
 from .index import SQLIndex, head_of
 from .schema import Tables
-from .sweep import LISTED_FOR, SWEEP_MARGIN, sweep
+from .sweep import SWEEP_MARGIN, sweep
 
 _MIB = 1024 * 1024
 _MAX_BYTES = {"mysql": 8 * _MIB - 65536, "mariadb": 8 * _MIB - 65536}
 """Half of the servers' usual max_allowed_packet: each byte may have to be escaped."""
 _LONGEST = 512 * _MIB
 _ADDS = 3
-_OPTIONS = {"table": str, "timeout": float, "pool_size": int, "pool_timeout": float}
-"""The options of a URL, each after ``srvsession_``."""
+_OURS = "srvsession_"
+_OPTIONS = {
+    "srvsession_table": str,
+    "srvsession_timeout": float,
+    "srvsession_pool_size": int,
+    "srvsession_pool_timeout": float,
+}
 
 
 class SQLBackend:
@@ -85,13 +91,14 @@ class SQLBackend:
         `srvsession_pool_size` and `srvsession_pool_timeout`.
         """
         parsed = parse_url(url)
-        ours = [name for name in parsed.query if name.startswith("srvsession_")]
-        options = dict(_option(name, parsed.query[name]) for name in ours)
-        return cls(parsed.difference_update_query(ours), **options)
+        given = {name: parsed.query[name] for name in parsed.query if _OURS in name}
+        options = checked(parsed.get_backend_name(), given, _OPTIONS)
+        own = {name.removeprefix(_OURS): options[name] for name in options}
+        return cls(parsed.difference_update_query(given), **own)
 
     def get(self, key: str) -> Cell | None:
         """Return the cell that is stored under `key`, or None."""
-        return self._get(key, self._now())
+        return self._cells(self._statements.get, key=key).get(key)
 
     def get_with_heads(
         self, key: str, names: Sequence[str]
@@ -110,16 +117,11 @@ class SQLBackend:
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell]:
         """Return the cells under `keys`, without those under which nothing is."""
-        get_many = self._statements.get_many
-        rows = self._database.rows(get_many, keys=keys, now=self._now())
-        return {row.id: Cell(row.data, row.version) for row in rows}
+        return self._cells(self._statements.get_many, keys=keys)
 
     def get_starts(self, keys: Sequence[str], length: int) -> dict[str, Cell]:
         """Return the same, but of the data the first `length` bytes alone."""
-        read, get_starts = self._database.rows, self._statements.get_starts
-        rows = read(get_starts, keys=keys, length=length, now=self._now())
-        # SQLite makes NULL of the beginning of nothing.
-        return {row.id: Cell(row.data or b"", row.version) for row in rows}
+        return self._cells(self._statements.get_starts, keys=keys, length=length)
 
     def add(self, key: str, data: bytes, ttl: int) -> Version | None:
         """Store `data` for `ttl` seconds if nothing is there; return its version, else
@@ -134,7 +136,7 @@ class SQLBackend:
                 take_over = self._statements.take_over
                 if self._database.write(take_over, key=key, now=now, **new):
                     return new["version"]
-                if self._get(key, now) is not None:
+                if self.get(key) is not None:
                     return None
             else:
                 return new["version"]
@@ -152,7 +154,7 @@ class SQLBackend:
         new = _content(data, now + ttl * 1000)
         swap = self._statements.swap
         done = self._database.write(swap, key=key, old=version, now=now, **new)
-        return new["version"] if done else self._get(key, now)
+        return new["version"] if done else self.get(key)
 
     def delete(self, key: str, version: Version | None = None) -> bool:
         """Delete the cell under `key`, with `version` only if it still has that
@@ -160,12 +162,10 @@ class SQLBackend:
 
         Returns whether something was deleted; then it is on the disk, too.
         """
-        values = {"key": key, "now": self._now()}
-        statement = self._statements.delete
-        if version is not None:
-            statement = self._statements.delete_version
-            values["old"] = version
-        return self._database.write(statement, **values) > 0
+        do, values = self._statements, {"key": key, "now": self._now()}
+        if version is None:
+            return self._database.write(do.delete, **values) > 0
+        return self._database.write(do.delete_version, old=version, **values) > 0
 
     def delete_many(self, cells: Mapping[str, Version]) -> set[str]:
         """Delete the cells under these keys that still have these versions; return the
@@ -181,9 +181,7 @@ class SQLBackend:
 
         Runs in small steps that leave others time between them.
         """
-        now = self._now()
-        due, later = now - SWEEP_MARGIN * 1000, now + LISTED_FOR * 1000
-        return sweep(self._database, self._tables, due, later)
+        return sweep(self._database, self._tables, self._now(), SWEEP_MARGIN)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield the keys that begin with `prefix`."""
@@ -198,8 +196,7 @@ class SQLBackend:
 
     def erase(self, names: Collection[str]) -> None:
         """Remove these indexes, but for those with members, and all expired rows."""
-        now = self._now()
-        sweep(self._database, self._tables, now, now + LISTED_FOR * 1000)
+        sweep(self._database, self._tables, self._now(), margin=0)
         for name in names:
             self.index.drop(name)
 
@@ -213,22 +210,20 @@ class SQLBackend:
 
     def check(self) -> list[Finding]:
         """Return the faults of database, connection and tables; creates none."""
-        host, now = self._database.url.host, self._now()
-        with self._database.patient() as connection:
-            return list(sql_health.check(connection, host, self._tables, now))
+        return list(health.check(self._database, self._tables, self._now()))
 
     def stats(self) -> dict[str, int]:
         """Return how many records there are, alive and expired, and listed members."""
-        with self._database.patient() as connection:
-            return sql_health.stats(connection, self._tables, self._now())
+        return health.stats(self._database, self._tables, self._now())
 
     def close(self) -> None:
         """Close the connections of this process; the next call opens new ones."""
         self._database.close()
 
-    def _get(self, key: str, now: int) -> Cell | None:
-        rows = self._database.rows(self._statements.get, key=key, now=now)
-        return Cell(rows[0].data, rows[0].version) if rows else None
+    def _cells(self, statement: sa.Select[Any], **values: Any) -> dict[str, Cell]:
+        rows = self._database.rows(statement, now=self._now(), **values)
+        # SQLite makes NULL of the beginning of nothing.
+        return {row.id: Cell(row.data or b"", row.version) for row in rows}
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
@@ -244,25 +239,16 @@ class _Statements:
         unchanged = c.version == sa.bindparam("old")
         these = c.id.in_(sa.bindparam("keys", expanding=True))
         named = e.name.in_(sa.bindparam("names", expanding=True))
-        null = sa.null()
-        self.get = sa.select(c.data, c.version).where(here, alive)
+        self.get = sa.select(c.id, c.data, c.version).where(here, alive)
         self.get_many = sa.select(c.id, c.data, c.version).where(these, alive)
         length = sa.bindparam("length", type_=sa.Integer)
         start = sa.func.substr(c.data, 1, length, type_=c.data.type).label("data")
         self.get_starts = sa.select(c.id, start, c.version).where(these, alive)
-        self.get_with_heads = sa.union_all(
-            sa.select(
-                e.name,
-                e.epoch,
-                e.kept,
-                e.expires,
-                null.label("data"),
-                null.label("version"),
-            ).where(named),
-            sa.select(c.id, null, null, c.expires, c.data, c.version).where(
-                here, alive
-            ),
-        )
+        null = sa.null()
+        no_cell = null.label("data"), null.label("version")
+        heads = sa.select(e.name, e.epoch, e.kept, e.expires, *no_cell).where(named)
+        cell = sa.select(c.id, null, null, c.expires, c.data, c.version)
+        self.get_with_heads = sa.union_all(heads, cell.where(here, alive))
         self.insert = sa.insert(cells)
         self.take_over = sa.update(cells).where(here, ~alive)
         self.swap = sa.update(cells).where(here, unchanged, alive)
@@ -282,20 +268,3 @@ def _server(url: URL) -> str:
 
 def _content(data: bytes, expires: int) -> dict[str, Any]:
     return {"version": secrets.randbits(63), "data": data, "expires": expires}
-
-
-def _option(name: str, value: Any) -> tuple[str, Any]:
-    """Return the keyword that an option of ours in a URL stands for, and its value."""
-    short = name.removeprefix("srvsession_")
-    if short not in _OPTIONS:
-        known = ", ".join(f"srvsession_{each}" for each in _OPTIONS)
-        raise ConfigurationError(
-            f"The URL of a database takes no option {name}, but {known}, and those of"
-            " its driver."
-        )
-    try:
-        return short, _OPTIONS[short](value)
-    except (TypeError, ValueError):
-        raise ConfigurationError(
-            f"The option {name} of the database URL must be a number."
-        ) from None

@@ -44,16 +44,13 @@ def parse_url(text: str | URL) -> URL:
             f"The SQL backend is for {', '.join(_DRIVERS)}, not for {name}."
         )
     url = url.set(drivername=f"{name}+{driver or _DRIVERS[name]}")
-    try:
-        problem = "is for asyncio" if url.get_dialect().is_async else None
-    except NoSuchModuleError:
-        problem = "is not known to SQLAlchemy"
-    if problem:
-        raise ConfigurationError(
-            f"The driver {driver} of {name} {problem}. Leave it out: {_DRIVERS[name]}"
-            " is taken then."
-        )
-    return url
+    with suppress(NoSuchModuleError):
+        if not url.get_dialect().is_async:
+            return url
+    raise ConfigurationError(
+        f"The driver {driver} of {name} is not known to SQLAlchemy, or is for asyncio."
+        f" Leave it out: {_DRIVERS[name]} is taken then."
+    )
 
 
 def is_in_memory(url: URL) -> bool:
@@ -213,12 +210,14 @@ def _look_after_the_file(engine: Engine) -> None:
 
     def remember(connection: Any, record: Any) -> None:
         path = connection.execute("PRAGMA database_list").fetchone()[2]
-        record.info["file"] = path, _identity(path)
+        record.info["file"] = path, os.stat(path)  # noqa: PTH116
 
     def compare(connection: object, record: Any, fairy: object) -> None:
         path, opened = record.info["file"]
-        if _identity(path) != opened:
-            raise DisconnectionError("the database file was replaced")
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(path), opened):  # noqa: PTH116
+                return
+        raise DisconnectionError("the database file was replaced")
 
     def explain(context: Any) -> None:
         if str(context.original_exception).startswith(_NO_FILE):
@@ -230,10 +229,3 @@ def _look_after_the_file(engine: Engine) -> None:
     sa.event.listen(engine, "connect", remember)
     sa.event.listen(engine, "checkout", compare)
     sa.event.listen(engine, "handle_error", explain)
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    with suppress(FileNotFoundError):
-        file = os.stat(path)  # noqa: PTH116 (at each use of a connection)
-        return file.st_dev, file.st_ino
-    return None

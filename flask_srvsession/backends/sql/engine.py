@@ -55,49 +55,37 @@ class Turns:
 
     def __init__(self, places: int, patience: float) -> None:
         self._free, self._patience = places, patience
-        self._lock, self._waiting = threading.Lock(), deque[threading.Lock]()
+        self._lock, self._waiting = threading.Lock(), deque[threading.Condition]()
         self._succeeded = 0.0
 
     def __enter__(self) -> None:
         with self._lock:
-            if self._free:
+            if self._free and not self._waiting:
                 self._free -= 1
                 return
-            turn = threading.Lock()
-            turn.acquire()
+            began, turn = time.monotonic(), threading.Condition(self._lock)
             self._waiting.append(turn)
-        try:
-            self._await(turn)
-        except BaseException:  # a greenlet may be killed
-            self._leave(turn)
-            raise
+            try:
+                while not self._free or self._waiting[0] is not turn:
+                    until = max(began, self._succeeded) + self._patience
+                    if (left := until - time.monotonic()) <= 0:
+                        raise PoolExhausted(f"no connection for {self._patience} s")
+                    turn.wait(left)
+                self._free -= 1
+            finally:
+                self._waiting.remove(turn)
+                self._call_next()
 
     def __exit__(self, kind: object, *_: object) -> None:
         with self._lock:
             if kind is None:
                 self._succeeded = time.monotonic()
-            self._pass_on()
-
-    def _await(self, turn: threading.Lock) -> None:
-        began = now = time.monotonic()
-        while (left := max(began, self._succeeded) + self._patience - now) > 0:
-            if turn.acquire(timeout=left):
-                return
-            now = time.monotonic()
-        raise PoolExhausted(f"no connection for {self._patience} s")
-
-    def _leave(self, turn: threading.Lock) -> None:
-        with self._lock:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-            else:  # it came at the last moment
-                self._pass_on()
-
-    def _pass_on(self) -> None:
-        if self._waiting:
-            self._waiting.popleft().release()
-        else:
             self._free += 1
+            self._call_next()
+
+    def _call_next(self) -> None:
+        if self._free and self._waiting:
+            self._waiting[0].notify()
 
 
 class Database:

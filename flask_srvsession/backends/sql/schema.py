@@ -22,12 +22,10 @@ _TABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,39}\.)?[A-Za-z_][A-Za-z0-9_]{0,39
 
 
 class UnfitTables(ConfigurationError):
-    """The tables are there, but cannot be worked with."""
+    """The tables are there, but cannot be worked with: the problem, and the remedy."""
 
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.problem = problem
-        self.remedy = remedy
+    def __str__(self) -> str:
+        return " ".join(self.args)
 
 
 class Tables:
@@ -79,10 +77,11 @@ class Tables:
         cannot be created, whoever tries.
         """
         inspector, schema = sa.inspect(connection), self.cells.schema
-        there = [t for t in self.all if inspector.has_table(t.name, schema=schema)]
         version, last = None, sa.func.max(self.layout.c.version)
-        if self.layout in there:
+        if inspector.has_table(self.layout.name, schema=schema):
             version = connection.execute(sa.select(last)).scalar()
+        # Asked after it: somebody may be creating them just now.
+        there = [t for t in self.all if inspector.has_table(t.name, schema=schema)]
         if version is None:
             self._check_the_place(inspector, there)
             return False
@@ -153,13 +152,7 @@ def include_object(
     """
     if kind != "table" or not reflected or compare_to is not None:
         return True
-    return (_kind_of(item), {*item.columns.keys()}) not in _OURS
-
-
-def _kind_of(table: sa.Table) -> str:
-    """Return the end of a table's name, after the name that all four begin with."""
-    found = re.search("_(epochs|members|layout)$", table.name)
-    return found[0] if found else ""
+    return {*item.columns.keys()} not in _OURS
 
 
 def _text(length: int) -> sa.String:
@@ -187,4 +180,4 @@ _column = partial(sa.Column, nullable=False)
 _COUNT = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _BYTES = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 _INNODB: dict[str, Any] = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
-_OURS = [(_kind_of(table), {*table.columns.keys()}) for table in Tables("x").all]
+_OURS = [{*table.columns.keys()} for table in Tables("x").all]

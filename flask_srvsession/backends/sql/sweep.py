@@ -25,22 +25,22 @@ BATCH_SECONDS = 0.01
 _SHORTEST_PAUSE = 0.005
 
 
-def sweep(database: Database, tables: Tables, due: int, later: int) -> int:
-    """Remove rows that expired before `due`; return how many cells.
+def sweep(database: Database, tables: Tables, now: int, margin: int) -> int:
+    """Remove rows that expired more than `margin` seconds ago; return how many cells.
 
-    It goes by batches: each locks few rows, and only for a moment. An epoch whose index
-    still has members is looked at again when it is `later`. Both times are in
+    It goes by batches: each locks few rows, and only for a moment. `now` is in
     milliseconds. All of that may be done twice, and by several at once.
     """
-    epochs, removed = tables.epochs, 0
+    epochs, removed, due = tables.epochs, 0, now - margin * 1000
     for table in (tables.cells, tables.members):
         for found in _batches(database, table, due):
             count = database.write(sa.delete(table).where(*found))
             removed += count if table is tables.cells else 0
+    again = now + LISTED_FOR * 1000
     listed = sa.exists().where(tables.members.c.name == epochs.c.name)
     for found in _batches(database, epochs, due):
         database.write(sa.delete(epochs).where(*found, ~listed))
-        database.write(sa.update(epochs).where(*found).values(expires=later))
+        database.write(sa.update(epochs).where(*found).values(expires=again))
     return removed
 
 

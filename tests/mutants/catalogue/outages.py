@@ -471,8 +471,8 @@ MUTANTS = (
     Mutant(
         name="newcomers-pass-those-who-wait",
         file="backends/sql/engine.py",
-        old="self._waiting.popleft().release()",
-        new="self._waiting.pop().release()",
+        old="while not self._free or self._waiting[0] is not turn:",
+        new="while not self._free:",
         breaks="who has waited longest for a connection gets it",
         found_by="unit/test_sql_turns.py::"
         "test_those_who_wait_go_first_in_their_order_and_nobody_passes_them",
@@ -480,11 +480,11 @@ MUTANTS = (
     Mutant(
         name="a-late-turn-is-lost",
         file="backends/sql/engine.py",
-        old="else:  # it came at the last moment\n                self._pass_on()",
-        new="",
+        old="self._waiting.remove(turn)\n                self._call_next()",
+        new="self._waiting.remove(turn)",
         breaks="no connection is lost to somebody who has given up",
         found_by="unit/test_sql_turns.py::"
-        "test_a_turn_that_comes_at_the_last_moment_is_passed_on",
+        "test_a_turn_of_somebody_who_has_given_up_goes_to_the_next",
     ),
     Mutant(
         name="an-overload-is-an-outage",

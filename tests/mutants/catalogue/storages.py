@@ -305,8 +305,8 @@ MUTANTS = (
     Mutant(
         name="sql-serves-what-has-expired",
         file="backends/sql/backend.py",
-        old="self.get = sa.select(c.data, c.version).where(here, alive)",
-        new="self.get = sa.select(c.data, c.version).where(here)",
+        old="self.get = sa.select(c.id, c.data, c.version).where(here, alive)",
+        new="self.get = sa.select(c.id, c.data, c.version).where(here)",
         breaks="what has expired is absent for every method",
         found_by="contract/test_sql.py::TestSQLite::"
         "test_what_has_expired_is_absent_for_every_method",
@@ -366,8 +366,8 @@ MUTANTS = (
     Mutant(
         name="sqlite-uses-a-file-that-was-replaced",
         file="backends/sql/drivers.py",
-        old="if _identity(path) != opened:",
-        new="if False:",
+        old="if os.path.samestat(os.stat(path), opened):",
+        new="if True:",
         breaks="nothing is written to a file that nobody else sees",
         found_by="unit/test_sql_schema.py::test_a_file_that_was_replaced_is_not_us"
         "ed_any_more",
