@@ -79,8 +79,10 @@ class SQLBackend:
         self._clock = clock
         self._statements = _Statements(tables)
         self.shared: bool = not self._database.in_memory
-        self.server, self.system = _server(url), url.get_backend_name()
-        self.max_bytes: int = _MAX_BYTES.get(url.get_backend_name(), _LONGEST)
+        where = url.host or url.database, url.port  # without user and password
+        self.server: str = ":".join(str(part) for part in where if part)
+        self.system = url.get_backend_name()
+        self.max_bytes: int = _MAX_BYTES.get(self.system, _LONGEST)
         self.index: SQLIndex = SQLIndex(self._database, tables, clock)
 
     @classmethod
@@ -218,7 +220,7 @@ class SQLBackend:
 
     def close(self) -> None:
         """Close the connections of this process; the next call opens new ones."""
-        self._database.close()
+        self._database.engine.dispose()
 
     def _cells(self, statement: sa.Select[Any], **values: Any) -> dict[str, Cell]:
         rows = self._database.rows(statement, now=self._now(), **values)
@@ -257,13 +259,6 @@ class _Statements:
         pairs = sa.tuple_(c.id, c.version).in_(sa.bindparam("cells", expanding=True))
         gone = sa.delete(cells).where(these, pairs, alive).returning(c.id)
         self.delete_many = gone.execution_options(**DURABLE)
-
-
-def _server(url: URL) -> str:
-    """Return where the database is, without user and password."""
-    if not url.host:
-        return url.database or ""
-    return f"{url.host}:{url.port}" if url.port else url.host
 
 
 def _content(data: bytes, expires: int) -> dict[str, Any]:

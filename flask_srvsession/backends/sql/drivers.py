@@ -93,16 +93,12 @@ def connect_args(url: URL, timeout: float) -> dict[str, Any]:
 
 def prepare_connections(engine: Engine, timeout: float) -> None:
     """Let each connection wait for `timeout` seconds at most, with our settings."""
-    name, driver, limit = engine.dialect.name, engine.dialect.driver, timeout * 1000
-    opens: Callable[..., Any] = (
-        _punctual_psycopg(timeout * 1.25).connect
-        if driver == "psycopg"
-        else engine.dialect.connect
-    )
+    name, driver = engine.dialect.name, engine.dialect.driver
+    opens: Callable[..., Any] = engine.dialect.connect
+    if driver == "psycopg":
+        opens = _punctual_psycopg(timeout * 1.25).connect
 
     def connect(dialect: Any, record: object, args: Any, kw: Any) -> Any:
-        if name == "sqlite":
-            _make_private(engine.url)
         try:
             return opens(*args, **kw)
         except (*_REFUSALS, dialect.loaded_dbapi.ProgrammingError):
@@ -111,20 +107,20 @@ def prepare_connections(engine: Engine, timeout: float) -> None:
     def prepare(connection: Any, record: object) -> None:
         with closing(connection.cursor()) as cursor:
             for statement in _SETTINGS[name]:
-                cursor.execute(statement.format(max(1, limit // 1000)))
+                cursor.execute(statement.format(max(1, int(timeout))))
             if driver.startswith("psycopg"):
-                _let_postgresql_give_up(connection, cursor, max(1, round(limit)))
+                _let_postgresql_give_up(connection, cursor, timeout)
         if name == "sqlite":
             # Somebody else may have written bytes that are no text: that ends no
             # request.
             connection.text_factory = lambda data: data.decode("utf-8", "replace")
 
-    sa.event.listen(engine, "do_connect", connect)
-    sa.event.listen(engine, "connect", prepare)
     if name == "sqlite":
         sa.event.listen(engine, "before_execute", _set_durable)
         if not is_in_memory(engine.url):
             _look_after_the_file(engine)
+    sa.event.listen(engine, "do_connect", connect)
+    sa.event.listen(engine, "connect", prepare)
 
 
 _SETTINGS = {
@@ -133,28 +129,15 @@ _SETTINGS = {
     "mysql": [
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
         "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'),"
-        " innodb_lock_wait_timeout = {:.0f}",
+        " innodb_lock_wait_timeout = {}",
     ],
 }
 _SETTINGS["mariadb"] = _SETTINGS["mysql"]
 
 
-def _set_durable(
-    connection: Connection, statement: object, _: object, __: object, options: Any
-) -> None:
-    """Choose whether SQLite waits for the disk: the end of a session must be there.
-
-    A commit that waits brings all earlier ones to the disk with it.
-    """
-    wanted = "FULL" if "durable" in options else "NORMAL"
-    if connection.info.get("synchronous") != wanted:
-        connection.exec_driver_sql(f"PRAGMA synchronous = {wanted}")
-        connection.info["synchronous"] = wanted
-
-
-def _let_postgresql_give_up(connection: Any, cursor: Any, limit: int) -> None:
-    """Let the server give up after `limit` milliseconds: else it would do later the
-    work that nobody waits for any more.
+def _let_postgresql_give_up(connection: Any, cursor: Any, limit: float) -> None:
+    """Let the server give up after `limit` seconds: else it would do later the work
+    that nobody waits for any more.
 
     A pooler such as PgBouncer leads each transaction to another connection of its own,
     whose number is not that of ours: settings made there would be met by its
@@ -162,7 +145,7 @@ def _let_postgresql_give_up(connection: Any, cursor: Any, limit: int) -> None:
     """
     cursor.execute(
         "SELECT set_config('statement_timeout', %s, false) WHERE pg_backend_pid() = %s",
-        (str(limit), connection.info.backend_pid),
+        (f"{limit * 1000:.0f}", connection.info.backend_pid),
     )
     if cursor.fetchone() is None and hasattr(connection, "prepare_threshold"):
         connection.prepare_threshold = None
@@ -194,25 +177,25 @@ def _punctual_psycopg(patience: float) -> Any:
     return PunctualConnection
 
 
-def _make_private(url: URL) -> None:
-    """Create the file readable by its owner only, as SQLite then creates those beside
-    it; one that is there keeps its mode."""
-    if url.query.get("mode", "rwc") == "rwc" and not is_in_memory(url):
-        with suppress(OSError):  # it is there, or SQLite will say why it cannot be
-            path = str(url.database).removeprefix("file:")
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
-
-
 def _look_after_the_file(engine: Engine) -> None:
-    """Use no connection whose SQLite file was deleted or replaced since it was opened:
-    nobody else would see what it changes, a logout for example. And say which file it
-    is that cannot be used: the driver does not."""
+    """Keep the file private, notice where it is replaced, and name it in errors."""
+    url = engine.url
+
+    def create(*_: object) -> None:
+        """Create it readable by its owner only, as SQLite then creates those beside it;
+        one that is there keeps its mode."""
+        if url.query.get("mode", "rwc") == "rwc":
+            with suppress(OSError):  # it is there, or SQLite will say why it cannot be
+                path = str(url.database).removeprefix("file:")
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
     def remember(connection: Any, record: Any) -> None:
         path = connection.execute("PRAGMA database_list").fetchone()[2]
         record.info["file"] = path, os.stat(path)  # noqa: PTH116
 
     def compare(connection: object, record: Any, fairy: object) -> None:
+        """Use none whose file was deleted or replaced since it was opened: nobody else
+        would see what is changed in it, a logout for example."""
         path, opened = record.info["file"]
         with suppress(FileNotFoundError):
             if os.path.samestat(os.stat(path), opened):  # noqa: PTH116
@@ -220,12 +203,28 @@ def _look_after_the_file(engine: Engine) -> None:
         raise DisconnectionError("the database file was replaced")
 
     def explain(context: Any) -> None:
+        """Say which file cannot be used: the driver does not."""
         if str(context.original_exception).startswith(_NO_FILE):
             raise ConfigurationError(
-                f"The SQLite file {engine.url.database} cannot be opened, or not be"
-                " changed: is its directory there, and may this user write to both?"
+                f"The SQLite file {url.database} cannot be opened, or not be changed:"
+                " is its directory there, and may this user write to both?"
             )
 
+    sa.event.listen(engine, "do_connect", create)
     sa.event.listen(engine, "connect", remember)
     sa.event.listen(engine, "checkout", compare)
     sa.event.listen(engine, "handle_error", explain)
+
+
+def _set_durable(
+    connection: Connection, statement: object, _: object, __: object, options: Any
+) -> None:
+    """Choose whether SQLite waits for the disk: with the execution option ``durable``,
+    for the end of a session must be there.
+
+    A commit that waits brings all earlier ones to the disk with it.
+    """
+    wanted = "FULL" if "durable" in options else "NORMAL"
+    if connection.info.get("synchronous") != wanted:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {wanted}")
+        connection.info["synchronous"] = wanted

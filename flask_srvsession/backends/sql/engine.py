@@ -170,10 +170,6 @@ class Database:
             if engine is not self.engine:
                 engine.dispose()
 
-    def close(self) -> None:
-        """Close the connections of this process; the next call opens new ones."""
-        self.engine.dispose()
-
     def leave_connections_to_parent(self) -> None:
         """Begin with none in the child of a fork. Those of the parent are kept, but
         not touched: a close here could close them there."""

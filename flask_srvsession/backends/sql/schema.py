@@ -107,8 +107,8 @@ class Tables:
         if self.are_there(connection):
             return
         for table in self.all:
-            table.create(connection, checkfirst=True)
-            for index in table.indexes:  # they may be missing where it was cut short
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
                 index.create(connection, checkfirst=True)
         # Comes last: where a change of tables cannot be undone, this row says that
         # they are complete.

@@ -62,14 +62,10 @@ def _batches(
             yield sa.and_(key.in_([row[0] for row in rows]), is_due)
         if len(rows) < size:
             return
-        took = time.monotonic() - began
-        size = _next_size(size, took)
+        took = max(time.monotonic() - began, 0.001)
+        # As many as would have taken as long as they should.
+        size = min(int(size * min(2.0, BATCH_SECONDS / took)), LARGEST_BATCH)
+        size = max(size, SMALLEST_BATCH)
         # SQLite has one writer at a time, and who waits looks only now and then
         # whether it is their turn: most of the time must be theirs.
         time.sleep(max(_SHORTEST_PAUSE, 2 * took))
-
-
-def _next_size(size: int, took: float) -> int:
-    """Return the size of a batch that would have taken as long as it should."""
-    wanted = int(size * min(2.0, BATCH_SECONDS / max(took, 0.001)))
-    return min(max(wanted, SMALLEST_BATCH), LARGEST_BATCH)

@@ -505,9 +505,9 @@ MUTANTS = (
     Mutant(
         name="a-connection-that-failed-is-closed-twice",
         file="backends/sql/drivers.py",
-        old="cursor.execute(statement.format(max(1, limit // 1000)))",
+        old="cursor.execute(statement.format(max(1, int(timeout))))",
         new="try:\n"
-        "                    cursor.execute(statement.format(max(1, limit // 1000)))\n"
+        "                    cursor.execute(statement.format(max(1, int(timeout))))\n"
         "                except BaseException:\n"
         "                    connection.close()\n"
         "                    raise",
