@@ -80,8 +80,8 @@ def is_same_user(
     names = [
         (logins.name(k, ours), logins.name(k, theirs)) for k, ours, theirs in pairs
     ]
-    if any(name != (None, None) for name in names):
-        return any(ours is not None and ours == theirs for ours, theirs in names)
+    if any(map(any, names)):
+        return any(ours and ours == theirs for ours, theirs in names)
     seen = [(ours, theirs) for _, ours, theirs in pairs if not is_nobody(ours)]
     return bool(seen) and not any(
         is_nobody(theirs) or is_login(ours, theirs) for ours, theirs in seen

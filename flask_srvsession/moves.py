@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 from .backends.base import Epoch
@@ -59,26 +58,21 @@ def create(
 
     After a login it has moved to one that the client may not know: the first answer was
     lost, or nobody waited for it. The next login has the former content as well, and
-    what moved leads to it from then on, for ten more seconds.
+    what moved leads to it from then on, for ten more seconds. The session that the
+    login before has begun ends, if nobody has presented it.
     """
-    changes = _begin_again(store, moved, changes)
-    created = store.create(changes, epochs=epochs, meta=meta)
-    try:
-        store.records.redirect(moved.id, created.id)
-    except BackendError as error:  # a third login would leave this one listed
-        log.warning("session %s is not known to have moved: %s", moved.id, error)
-    return created
-
-
-def _begin_again(store: SessionStore, moved: Moved, changes: Changes) -> Changes:
-    """Return the `changes`, made to the former content. If nobody has presented the
-    session that the login before has begun, it ends."""
     values = changes.apply(moved.values)
     first = store.records.live(moved.successor) if moved.successor else None
     unseen = first if first and not first.record.presented else None
     if unseen and have_same_user(store, values, unseen.record.values):
         store.discard(unseen, LOGIN_REPEATED)
-    return replace(changes, cleared=False, assigned=values, removed=(), computed={})
+    begun = Changes(assigned=values, permanent=changes.permanent)
+    created = store.create(begun, epochs=epochs, meta=meta)
+    try:
+        store.records.redirect(moved.id, created.id)
+    except BackendError as error:  # a third login would leave this one listed
+        log.warning("session %s is not known to have moved: %s", moved.id, error)
+    return created
 
 
 def follow(store: SessionStore, live: Live, moved: Moved, changes: Changes) -> Found:
@@ -105,19 +99,10 @@ def follow(store: SessionStore, live: Live, moved: Moved, changes: Changes) -> F
 
 def _goes_on(store: SessionStore, former: Record, present: Record) -> bool:
     """Whether nobody else may be logged in now, and no revocation came in between."""
-    before = Draft(former.values, store.serializer)
-    after = Draft(present.values, store.serializer)
-    logins = store.settings.logins
-    try:
-        same = names(after, logins) <= names(before, logins)
-    except Undecodable:
-        return False
     epochs = {name: place[0] for name, place in former.places.items()}
-    return (
-        same
-        and have_same_user(store, former.values, present.values)
-        and all(epochs.get(n, p[0]) == p[0] for n, p in present.places.items())
-    )
+    revoked = any(epochs.get(n, p[0]) != p[0] for n, p in present.places.items())
+    same = have_same_user(store, former.values, present.values, no_other=True)
+    return same and not revoked
 
 
 def have_same_user(
@@ -125,12 +110,17 @@ def have_same_user(
     one: Mapping[str, bytes],
     other: Mapping[str, bytes],
     keys: Collection[str] = (),
+    *,
+    no_other: bool = False,
 ) -> bool:
     """Whether a login key, one of `keys` if there are any, names the same user in both,
-    or nobody is logged in with either."""
+    or nobody is logged in with either; and, with `no_other`, whether no key names
+    somebody in the `other` who has no key in the first."""
     before, after = Draft(one, store.serializer), Draft(other, store.serializer)
     logins = store.settings.logins
     try:
+        if no_other and not names(after, logins) <= names(before, logins):
+            return False
         if was_anonymous(before, logins):
             return was_anonymous(after, logins)
         return is_same_user(before, after, logins, keys)

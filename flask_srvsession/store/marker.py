@@ -18,7 +18,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from enum import Enum, auto
+from enum import Flag
 from itertools import islice
 from typing import NamedTuple
 
@@ -49,13 +49,11 @@ _ATTEMPTS = 3
 _NAME = "secret-keys"
 
 
-class Keeper(Enum):
+class Keeper(Flag):
     """With whose secret key sessions are kept under the prefix."""
 
-    NOBODY = auto()
-    OURS = auto()
-    BOTH = auto()  # ours, and lately another one
-    ANOTHER = auto()
+    NOBODY, OURS, ANOTHER = 0, 1, 2
+    BOTH = 3  # ours, and lately another one
 
 
 class Entry(NamedTuple):
@@ -79,17 +77,14 @@ class Marker:
         settings: Settings,
         clock: Callable[[], float],
     ) -> None:
-        prefix = settings.key_prefix
-        self.key = f"{prefix}{_NAME}"
+        self.key = f"{settings.key_prefix}{_NAME}"
         self.era = 0
         """The latest that this process has heard of: it never goes back."""
         self.asked = -math.inf
         self._lock = threading.Lock()
         self._backend = backend
-        self._given = secret_keys, settings
-        self._life = settings.absolute_lifetime
-        self._prefix = prefix
-        self._clock = clock
+        self._secret_keys, self._settings, self._clock = secret_keys, settings, clock
+        prefix = settings.key_prefix
         label = f"flask_srvsession.marker.v1:{prefix}"
         macs = [ids.derived(key, label, length=16) for key in reversed(secret_keys)]
         self._own = {mac(prefix.encode()): mac for mac in macs}
@@ -142,7 +137,7 @@ class Marker:
     def elsewhere(self) -> list[str]:
         """Return other prefixes under which sessions are kept with our secret keys, as
         far as the storage lists its keys."""
-        backend, (secret_keys, settings) = self._backend.backend, self._given
+        backend = self._backend.backend
         if not isinstance(backend, ListsKeys):
             return []
         refusals: tuple[type[Exception], ...] = (NotImplementedError, *backend.errors)
@@ -151,13 +146,12 @@ class Marker:
         except refusals:
             return []
         found = sorted(k.removesuffix(_NAME) for k in keys if k.endswith(_NAME))
-        others = [(p, replace(settings, key_prefix=p)) for p in found]
-        ours = (Keeper.OURS, Keeper.BOTH)
-        return [
-            prefix
-            for prefix, other in others
-            if Marker(self._backend, secret_keys, other, self._clock).keeper() in ours
-        ]
+        return [prefix for prefix in found if Keeper.OURS in self._keeper_of(prefix)]
+
+    def _keeper_of(self, prefix: str) -> Keeper:
+        settings = replace(self._settings, key_prefix=prefix)
+        other = Marker(self._backend, self._secret_keys, settings, self._clock)
+        return other.keeper()
 
     def note(self) -> None:
         """Write, at a login, that sessions are kept under the newest key; warn once if
@@ -172,13 +166,13 @@ class Marker:
         except BackendError as error:
             log.warning("the marker of the key prefix was not written: %s", error)
             return
-        if self._keeper(known) in (Keeper.ANOTHER, Keeper.BOTH) and not self._warned:
+        if Keeper.ANOTHER in self._keeper(known) and not self._warned:
             self._warned = True
             log.warning(
                 "another SECRET_KEY keeps sessions under the key prefix %r, too: give"
                 " each app a SRVSESSION_KEY_PREFIX of its own. If you have changed the"
                 " key, this is said for a week",
-                self._prefix,
+                self._settings.key_prefix,
             )
 
     def _write(
@@ -201,9 +195,14 @@ class Marker:
             sealed = {k: Entry(u, era, self._seal(k, era)) for k, u in own.items()}
             data = msgpack.packb({**others, **sealed})
             if version is None:
-                done = self._backend.add(self.key, data, self._life) is not None
+                done = (
+                    self._backend.add(self.key, data, self._settings.absolute_lifetime)
+                    is not None
+                )
             else:
-                found = self._backend.swap(self.key, data, version, self._life)
+                found = self._backend.swap(
+                    self.key, data, version, self._settings.absolute_lifetime
+                )
                 done = found is not None and not isinstance(found, Cell)
             if done:
                 self.is_over(era)
@@ -217,7 +216,7 @@ class Marker:
             return {}, None
         try:
             found = dict(msgpack.unpackb(cell.data))
-            since = self._clock() - self._life
+            since = self._clock() - self._settings.absolute_lifetime
             known = {
                 key: Entry(*entry)
                 for key, entry in found.items()
@@ -247,9 +246,7 @@ class Marker:
         recent = self._clock() - RECENT
         used = {key: entry.used for key, entry in known.items() if entry.used}
         ours = any(key in self._own for key in used)
-        others = any(
-            at > recent or not ours for key, at in used.items() if key not in self._own
-        )
-        if ours:
-            return Keeper.BOTH if others else Keeper.OURS
-        return Keeper.ANOTHER if others else Keeper.NOBODY
+        others = [at for key, at in used.items() if key not in self._own]
+        another = any(at > recent or not ours for at in others)
+        keeper = Keeper.OURS if ours else Keeper.NOBODY
+        return keeper | Keeper.ANOTHER if another else keeper

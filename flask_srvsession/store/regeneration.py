@@ -11,7 +11,6 @@ the cookie is set only when the old one is dead.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from .. import ids
@@ -43,24 +42,23 @@ def regenerate(
     :class:`Live`, the session was ended meanwhile, and nothing new is left.
     Raises as :meth:`SessionStore.create` does; then the old session is untouched.
     """
+    born, present = None if login else ids.born(live.id), epochs
     for _ in range(MAX_ATTEMPTS):
-        born = None if login else ids.born(live.id)
-        create = partial(store.create, changes, meta=meta, born=born, replaced=live)
         try:
-            try:
-                fresh = create(epochs=epochs)
-            except StaleLogin:
-                kept = store.lists.kept(live.id, live.record.places)
-                if epochs or not kept:
-                    raise
-                fresh = create(epochs=kept)
+            fresh = store.create(
+                changes, epochs=present, meta=meta, born=born, replaced=live
+            )
         except SeatLost:
             return store.records.reread(live)
+        except StaleLogin:
+            present = None if epochs else store.lists.kept(live.id, live.record.places)
+            if not present:
+                raise
+            continue
         found = _move(store, live, fresh, changes, login)
-        if isinstance(found, Live) and found.id == live.id:
-            live = found  # the new one was ended, but not this session
-        else:
+        if not isinstance(found, Live) or found.id == fresh.id:
             return found
+        live = found  # the new one was ended, but not this session
     raise BackendError("regenerate")
 
 

@@ -182,8 +182,8 @@ MUTANTS = (
     Mutant(
         name="another-key-is-nobodys",
         file="store/marker.py",
-        old="return Keeper.ANOTHER if others else Keeper.NOBODY",
-        new="return Keeper.NOBODY",
+        old="return keeper | Keeper.ANOTHER if another else keeper",
+        new="return keeper",
         breaks="a command with another SECRET_KEY does nothing and says so",
         found_by="integration/cli/test_keys.py::test_with_another_key_a_command_doe"
         "s_nothing_and_ends_with_3",
@@ -261,8 +261,8 @@ MUTANTS = (
     Mutant(
         name="removal-of-the-user-ends-the-login-of-another",
         file="logins.py",
-        old="return any(ours is not None and ours == theirs for ours, theirs in names)",
-        new="return any(ours is not None for ours, theirs in names)",
+        old="return any(ours and ours == theirs for ours, theirs in names)",
+        new="return any(ours for ours, theirs in names)",
         breaks="a logout does not end the login of somebody else meanwhile",
         found_by="integration/logout/test_moved.py::TestLogoutThatMeetsARotation::"
         "test_does_not_end_the_login_of_somebody_else_meanwhile",
@@ -387,8 +387,8 @@ MUTANTS = (
     Mutant(
         name="a-login-goes-on-with-the-old-life",
         file="store/regeneration.py",
-        old="born = None if login else ids.born(live.id)",
-        new="born = ids.born(live.id)",
+        old="born, present = None if login else ids.born(live.id), epochs",
+        new="born, present = ids.born(live.id), epochs",
         breaks="a login begins a new life",
         found_by="integration/login/test_new_id.py::test_a_login_begins_a_new_life"
         "_and_a_logout_goes_on_with_it",
@@ -396,8 +396,8 @@ MUTANTS = (
     Mutant(
         name="a-rotation-begins-a-new-life",
         file="store/regeneration.py",
-        old="born = None if login else ids.born(live.id)",
-        new="born = None",
+        old="born, present = None if login else ids.born(live.id), epochs",
+        new="born, present = None, epochs",
         breaks="the absolute lifetime goes on over rotate()",
         found_by="integration/test_lifetimes.py::TestAbsoluteLifetime::test_goes_o"
         "n_through_a_rotation",

@@ -68,8 +68,8 @@ MUTANTS = (
     Mutant(
         name="the-prefix-of-another-app-is-named",
         file="store/marker.py",
-        old="self._clock).keeper() in ours",
-        new="self._clock).keeper() in [*Keeper]",
+        old="if Keeper.OURS in self._keeper_of(prefix)]",
+        new="if self._keeper_of(prefix) in Keeper.BOTH]",
         breaks="only prefixes of this very secret key are named",
         found_by="integration/cli/test_keys.py::"
         "test_with_another_prefix_a_command_names_ours_and_ends_with_3",
