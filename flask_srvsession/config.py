@@ -18,7 +18,7 @@ from .login_keys import LOGIN_KEYS, Feed, LoginKeys, default_index
 from .serializers import Serializer
 
 if TYPE_CHECKING:
-    from flask import Request
+    from flask import Flask, Request
 
     from .info import SessionInfo
 
@@ -220,13 +220,11 @@ def wrong_flask_keys(
             yield key, error
 
 
-def secret_keys(config: Mapping[str, Any], newest: Any) -> list[Any]:
-    """Return the app's keys, oldest first; ConfigurationError if they cannot be.
-
-    `newest` is ``app.secret_key``, with which Flask signs: a class may define it.
-    """
+def secret_keys(app: Flask) -> list[Any]:
+    """Return the app's keys, oldest first; ConfigurationError if they cannot be. The
+    newest is ``app.secret_key``, with which Flask signs: a class may define it."""
     key = "SECRET_KEY_FALLBACKS"
-    return [*values.secrets(key, config.get(key)), newest]
+    return [*values.secrets(key, app.config.get(key)), app.secret_key]
 
 
 def nearest_key(name: str, cutoff: float = 0.0) -> str | None:

@@ -82,7 +82,7 @@ class Runtime:
             settings = replace(settings, drop_at_login=(*known, field))
         return SessionStore(
             self.backend,
-            secret_keys(config, self.app.secret_key),
+            secret_keys(self.app),
             self.serializer,
             settings,
             format_name=self._format,

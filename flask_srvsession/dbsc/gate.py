@@ -53,7 +53,7 @@ class Gate:
 
         @lru_cache(maxsize=1)
         def seals(_: SessionStore) -> Seals:
-            keys = secret_keys(runtime.app.config, runtime.app.secret_key)
+            keys = secret_keys(runtime.app)
             return Seals(keys, settings.key_prefix, settings.dbsc_window)
 
         self.seals = seals

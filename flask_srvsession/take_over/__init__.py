@@ -3,17 +3,10 @@
 ``ServerSession(app, take_over=[FlaskSessionSource.redis(client)])``.
 """
 
-from .cookie import CookieSource
-from .flask_session import FlaskSessionSource
-from .kvsession import KVSessionSource
-from .source import Former, Presented, Refused, Source
-
-__all__ = [
-    "CookieSource",
-    "FlaskSessionSource",
-    "Former",
-    "KVSessionSource",
-    "Presented",
-    "Refused",
-    "Source",
-]
+from .cookie import CookieSource as CookieSource
+from .flask_session import FlaskSessionSource as FlaskSessionSource
+from .kvsession import KVSessionSource as KVSessionSource
+from .source import Former as Former
+from .source import Presented as Presented
+from .source import Refused as Refused
+from .source import Source as Source

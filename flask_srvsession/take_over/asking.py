@@ -12,7 +12,7 @@ from flask import Flask, Request, has_request_context
 from .. import signals
 from ..arrival import FORMER_COOKIE, MAX_COOKIES, cookies
 from ..config import secret_keys
-from ..errors import ConfigurationError, TooManySessions
+from ..errors import ConfigurationError
 from ..ids import Credential
 from ..store import SessionStore
 from . import counts
@@ -56,7 +56,8 @@ class TakeOver:
         one does. Raises BackendError in an outage."""
         environ = request.environ
         if ASKED not in environ:
-            environ[ASKED] = self._ask(store, request, cookie_name)
+            found = self._ask(store, request, cookie_name)
+            environ[ASKED] = [found] if found else []
         asked: list[Credential] = environ[ASKED]
         return asked
 
@@ -65,13 +66,11 @@ class TakeOver:
         ttl = self._remaining(store, source, presented)
         if ttl <= 0:
             return Taken(None)
-        claims = Claims(store, self._keys())
+        claims = Claims(store, secret_keys(self.app))
         count = partial(counts.add, store.backend, store.settings.key_prefix)
         try:
             credential, is_new = claims.take_over(source, presented.id, ttl + SLACK)
-        except (Refused, TooManySessions) as refusal:
-            if isinstance(refusal, TooManySessions):
-                refusal = Refused("the user has too many (SRVSESSION_MAX_PER_KEY)")
+        except Refused as refusal:
             log.warning("%s: a session is not taken over: %s", source.name, refusal)
             count(f"refused, {source.name}: {refusal.reason}")
             return Taken(None, refused=True)
@@ -90,14 +89,14 @@ class TakeOver:
 
     def _ask(
         self, store: SessionStore, request: Request, cookie_name: str
-    ) -> list[Credential]:
+    ) -> Credential | None:
         for source, presented in self._presented(store, request, cookie_name):
             taken = self.take(store, source, presented)
             if taken.credential:
                 if source.cookie_name not in (None, cookie_name):
                     request.environ[FORMER_COOKIE] = source.cookie_name
-                return [taken.credential]
-        return []
+                return taken.credential
+        return None
 
     def _presented(
         self, store: SessionStore, request: Request, cookie_name: str
@@ -107,7 +106,7 @@ class TakeOver:
         for source in self.sources:
             if source.is_over(now):
                 continue
-            keys = source.secret_keys or self._keys()
+            keys = source.secret_keys or secret_keys(self.app)
             values = cookies(request, source.cookie_name or cookie_name)
             for value in [*dict.fromkeys(values)][:MAX_COOKIES]:
                 if len(value) > MAX_COOKIE:
@@ -127,6 +126,3 @@ class TakeOver:
         if (presented.issued or now - seconds) <= store.marker.era:
             return 0
         return int(issued + seconds - now)
-
-    def _keys(self) -> list[str | bytes]:
-        return secret_keys(self.app.config, self.app.secret_key)

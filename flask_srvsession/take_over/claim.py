@@ -23,7 +23,7 @@ import logging
 from collections.abc import Mapping
 
 from .. import ids
-from ..errors import BackendError, SessionTooLarge, StaleLogin
+from ..errors import BackendError, SessionTooLarge, StaleLogin, TooManySessions
 from ..ids import Credential, Mac
 from ..serializers import encode
 from ..store import SessionStore
@@ -45,7 +45,7 @@ class Claims:
         prefix = store.settings.key_prefix
         self._prefix = f"{prefix}claim:"
         label, newest_first = f"flask_srvsession.claim.v1:{prefix}", secret_keys[::-1]
-        self._macs = [ids.derived(key, label) for key in newest_first]
+        self._macs = [ids.derived(key, label, _SEAL) for key in newest_first]
         self._names = [ids.derived(key, f"{label}:name", 16) for key in secret_keys]
 
     def take_over(
@@ -59,47 +59,38 @@ class Claims:
         With the credential, the session is complete: its old record is gone, and the
         claim answers for it, for `ttl` seconds.
         """
-        former, refusal = self._former(source, old_id)
+        former = self._former(source, old_id)
         key = self._key(source, old_id)
-        claimed = self._standing(key, None, ttl)
-        is_new = claimed is None
+        claimed, is_new = self._standing(key, None, ttl), False
         if claimed is None:
-            if refusal:
-                raise refusal
+            if isinstance(former, Refused):
+                raise former
             if former is None:
                 return None, False
-            is_new, claimed = self._claim(key, old_id, former, ttl)
+            fresh = self._begin(key, old_id, former)
+            own = self._seal(key, fresh.id)
+            claimed = self._standing(key, own, ttl) or own
+            is_new = claimed == own
+            if not is_new:
+                self._store.withdraw(fresh)
         credential = self._credential(key, claimed, old_id)
         if credential:
             self._complete(credential.id)
             if is_new:
                 self._store.marker.note()
-        if former or refusal:
+        if former:
             self._delete(source, old_id)
         return credential, is_new
 
-    def _former(
-        self, source: Source, old_id: str
-    ) -> tuple[Former | None, Refused | None]:
+    def _former(self, source: Source, old_id: str) -> Former | Refused | None:
         try:
-            return source.read(old_id), None
+            return source.read(old_id)
         except Refused as refusal:
-            return None, refusal
+            return refusal
         except Exception as error:  # a client has errors of its own, and many
             failure = type(error).__name__
         log.error("%s failed: %s", source.name, failure)
         raise BackendError("take over")  # without its cause, whose text may name the id
-
-    def _claim(
-        self, key: str, old_id: str, former: Former, ttl: int
-    ) -> tuple[bool, bytes]:
-        """Add the claim; return whether there was none, and the one that stands."""
-        fresh = self._begin(key, old_id, former)
-        own = self._seal(key, fresh.id)
-        claimed = self._standing(key, own, ttl) or own
-        if claimed != own:
-            self._store.withdraw(fresh)
-        return claimed == own, claimed
 
     def _standing(self, key: str, claim: bytes | None, ttl: int) -> bytes | None:
         """Return the claim that stands, None if there is none; `claim` is added then.
@@ -158,6 +149,10 @@ class Claims:
             except StaleLogin:
                 store.destroy(session_id, live)
                 return
+            except TooManySessions:
+                raise Refused(
+                    "the user has too many (SRVSESSION_MAX_PER_KEY)"
+                ) from None
             live = found
         raise BackendError("take over")
 
@@ -179,14 +174,14 @@ class Claims:
 
     def _seal(self, key: str, session_id: str) -> bytes:
         body = session_id.encode("ascii")
-        return self._macs[0](b"claim:%b:" % key.encode(), body)[:_SEAL] + body
+        return self._macs[0](b"claim:%b:" % key.encode(), body) + body
 
     def _credential(self, key: str, claimed: bytes, old_id: str) -> Credential | None:
         """Return the credential that a claim stands for; None for one that no key of
         ours has sealed: it has ended for us."""
         seal, body = claimed[:_SEAL], claimed[_SEAL:]
         for mac in self._macs:
-            own = mac(b"claim:%b:" % key.encode(), body)[:_SEAL]
+            own = mac(b"claim:%b:" % key.encode(), body)
             session_id = body.decode("ascii", "replace")
             if hmac.compare_digest(own, seal) and ids.is_id(session_id):
                 token = self._token(mac, key, old_id, session_id)
@@ -197,7 +192,7 @@ class Claims:
     def _token(self, mac: Mac, key: str, old_id: str, session_id: str) -> str:
         secret = old_id.encode("utf-8", "surrogatepass")
         sessions = b"token:%b%b:" % (key.encode(), session_id.encode())
-        return mac(sessions, secret)[:16].hex()
+        return mac(sessions, secret).hex()
 
 
 def _encoded(store: SessionStore, values: Mapping[str, object]) -> dict[str, bytes]:

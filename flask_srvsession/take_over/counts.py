@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 
 from ..backends.base import Cell
 from ..backends.guarded import Guarded
@@ -28,15 +29,14 @@ def add(backend: Guarded, key_prefix: str, what: str) -> None:
         log.warning("what was taken over is not counted: %s", error)
 
 
-def read(backend: Guarded, key_prefix: str) -> dict[str, int]:
+def read(backend: Guarded, key_prefix: str) -> Counter[str]:
     """Return the counts. Raises BackendError."""
     return _counted(backend.get(key_prefix + NAME))
 
 
 def _added(backend: Guarded, key: str, what: str) -> bool:
     cell = backend.get(key)
-    counted = _counted(cell)
-    counted[what] = counted.get(what, 0) + 1
+    counted = _counted(cell) + Counter([what])
     data = json.dumps(counted).encode()
     if cell is None:
         return backend.add(key, data, TTL) is not None
@@ -44,11 +44,5 @@ def _added(backend: Guarded, key: str, what: str) -> bool:
     return outcome is not None and not isinstance(outcome, Cell)
 
 
-def _counted(cell: Cell | None) -> dict[str, int]:
-    try:
-        found = json.loads(cell.data) if cell else {}
-    except ValueError:
-        found = {}
-    if not isinstance(found, dict):
-        return {}
-    return {str(k): v for k, v in found.items() if isinstance(v, int)}
+def _counted(cell: Cell | None) -> Counter[str]:
+    return Counter(json.loads(cell.data) if cell else {})

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from .source import Former, Presented, Source, decoded, former, unsigned
@@ -30,16 +29,9 @@ class KVSessionSource(Source):
 
     name = "kvsession"
 
-    def __init__(
-        self,
-        store: KeyValueStore,
-        *,
-        clock: Callable[[], float] = time.time,
-        **common: Any,
-    ) -> None:
+    def __init__(self, store: KeyValueStore, **common: Any) -> None:
         super().__init__(**common)
         self._store = store
-        self._clock = clock
 
     def recognize(
         self, cookie: str, secret_keys: Sequence[str | bytes]
@@ -51,8 +43,7 @@ class KVSessionSource(Source):
             data = self._store.get(session_id)
         except KeyError:
             return None
-        values = decoded(data, ("json",))
-        return former(values, _born(session_id))
+        return former(decoded(data, ("json",)), _born(session_id))
 
     def delete(self, session_id: str) -> None:
         self._store.delete(session_id)

@@ -13,7 +13,7 @@ from flask import Flask
 from pymemcache import PooledClient
 
 from flask_srvsession import ServerSession, session, session_created
-from flask_srvsession.take_over.former_stores import of_memcached
+from flask_srvsession.take_over import FlaskSessionSource
 from flask_srvsession.testing import FakeClock
 from tests.integration.apps import cookie_headers, listed, sets_cookie, together
 from tests.servers import Server
@@ -64,7 +64,7 @@ def test_memcached_confirms_that_a_session_is_not_in_it_any_more(
 ) -> None:
     """Its client would wait for no answer, and hear of no failure."""
     with closing(PooledClient(("127.0.0.1", memcached_server.port))) as client:
-        _, delete, _ = of_memcached(client)
+        delete = FlaskSessionSource.memcached(client)._delete
         client.set("there", b"", noreply=False)
 
         assert [delete("there"), delete("there")] == [True, False]

@@ -62,8 +62,8 @@ ABOVE_BACKENDS = ("backends.__init__", "backends.guarded")
 
 CLIENTS: dict[str, str | tuple[str, ...]] = {
     "redis": "backends.redis",
-    "pymemcache": ("backends.memcached", "take_over.former_stores"),
-    "sqlalchemy": ("backends.sql", "take_over.former_stores"),
+    "pymemcache": ("backends.memcached", "take_over.flask_session"),
+    "sqlalchemy": ("backends.sql", "take_over.flask_session"),
     "joserfc": ("contrib.backchannel", "dbsc"),
     "opentelemetry": "contrib.opentelemetry",
     "cryptography": ("dbsc", "store.encryption"),

@@ -165,8 +165,8 @@ MUTANTS = (
     Mutant(
         name="the-key-of-the-configuration-signs",
         file="runtime.py",
-        old="secret_keys(config, self.app.secret_key)",
-        new="secret_keys(config, config['SECRET_KEY'])",
+        old="secret_keys(self.app)",
+        new="[config['SECRET_KEY']]",
         breaks="what Flask signs with signs here",
         found_by="integration/test_real_use.py::test_a_key_that_a_class_defines_signs",
     ),

@@ -11,12 +11,12 @@ MUTANTS = (
     Mutant(
         name="take-over-reads-the-claim-first",
         file="take_over/claim.py",
-        old="        former, refusal = self._former(source, old_id)\n"
+        old="        former = self._former(source, old_id)\n"
         "        key = self._key(source, old_id)\n"
-        "        claimed = self._standing(key, None, ttl)\n",
+        "        claimed, is_new = self._standing(key, None, ttl), False\n",
         new="        key = self._key(source, old_id)\n"
-        "        claimed = self._standing(key, None, ttl)\n"
-        "        former, refusal = self._former(source, old_id)\n",
+        "        claimed, is_new = self._standing(key, None, ttl), False\n"
+        "        former = self._former(source, old_id)\n",
         breaks="no request of a page is anonymous while another one takes over",
         found_by=f"{_ORDERS}test_a_take_over_beside_another_request[take-True]",
     ),
@@ -32,9 +32,9 @@ MUTANTS = (
     Mutant(
         name="take-over-deletes-before-it-claims",
         file="take_over/claim.py",
-        old="            is_new, claimed = self._claim(key, old_id, former, ttl)",
+        old="            fresh = self._begin(key, old_id, former)",
         new="            self._delete(source, old_id)\n"
-        "            is_new, claimed = self._claim(key, old_id, former, ttl)",
+        "            fresh = self._begin(key, old_id, former)",
         breaks="a crash leaves the old record or the claim",
         found_by=f"{_ORDERS}test_a_fault_anywhere_leaves_the_user_logged_in"
         "[Fault.CRASH-True]",
@@ -145,7 +145,7 @@ MUTANTS = (
     ),
     Mutant(
         name="take-over-finds-a-record-in-another-case",
-        file="take_over/former_stores.py",
+        file="take_over/flask_session.py",
         old="if row.session_id == key and row.expiry",
         new="if row.expiry",
         breaks="an id in another case is another credential",
@@ -153,7 +153,7 @@ MUTANTS = (
     ),
     Mutant(
         name="take-over-of-expired-records",
-        file="take_over/former_stores.py",
+        file="take_over/flask_session.py",
         old=" and row.expiry is not None and row.expiry > now",
         new="",
         breaks="a record that has expired is nothing",
@@ -170,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         name="take-over-lets-clients-unpickle",
-        file="take_over/former_stores.py",
+        file="take_over/flask_session.py",
         old="if serde is None or not _leaves_bytes(serde):",
         new="if serde is None:",
         breaks="no record is unpickled, by the client neither",
@@ -178,7 +178,7 @@ MUTANTS = (
     ),
     Mutant(
         name="take-over-deletes-unconfirmed",
-        file="take_over/former_stores.py",
+        file="take_over/flask_session.py",
         old="partial(client.delete, noreply=False)",
         new="client.delete",
         breaks="memcached has answered that a session is not in it any more",
