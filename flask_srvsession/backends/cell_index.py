@@ -147,13 +147,8 @@ class CellIndex:
             if isinstance(seen, _Head):
                 return seen.epoch
             soon = self._clock() + EPOCH_ALONE / 2
-            if seen.head.until >= soon:
-                return seen.head.epoch
-            until = self._outlast(name, seen, soon)
-            if until is None:
-                continue
-            roll = replace(seen.roll, until=max(until, seen.roll.until))
-            if self._write_roll(name, seen.roll_cell, roll):
+            is_late = seen.head.until >= soon
+            if is_late or self._write_both(name, seen, seen.roll.members, soon):
                 return seen.head.epoch
         raise _contention()
 
@@ -167,12 +162,7 @@ class CellIndex:
             now = self._clock()
             listed = _living(seen.roll.members, now)
             listed[member] = max(now + ttl, listed.get(member, 0))
-            head_until = self._outlast(name, seen, listed[member])
-            if head_until is None:
-                continue
-            until = max(head_until, *listed.values())
-            roll = replace(seen.roll, until=until, members=listed)
-            if self._write_roll(name, seen.roll_cell, roll):
+            if self._write_both(name, seen, listed, listed[member]):
                 return True
         raise _contention()
 
@@ -307,14 +297,20 @@ class CellIndex:
                 return
         raise _contention()
 
-    def _outlast(self, name: str, seen: _Aligned, until: float) -> float | None:
-        """Make the head live past `until`; return how long it lives, None if lost."""
-        if seen.head.until >= until:
-            return seen.head.until
-        now = self._clock()
-        head = replace(seen.head, until=now + 2 * (until - now))
-        written = self._write_head(name, seen.head_cell, head)
-        return head.until if written else None
+    def _write_both(
+        self, name: str, seen: _Aligned, members: Mapping[str, float], until: float
+    ) -> bool:
+        """Write the roll with these members, and make both cells live past `until`, the
+        roll not shorter than the head. Return whether nobody came in between."""
+        head = seen.head
+        if head.until < until:
+            now = self._clock()
+            head = replace(head, until=now + 2 * (until - now))
+            if not self._write_head(name, seen.head_cell, head):
+                return False
+        lasting = max(head.until, seen.roll.until)
+        roll = replace(seen.roll, until=lasting, members=members)
+        return self._write_roll(name, seen.roll_cell, roll)
 
     def _read_both(
         self, name: str
@@ -373,8 +369,7 @@ def read_with_heads(
     `get_many` must read no cell before the first one of its keys.
     """
     cells = get_many([key, *map(_head_key, names)])
-    read = {name: _Head.of(cells.get(_head_key(name))) for name in names}
-    heads = {name: _present(head) for name, head in read.items()}
+    heads = {name: _present(_Head.of(cells.get(_head_key(name)))) for name in names}
     return cells.get(key), {name: head for name, head in heads.items() if head}
 
 

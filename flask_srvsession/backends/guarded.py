@@ -85,7 +85,9 @@ class Guarded:
     ) -> None:
         self.backend = backend
         self.outage = Outage(breaks=not getattr(backend, "has_several_servers", False))
-        self._many = backend if isinstance(backend, ReadsMany) else None
+        self._failures: tuple[type[Exception], ...]
+        self._failures = (ConfigurationError, *backend.errors)
+        """A storage that is set up wrongly is as good as one that is down."""
         self._timer = timer
         self._sender = sender
         self._signal = Signal() if sender is None else storage_called
@@ -146,11 +148,6 @@ class Guarded:
         except Exception:
             log.exception("a receiver of storage_called failed")
 
-    @property
-    def _failures(self) -> tuple[type[Exception], ...]:
-        """A storage that is set up wrongly is as good as one that is down."""
-        return (ConfigurationError, *self.backend.errors)
-
     def get(self, key: str) -> Cell | None:
         """Return the cell under `key`, or None; tried twice."""
         if self.outage.on or self._signal.receivers:
@@ -167,9 +164,9 @@ class Guarded:
     def get_many(self, keys: Sequence[str]) -> dict[str, Cell | None]:
         """Return the cells under `keys`, read one by one if the backend knows no better
         way; where nothing is, None or no entry."""
-        if self._many is None:
+        if not isinstance(self.backend, ReadsMany):
             return {key: self.get(key) for key in keys}
-        return self._in_parts(keys, self._many.get_many)
+        return self._in_parts(keys, self.backend.get_many)
 
     def get_starts(self, keys: Sequence[str], length: int) -> dict[str, Cell | None]:
         """Return the same, but of the data at least the first `length` bytes."""

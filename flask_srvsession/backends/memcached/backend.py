@@ -8,7 +8,6 @@ import re
 import time
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -36,20 +35,6 @@ _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/]+)(?::([0-9]{1,5}))?")
 
 class ItemTooLarge(ValueError):
     """The data is longer than an item of the server may be; nothing was sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """The version of data that we wrote: memcached does not say which CAS id it got.
-
-    Data that somebody else wrote and that is the same counts as the same version.
-    """
-
-    digest: bytes
-
-    @classmethod
-    def of(cls, data: bytes) -> _Written:
-        return cls(hashlib.sha256(data).digest())
 
 
 class _Server:
@@ -170,7 +155,7 @@ class MemcachedBackend:
         """Store `data` for `ttl` seconds; None if the key is taken."""
         self._check(data)
         added = self._call("add", key, data, expire=_expire(ttl), noreply=False)
-        return _Written.of(data) if added else None
+        return _written(data) if added else None
 
     def swap(
         self, key: str, data: bytes, version: Version, ttl: int
@@ -185,7 +170,7 @@ class MemcachedBackend:
         # True for done, False for somebody else's, None for gone
         swapped = self._call("cas", key, data, cas, expire=expire, noreply=False)
         if swapped:
-            return _Written.of(data)
+            return _written(data)
         return None if swapped is None else self.get(key)
 
     def delete(self, key: str, version: Version | None = None) -> bool:
@@ -230,7 +215,7 @@ class MemcachedBackend:
     def _facts(self) -> list[dict[str, Any]]:
         """Return the answer of each server to ``stats``."""
         answers = [client.ask("stats") for client in self._clients]
-        return [{name.decode(): _text(v) for name, v in a.items()} for a in answers]
+        return [{name.decode(): v for name, v in a.items()} for a in answers]
 
     def _client(self, key: str) -> _Server:
         """Return the one server that `key` may be on."""
@@ -242,10 +227,10 @@ class MemcachedBackend:
     def _cas_id(self, key: str, version: Version) -> tuple[bytes | None, Cell | None]:
         """Return the CAS id that `version` stands for, or the cell that is there
         instead."""
-        if not isinstance(version, _Written):
+        if isinstance(version, bytes):
             return version, None
         cell = self.get(key)
-        if cell is None or _Written.of(cell.data) != version:
+        if cell is None or _written(cell.data) != version:
             return None, cell
         return cell.version, None
 
@@ -257,13 +242,15 @@ class MemcachedBackend:
             )
 
 
+def _written(data: bytes) -> str:
+    """Return the version of data that we wrote: memcached does not say which CAS id it
+    got. Data that somebody else wrote and that is the same has the same version."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def _expire(ttl: int) -> int:
     # Beyond 30 days the server takes the number for a date; 0 would mean for ever.
     return int(time.time()) + ttl if ttl > _LONGEST_RELATIVE else max(1, ttl)
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _server(text: str) -> tuple[str, int]:

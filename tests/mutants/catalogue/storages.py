@@ -269,7 +269,7 @@ MUTANTS = (
     Mutant(
         name="memcached-takes-any-version-for-ours",
         file="backends/memcached/backend.py",
-        old="if cell is None or _Written.of(cell.data) != version:",
+        old="if cell is None or _written(cell.data) != version:",
         new="if cell is None:",
         breaks="what was added and changed since is somebody else's",
         found_by="contract/test_memcached.py::TestMemcached::"
