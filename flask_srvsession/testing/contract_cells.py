@@ -248,12 +248,11 @@ class CellContract(ContractBase):
         self, backend: Backend, key: str
     ) -> None:
         """Each swap brings its own ttl, longer or shorter; a read changes nothing."""
-        for use in ("longer", "shorter", "read"):
-            ttl = MINUTE if use == "shorter" else self.shortest_ttl
-            version = backend.add(f"{key}:{use}", b"1", ttl)
-            if use != "read":
-                ttl = self.shortest_ttl if use == "shorter" else MINUTE
-                backend.swap(f"{key}:{use}", b"2", version, ttl)
+        short = self.shortest_ttl
+        for use, first, then in (("longer", short, MINUTE), ("shorter", MINUTE, short)):
+            version = backend.add(f"{key}:{use}", b"1", first)
+            backend.swap(f"{key}:{use}", b"2", version, then)
+        backend.add(f"{key}:read", b"1", short)
         self.elapse(self.shortest_ttl / 2)
         backend.get(f"{key}:read")
         self.elapse(self.shortest_ttl / 2 + 0.15)

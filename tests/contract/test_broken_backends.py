@@ -290,7 +290,7 @@ class Contract(BackendContract):
         self.clock.advance(seconds)
 
 
-BROKEN: list[tuple[type[Sound], Callable[..., None], list[str], str]] = [
+BROKEN: list[tuple[type[Sound], Callable[..., None], list[str | int], str]] = [
     (
         Upserting,
         Contract.test_swap_never_creates,
@@ -380,13 +380,13 @@ BROKEN: list[tuple[type[Sound], Callable[..., None], list[str], str]] = [
     (
         Listing,
         Contract.test_get_many_returns_what_get_returns,
-        ["key"],
+        ["key", 3],
         "get_many must return Cells by their keys, without those that are absent",
     ),
     (
         Shuffling,
         Contract.test_get_many_returns_what_get_returns,
-        ["key"],
+        ["key", 3],
         "get_many must return what is there, under its own key, and nothing else",
     ),
     (
@@ -508,7 +508,7 @@ BROKEN: list[tuple[type[Sound], Callable[..., None], list[str], str]] = [
     ids=[case[0].__name__ for case in BROKEN],
 )
 def test_a_broken_backend_is_told_what_is_wrong(
-    broken: type[Sound], test: Callable[..., None], args: list[str], sentence: str
+    broken: type[Sound], test: Callable[..., None], args: list[str | int], sentence: str
 ) -> None:
     contract = Contract()
 

@@ -42,14 +42,14 @@ TOO_OLD_FOR_CLUSTER = (
 )
 _ALIASES = {"valkey": "redis", "valkeys": "rediss"}
 _PORT, _SENTINEL_PORT = 6379, 26379
-_PUNCTUAL: dict[type, type] = {
-    redis.Connection: PunctualConnection,
-    redis.SSLConnection: PunctualSSLConnection,
-    redis.UnixDomainSocketConnection: PunctualUnixConnection,
-}
 _CONNECTIONS = {
-    "redis": (PunctualConnection, PunctualSentinelConnection),
-    "rediss": (PunctualSSLConnection, PunctualSentinelSSLConnection),
+    "redis": PunctualConnection,
+    "rediss": PunctualSSLConnection,
+    "unix": PunctualUnixConnection,
+}
+_BY_SENTINEL = {
+    "redis": PunctualSentinelConnection,
+    "rediss": PunctualSentinelSSLConnection,
 }
 
 _REFUSALS = (ValueError, TypeError, KeyError, redis.RedisError)
@@ -158,10 +158,7 @@ class PunctualCluster(RedisCluster):
         return super().execute_command(*args, target_nodes=last, **options)
 
     def get_node(
-        self,
-        host: str | None = None,
-        port: int | None = None,
-        node_name: str | None = None,
+        self, host: Any = None, port: Any = None, node_name: Any = None
     ) -> Any:
         # redis-py knows the nodes that have slots; one that gets its first slot is
         # None to it, and it would ask that.
@@ -227,14 +224,13 @@ class SafeSentinel(Sentinel):
 def _for_server(url: str) -> Any:
     client = LeanRedis.from_url(url, **_ours())
     pool = client.connection_pool
-    pool.connection_class = _PUNCTUAL.get(pool.connection_class, pool.connection_class)
+    pool.connection_class = _CONNECTIONS[url.partition(":")[0]]
     _try_options(pool)
     return client
 
 
 def _for_sentinel(url: str) -> Any:
     parts = urlsplit(url)
-    to_sentinel, to_primary = _CONNECTIONS[parts.scheme]
     account, at, hosts = parts.netloc.rpartition("@")
     service, _, database = unquote(parts.path)[1:].partition("/")
     if not service:
@@ -244,7 +240,7 @@ def _for_sentinel(url: str) -> Any:
     for host in hosts.split(","):
         (name, port), options = _parse(f"{parts.scheme}://{host}?{for_sentinels}")
         pool = redis.ConnectionPool(
-            connection_class=to_sentinel,
+            connection_class=_CONNECTIONS[parts.scheme],
             host=name,
             port=port or _SENTINEL_PORT,
             **options,
@@ -257,7 +253,7 @@ def _for_sentinel(url: str) -> Any:
     client = sentinels.master_for(
         service,
         redis_class=LeanRedis,
-        connection_class=to_primary,
+        connection_class=_BY_SENTINEL[parts.scheme],
         redis_connect_func=_demand_primary,
         **options,
     )
@@ -269,7 +265,7 @@ def _for_cluster(url: str) -> Any:
     if too_old_for_cluster():
         raise ConfigurationError(TOO_OLD_FOR_CLUSTER)
     parts = urlsplit(url)
-    connection_class, _ = _CONNECTIONS[parts.scheme]
+    connection_class = _CONNECTIONS[parts.scheme]
     account, at, hosts = parts.netloc.rpartition("@")
     if parts.path not in ("", "/", "/0"):
         raise ValueError("a cluster has no databases")

@@ -239,8 +239,8 @@ MUTANTS = (
     Mutant(
         name="the-epoch-runs-out-before-its-members",
         file="backends/cell_index.py",
-        old="if seen.head.until >= until:",
-        new="if True:",
+        old="if head.until < until:",
+        new="if False:",
         breaks="an epoch lives as long as who is listed under it",
         found_by="integration/test_lifetimes.py::TestLongLife::"
         "test_of_somebody_logged_in_is_listed_as_long",
