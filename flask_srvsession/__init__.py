@@ -1,40 +1,34 @@
 """Server-side sessions for Flask that end when you end them."""
 
-from typing import cast
+from flask import session as _session
 
-import flask
+from .errors import BackendError as BackendError
+from .errors import ConfigurationError as ConfigurationError
+from .errors import DeviceNotProven as DeviceNotProven
+from .errors import NotReplicated as NotReplicated
+from .errors import SessionError as SessionError
+from .errors import SessionRefused as SessionRefused
+from .errors import SessionTooLarge as SessionTooLarge
+from .errors import StaleCredential as StaleCredential
+from .errors import StaleLogin as StaleLogin
+from .errors import TooManySessions as TooManySessions
+from .extension import ServerSession as ServerSession
+from .info import SessionInfo as SessionInfo
+from .login_keys import LOGIN_KEYS as LOGIN_KEYS
+from .session import ServerSideSession as ServerSideSession
+from .signals import binding_failed as binding_failed
+from .signals import everything_revoked as everything_revoked
+from .signals import session_bound as session_bound
+from .signals import session_changes_dropped as session_changes_dropped
+from .signals import session_created as session_created
+from .signals import session_destroyed as session_destroyed
+from .signals import session_refused as session_refused
+from .signals import session_replayed as session_replayed
+from .signals import session_revoked as session_revoked
+from .signals import session_rotated as session_rotated
+from .signals import storage_called as storage_called
 
-from .errors import (
-    BackendError,
-    ConfigurationError,
-    DeviceNotProven,
-    NotReplicated,
-    SessionError,
-    SessionRefused,
-    SessionTooLarge,
-    StaleCredential,
-    StaleLogin,
-    TooManySessions,
-)
-from .extension import ServerSession
-from .info import SessionInfo
-from .login_keys import LOGIN_KEYS
-from .session import ServerSideSession
-from .signals import (
-    binding_failed,
-    everything_revoked,
-    session_bound,
-    session_changes_dropped,
-    session_created,
-    session_destroyed,
-    session_refused,
-    session_replayed,
-    session_revoked,
-    session_rotated,
-    storage_called,
-)
-
-session: ServerSideSession = cast("ServerSideSession", flask.session)
+session: ServerSideSession = _session  # type: ignore[assignment]
 """Flask's own ``session``, with the type that it has under this extension::
 
     from flask_srvsession import session
@@ -42,32 +36,3 @@ session: ServerSideSession = cast("ServerSideSession", flask.session)
     session["cart"] = ["tea"]
     session.destroy()
 """
-
-__all__ = [
-    "LOGIN_KEYS",
-    "BackendError",
-    "ConfigurationError",
-    "DeviceNotProven",
-    "NotReplicated",
-    "ServerSession",
-    "ServerSideSession",
-    "SessionError",
-    "SessionInfo",
-    "SessionRefused",
-    "SessionTooLarge",
-    "StaleCredential",
-    "StaleLogin",
-    "TooManySessions",
-    "binding_failed",
-    "everything_revoked",
-    "session",
-    "session_bound",
-    "session_changes_dropped",
-    "session_created",
-    "session_destroyed",
-    "session_refused",
-    "session_replayed",
-    "session_revoked",
-    "session_rotated",
-    "storage_called",
-]

@@ -151,8 +151,7 @@ class Gate:
         target = wire.quoted(f"/.{target}" if target.startswith("//") else target)
         if request.query_string:
             target += f"?{wire.quoted(request.query_string)}"
-        response = Response(status=307)
-        response.headers["Location"] = target
+        response = Response(status=307, headers={"Location": target})
         self.cookie.remove(response)
         return pages.without_caches(response)
 

@@ -172,8 +172,8 @@ class Routes:
         if request.headers.get("Sec-Fetch-Site") != "same-origin":
             return Response(status=403)
         app, interface = self._runtime.app, self._gate.interface
-        response = Response(status=303)
-        response.headers["Location"] = f"{request.script_root}/"
+        to = {"Location": f"{request.script_root}/"}
+        response = Response(status=303, headers=to)
         attributes = interface.cookie_attributes(app)
         response.delete_cookie(interface.get_cookie_name(app), **attributes)
         self._gate.cookie.remove(response)

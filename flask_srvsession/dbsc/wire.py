@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Response
-from werkzeug.http import dump_cookie
+from werkzeug.http import dump_cookie, unquote_header_value
 
 PROOF = "HTTP_SECURE_SESSION_RESPONSE"
 SESSION = "HTTP_SEC_SECURE_SESSION_ID"
@@ -21,12 +21,7 @@ REGISTRATION = "Secure-Session-Registration"
 def said(environ: Mapping[str, Any], name: str) -> str | None:
     """Return a text that the browser has sent, with quotes or without."""
     value: str | None = environ.get(name)
-    if value is None:
-        return None
-    value = value.strip()
-    if len(value) > 1 and value[0] == value[-1] == '"':
-        return value[1:-1]
-    return value
+    return None if value is None else unquote_header_value(value.strip())
 
 
 def quoted(part: str | bytes) -> str:
@@ -80,16 +75,14 @@ def instructions(
 ) -> dict[str, Any]:
     """Return the answer to a registration: which requests wait for which cookie."""
     rules = [{"type": "exclude", "domain": "*", "path": path} for path in excluded]
-    credential = {
-        "type": "cookie",
-        "name": cookie.name,
-        "attributes": cookie.announced(),
-    }
+    attributes = cookie.announced()
     return {
         "session_identifier": session_id,
         "refresh_url": refresh,
         "scope": {"include_site": False, "scope_specification": rules},
-        "credentials": [credential],
+        "credentials": [
+            {"type": "cookie", "name": cookie.name, "attributes": attributes}
+        ],
         "allowed_refresh_initiators": [*initiators],
     }
 

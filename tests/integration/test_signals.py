@@ -382,7 +382,6 @@ class TestConnecting:
         for signal in SIGNALS.values():
             name = signal.name.replace("-", "_")
             assert getattr(flask_srvsession, name) is signal
-            assert name in flask_srvsession.__all__
 
 
 def test_a_new_session_has_its_id_when_it_is_told_of(app: Flask) -> None:
