@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgpack
 from itsdangerous import BadSignature, Signer
 
+from .. import values
 from ..errors import ConfigurationError
 
 MAX_COOKIE = 8192
@@ -85,12 +86,14 @@ class Source(ABC):
         *,
         cookie_name: str | None = None,
         secret_keys: Sequence[str | bytes] | None = None,
-        lifetime: timedelta | None = None,
+        lifetime: timedelta | float | None = None,
         until: date | datetime | None = None,
     ) -> None:
         self.cookie_name = cookie_name
-        self.secret_keys = secret_keys
-        self.lifetime = lifetime
+        self.secret_keys = values.secrets("secret_keys", secret_keys)
+        self.lifetime = None
+        if lifetime is not None:
+            self.lifetime = timedelta(seconds=values.lifetime("lifetime", lifetime))
         self.until = _moment(until)
 
     @abstractmethod

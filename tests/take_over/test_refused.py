@@ -358,6 +358,18 @@ def test_a_key_that_is_taken_out_later_revives_nobody(
     assert Browser(app, ended).values() == {}
 
 
+def test_one_text_is_no_list_of_keys() -> None:
+    """Each of its characters would be a key: anybody could make such a cookie."""
+    with pytest.raises(ConfigurationError, match="secret_keys is one text"):
+        CookieSource(secret_keys="an old key")
+
+
+def test_a_lifetime_is_a_number_of_seconds_or_a_timedelta() -> None:
+    assert CookieSource(lifetime=3600).lifetime == timedelta(hours=1)
+    with pytest.raises(ConfigurationError, match="lifetime is '1h', but must be a num"):
+        CookieSource(lifetime="1h")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("former", ["cookie"], indirect=True)
 def test_two_apps_with_keys_of_their_own_take_over_one_cookie(
     former: FormerApp, taking_app: TakingApp

@@ -135,6 +135,14 @@ MUTANTS = (
         "[next_used-False]",
     ),
     Mutant(
+        name="take-over-with-a-key-of-one-character",
+        file="take_over/source.py",
+        old='values.secrets("secret_keys", secret_keys)',
+        new="list(secret_keys or ())",
+        breaks="nobody makes an old cookie that is taken over",
+        found_by=f"{_REFUSED}test_one_text_is_no_list_of_keys",
+    ),
+    Mutant(
         name="take-over-begins-in-silence",
         file="take_over/asking.py",
         old="            self._tell(store, credential)\n",
