@@ -56,9 +56,9 @@ _PERSON = (
     "|person|patient|player|login|principal|identity"
 )
 _LOOKS_LIKE_IDENTITY = re.compile(
-    rf"_*(?:(?:is|current|my|auth|session|logged_?in|active)_)*"
+    rf"_*(?:(?:is|current|my|auth|session|logged(?:_?in)?|login|active)_)*"
     rf"(?:(?:{_PERSON})(?:_?(?:id|name|no|number|uid|uuid|pk|email|mail|key|token))?"
-    rf"|(?:is_?)?(?:logged|signed)_?(?:in|on)(?:_(?:as|user))?|(?:is_?)?auth(?:ed|enticated)"
+    rf"|(?:\w+_)?(?:is_?)?(?:(?:logged|signed)_?(?:in|on)|auth(?:ed|enticated))(?:_(?:as|user))?"
     rf"|(?:e_?)?mail(?:_address)?|(?:\w+_)?(?:access|auth|id|bearer|refresh|oauth)_?token"
     rf"|(?:\w+_)?(?:token|jwt)|(?:\w+_)?userinfo|(?:\w+_)?profile|sub)"
 )

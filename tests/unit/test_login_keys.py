@@ -22,7 +22,8 @@ IDENTITY_LIKE = (
     "userId userID User user-id usr memberId member student student_id employee_no "
     "admin admin_id client patient_id player login login_id isLoggedIn signed_in "
     "is_authed mail email_address current_user_id session_user principal google_token "
-    "github_access_token jwt google_userinfo user_profile sub"
+    "github_access_token jwt google_userinfo user_profile sub admin_logged_in "
+    "customerLoggedIn dashboard_logged_in user_authenticated logged_user login_user"
 )
 ORDINARY = (
     "cart csrf_token _csrf_token reset_token form_token lang theme next _flashes "

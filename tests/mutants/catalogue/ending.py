@@ -304,6 +304,15 @@ MUTANTS = (
         "_name_is_a_login_and_warned_about_once",
     ),
     Mutant(
+        name="a-login-of-one-kind-of-user-looks-like-none",
+        file="login_keys.py",
+        old=r'rf"|(?:\w+_)?(?:is_?)?(?:(?:logged',
+        new=r'rf"|(?:is_?)?(?:(?:logged',
+        breaks="who is logged in without a new id is warned about",
+        found_by="unit/test_login_keys.py::test_a_key_that_looks_like_an_identity_is_"
+        "warned_about_once[admin_logged_in]",
+    ),
+    Mutant(
         name="a-profile-has-to-name-somebody",
         file="login_keys.py",
         old="return name_of(value) if isinstance(value, Mapping) else None",
