@@ -18,7 +18,7 @@ from .serializers import Undecodable
 from .store import SessionStore
 from .store.records import Live, Moved, outdated
 from .store.rotation import ADMITTED, Verdict
-from .visit import ANSWERED, Visit
+from .visit import Visit
 
 log = logging.getLogger("flask_srvsession")
 
@@ -69,7 +69,7 @@ def load(visit: Visit) -> Draft:
         visit.draft.decode(known.union(store.settings.logins.among(values)))
     except Undecodable as undecodable:
         visit.give_up(undecodable)
-    if visit.live and ANSWERED not in visit.request.environ and visit.is_event():
+    if visit.live and hasattr(visit.request, "sid") and visit.is_event():
         renew(visit, visit.live)  # nobody saves at the end of one that only reads
     return visit.draft
 

@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any
 
 from flask import Flask, Request, Response
+from flask import session as flask_session
 from flask.sessions import SessionInterface, SessionMixin
 
 from .arrival import FORMER_COOKIE
@@ -31,7 +32,7 @@ from .runtime import Runtime
 from .serializers import Undecodable
 from .session import ServerSideSession
 from .store import rotation
-from .visit import ANSWERED, Visit
+from .visit import Visit
 
 
 class Cookie(enum.Enum):
@@ -78,7 +79,7 @@ class ServerSessionInterface(SessionInterface):
             except Undecodable:
                 pass  # the session is ignored, as one that a read finds so
             except (BackendError, SessionRefused) as error:
-                if ANSWERED not in visit.request.environ:
+                if not _is_awaited(session):
                     raise
                 before = response.status, [*response.headers], response.response
                 remember(response, visit.number, partial(restore, *before))
@@ -172,6 +173,13 @@ def other_interface(app: Flask) -> str | None:
     interface = app.session_interface
     ours = isinstance(interface, ServerSessionInterface)
     return None if ours else type(interface).__name__
+
+
+def _is_awaited(session: ServerSideSession) -> bool:
+    """Whether it is the session of a request whose response somebody waits for."""
+    current: Any = flask_session
+    is_mine = current._get_current_object() is session
+    return is_mine and not session._visit.is_event()
 
 
 def _fate_of_cookie(

@@ -13,7 +13,7 @@ from flask.globals import app_ctx
 from werkzeug.exceptions import HTTPException
 
 from .responses import restore
-from .visit import ANSWERED, FAILURE
+from .visit import FAILURE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -75,7 +75,6 @@ class AnswerOutages:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        environ[ANSWERED] = True
         head: tuple[Any, ...] | None = ()
         written: Callable[[bytes], object] | None = None
 

@@ -33,9 +33,6 @@ from .store.rotation import Verdict
 log = logging.getLogger("flask_srvsession")
 
 OPENED = "flask_srvsession.opened"
-ANSWERED = "flask_srvsession.answered"
-"""There in the WSGI environ of a request whose response somebody waits for."""
-
 FAILURE = "flask_srvsession.failure"
 """Where the WSGI environ has the first BackendError that a session met."""
 

@@ -14,7 +14,7 @@ import pytest
 from flask import Flask, Response
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import generate_csrf
-from werkzeug.test import Cookie
+from werkzeug.test import Client, Cookie
 
 from flask_srvsession import ServerSession, session, session_replayed
 from flask_srvsession.backends import Backend
@@ -445,6 +445,24 @@ def test_an_outage_in_a_teardown_function_is_a_503_on_a_server(
         connection.request("GET", "/", headers=headers)
         assert connection.getresponse().status == 503
         connection.close()
+
+
+def test_a_server_that_has_the_app_from_before_gets_the_answers_of_its_handlers(
+    backend: Backend,
+) -> None:
+    """Connexion takes `wsgi_app` when it makes the app."""
+    app = Flask("early")
+    app.secret_key = "a long random text"
+    client = Client(app.wsgi_app)
+    app.config.update(
+        SRVSESSION_MAX_PER_KEY={"user_id": 1}, SRVSESSION_MAX_PER_KEY_POLICY="reject"
+    )
+    ServerSession(app, backend)
+    app.register_error_handler(409, lambda _: ("one at a time", 409))
+    app.add_url_rule("/", "in", lambda: session.update(user_id=42) or "in")
+
+    assert client.get("/").text == "in"
+    assert Client(client.application).get("/").text == "one at a time"
 
 
 def test_an_app_that_writes_its_answer_is_let_through() -> None:

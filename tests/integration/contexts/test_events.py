@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask
 from flask_login import login_user, logout_user
 
-from flask_srvsession import ServerSession, session
+from flask_srvsession import BackendError, ServerSession, session
+from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.testing import FakeClock
 from tests.web import Browser
 
-from ..apps import User, use_flask_login
+from ..apps import LosingBackend, User, use_flask_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +62,27 @@ def test_that_only_read_keep_a_session_alive(
     assert browser.values() == {"user_id": 42}
 
 
+def test_that_only_read_do_so_whichever_extension_came_first(clock: FakeClock) -> None:
+    app = Flask("late")
+    app.config.update(SECRET_KEY="secret", SRVSESSION_IDLE_TIMEOUT=10 * MINUTE)
+    socketio = flask_socketio.SocketIO(
+        app, manage_session=False, async_mode="threading", async_handlers=False
+    )
+    socketio.on_event("do", lambda: session.get("user_id"))
+    ServerSession().init_app(app, clock=clock)
+    browser = with_values(app, user_id=42)
+    url = "/socket.io/?EIO=4&transport=polling"
+    opened = json.loads(browser.client.get(url).text[1:])
+    url += f"&sid={opened['sid']}"
+    browser.client.post(url, data="40")
+
+    for _ in range(8):
+        clock.advance(2 * MINUTE)
+        browser.client.post(url, data='42["do"]')
+
+    assert browser.values() == {"user_id": 42}
+
+
 MOVES: dict[str, tuple[dict[str, Any], Callable[[], object]]] = {
     "login": (OUT, lambda: session.update(user_id=42)),
     "login by bind": (OUT, lambda: session.bind(user_id=42)),
@@ -99,6 +122,19 @@ def test_that_would_need_a_cookie_are_refused_and_the_session_stays(
 
     assert browser.values() == before
     assert browser.does(lambda: session.id) == browser.id
+
+
+def test_that_meet_an_outage_when_they_are_saved_raise_it(clock: FakeClock) -> None:
+    backend = LosingBackend(MemoryBackend(clock))
+    app = Flask("shop")
+    app.secret_key = "secret"
+    ServerSession(app, backend)
+    browser = with_values(app, user_id=42)
+    client = client_of(app, browser, lambda: session.update(note="of the event"))
+    backend.lose(at_write=1)
+
+    with pytest.raises(BackendError):
+        client.emit("do", callback=True)
 
 
 @pytest.mark.parametrize(

@@ -317,11 +317,20 @@ MUTANTS = (
     Mutant(
         name="a-test-does-not-see-that-its-session-was-not-saved",
         file="interface.py",
-        old="if ANSWERED not in visit.request.environ:",
-        new="if False:",
+        old="is_mine = current._get_current_object() is session",
+        new="is_mine = True",
         breaks="an outage is never silent",
         found_by="integration/contexts/test_session_transaction.py::test_session_t"
         "ransaction_raises_an_outage",
+    ),
+    Mutant(
+        name="an-event-does-not-see-that-its-session-was-not-saved",
+        file="interface.py",
+        old="return is_mine and not session._visit.is_event()",
+        new="return is_mine",
+        breaks="an outage is never silent",
+        found_by="integration/contexts/test_events.py::test_that_meet_an_outage_when_"
+        "they_are_saved_raise_it",
     ),
     Mutant(
         name="a-failed-stream-is-left-open",
