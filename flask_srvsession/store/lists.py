@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,8 +24,6 @@ log = logging.getLogger("flask_srvsession")
 
 MOST_SEEN = 4096
 """Sessions whose lists are remembered, so that a load asks for their heads at once."""
-
-_NONE: Mapping[bytes, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Binding:
 
 
 class Entry(NamedTuple):
-    """How a session is listed under one name.
+    """How a session is listed under the `name` of a list.
 
     `epoch` is the one that it was listed in. The random `mark` is handed on to the
     session that it is regenerated to: both take one seat, where seats are
@@ -55,6 +53,7 @@ class Entry(NamedTuple):
     former entry does not remove the new one.
     """
 
+    name: bytes
     session_id: str
     epoch: Epoch
     mark: str
@@ -65,10 +64,10 @@ class Entry(NamedTuple):
         return f"{ids.pack(self.session_id)}.{self.mark}"
 
     @classmethod
-    def of_member(cls, member: str) -> Entry:
+    def of_member(cls, name: bytes, member: str) -> Entry:
         """Return the entry that is listed as `member`; ValueError if none is."""
         packed, _, mark = member.partition(".")
-        return cls(ids.unpack(packed), "", mark)
+        return cls(name, ids.unpack(packed), "", mark)
 
     def shares_seat(self, other: Entry) -> bool:
         """Return whether both take one seat: the session was regenerated, or was
@@ -201,17 +200,16 @@ class Lists:
         """Return the present of `binding`."""
         return self._epoch(binding.names[0])
 
-    def add(self, name: bytes, entry: Entry, ttl: int) -> bool:
+    def add(self, entry: Entry, ttl: int) -> bool:
         """List the session for `ttl` seconds; return False if its epoch has ended."""
-        return self._backend.twice(
-            "bind", self._index.add, self.name(name), entry.member, entry.epoch, ttl
-        )
+        add, name = self._index.add, self.name(entry.name)
+        return self._backend.twice("bind", add, name, entry.member, entry.epoch, ttl)
 
     def fence(
         self,
         binding: Binding,
         keep: Live | None = None,
-        before: Mapping[bytes, Epoch] = _NONE,
+        before: Mapping[bytes, Epoch] | None = None,
     ) -> tuple[dict[bytes, Epoch], bool]:
         """Begin a new epoch under each name; the session `keep` may go over to it.
 
@@ -226,8 +224,8 @@ class Lists:
         for name in reversed(binding.names):
             kept = list[str]()
             if keep and name in keep.record.places:
-                entry = Entry(keep.id, *keep.record.places[name])
-                belongs = partial(_belongs, entry, before.get(name))
+                entry = Entry(name, keep.id, *keep.record.places[name])
+                belongs = partial(_belongs, entry, (before or {}).get(name))
                 # Asked before, too: a crash after the fence must leave nobody kept.
                 may_stay = may_stay and belongs(self.head(name))
                 kept = [entry.member] if may_stay else []
@@ -237,38 +235,37 @@ class Lists:
             may_stay = may_stay and (not kept or belongs(former))
         return epochs, may_stay
 
-    def oldest(self, binding: Binding, most: int) -> tuple[dict[Entry, bytes], bool]:
-        """Return the first entries with their names, at most so many, and whether there
-        are no more. Those of the dead are among them; they are in the order in which
-        they were listed, those under older keys' names first."""
-        entries: dict[Entry, bytes] = {}
-        left = most
+    def oldest(self, binding: Binding, most: int) -> tuple[list[Entry], bool]:
+        """Return the first entries, at most so many, and whether there are no more.
+        Those of the dead are among them; they are in the order in which they were
+        listed, those under older keys' names first."""
+        entries, left = list[Entry](), most
         for name in reversed(binding.names):
             members = self._members(name, left)
-            entries.update(dict.fromkeys(_entries(members), name))
+            entries += _entries(name, members)
             left -= len(members)
             if not left:
                 return entries, False
         return entries, True
 
     def pages(
-        self, binding: Binding, size: int, after: tuple[bytes, str] | None = None
-    ) -> Iterator[dict[Entry, bytes]]:
-        """Yield all entries with their names, so many at once, in the same order; those
-        that follow the member `after` of a name.
+        self, binding: Binding, size: int, after: Entry | None = None
+    ) -> Iterator[list[Entry]]:
+        """Yield all entries, so many at once, in the same order; those that follow the
+        one called `after`.
 
         The caller may unlist those of a page. Where somebody else unlists the one that
         the next page follows, the list is read from its front again: so an entry may
         come twice.
         """
         names = [*reversed(binding.names)]
-        start, last = after or (names[0], None)
+        start, last = (after.name, after.member) if after else (names[0], None)
         for name in names[names.index(start) :]:
             page = self._members(name, size, last)
             while page:
                 full = len(page) == size
                 more = self._members(name, size, page[-1]) if full else []
-                yield dict.fromkeys(_entries(page), name)
+                yield [*_entries(name, page)]
                 page = more
             last = None
 
@@ -282,24 +279,28 @@ class Lists:
         found = self._backend.twice("find", members, name_, most, after)
         return self._members(name, most) if found is None else found
 
-    def remove(self, entries: Mapping[Entry, bytes]) -> None:
-        """Unlist these entries; those that are not listed are no error."""
+    def unlist(self, entries: Iterable[Entry]) -> None:
+        """Take these entries off their lists; those that are not there are no error."""
         leaving: dict[bytes, list[str]] = {}
-        for entry, name in entries.items():
-            leaving.setdefault(name, []).append(entry.member)
+        for entry in entries:
+            leaving.setdefault(entry.name, []).append(entry.member)
         for name, members in leaving.items():
             self._backend.twice("unbind", self._index.remove, self.name(name), members)
 
-    def forget(self, sessions: Mapping[str, Places]) -> None:
-        """Unlist sessions everywhere. Their records say so already, and a reader of a
-        list finds that out: so a failure here is no failure of the logout."""
+    def forget(
+        self, sessions: Mapping[str, Places], but: Collection[bytes] = ()
+    ) -> None:
+        """Unlist sessions everywhere `but` under these names. Their records say so
+        already, and a reader of a list finds that out: so a failure here is no failure
+        of the logout."""
         leaving: dict[bytes, list[Entry]] = {}
         for session_id, places in sessions.items():
-            for name, (epoch, mark) in places.items():
-                leaving.setdefault(name, []).append(Entry(session_id, epoch, mark))
-        for name, entries in leaving.items():
+            for name in places.keys() - but:
+                entry = Entry(name, session_id, *places[name])
+                leaving.setdefault(name, []).append(entry)
+        for entries in leaving.values():
             try:
-                self.remove(dict.fromkeys(entries, name))
+                self.unlist(entries)
             except BackendError as error:
                 whose = ", ".join(entry.session_id for entry in entries)
                 log.warning("session %s is still listed: %s", whose, error)
@@ -380,12 +381,9 @@ class Lists:
 def admits(session_id: str, places: Places, heads: Mapping[bytes, Head | None]) -> bool:
     """Return whether each place still has the epoch that the session knows, or kept the
     session when that ended. A head that is not there was lost."""
-    for name, (epoch, mark) in places.items():
-        head = heads.get(name)
-        if head is None or (
-            head.epoch != epoch
-            and Entry(session_id, epoch, mark).member not in head.kept
-        ):
+    for name, place in places.items():
+        head, entry = heads.get(name), Entry(name, session_id, *place)
+        if not head or (head.epoch != entry.epoch and entry.member not in head.kept):
             return False
     return True
 
@@ -395,7 +393,7 @@ def _belongs(entry: Entry, own: Epoch | None, head: Head | None) -> bool:
     of an entry: it has the present epoch, or was kept, itself or what it was before."""
     if head is None or head.epoch in (own, entry.epoch):
         return True
-    return any(kept.shares_seat(entry) for kept in _entries(head.kept))
+    return any(kept.shares_seat(entry) for kept in _entries(entry.name, head.kept))
 
 
 def is_elsewhere(binding: Binding, line: Line) -> bool:
@@ -430,9 +428,9 @@ def new_mark(now: float, chance: bytes = b"") -> str:
     return (moment + chance).decode()
 
 
-def _entries(members: Iterable[str]) -> Iterator[Entry]:
+def _entries(name: bytes, members: Iterable[str]) -> Iterator[Entry]:
     for member in members:
         try:
-            yield Entry.of_member(member)
+            yield Entry.of_member(name, member)
         except ValueError:
             log.warning("a member of an index is ignored: it is no session's")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from .. import ids
@@ -58,42 +58,37 @@ def revoke_all(
        the new epoch, or a later one: they have logged in since.
     3. Those who have ended are unlisted, here, and then in their other lists.
     """
-    epochs, kept = _fence(store, binding, keep)
+    epochs, spared = _fence(store, binding, keep)
+    kept = spared if spared and binding.lists(spared.record) else None
     done = Revocation(epochs, [], set(), kept)
-    # Spared by its id, since its epoch may be an older one again: another end of all
-    # keeps it, too. One that is not listed here is another user's.
-    own = kept or (keep if keep and not binding.lists(keep.record) else None)
     total = store.lists.count(binding) if watch else 0
-    seen, leaving = 0, dict[Entry, bytes]()
+    seen, leaving = 0, list[Entry]()
     for page in store.lists.pages(binding, PAGE):
         listed = dict.fromkeys(entry.session_id for entry in page)
-        stay = _end(store, binding, listed, done, own.id if own else "", end)
+        stay = _end(store, binding, listed, done, spared, end)
         seen += len(listed)
         if watch:
             watch(min(seen, total), total)
-        leaving |= {e: name for e, name in page.items() if e.session_id not in stay}
+        leaving += [entry for entry in page if entry.session_id not in stay]
         if len(leaving) >= UNLISTED:
-            store.lists.remove(leaving)
+            store.lists.unlist(leaving)
             leaving.clear()
-    store.lists.remove(leaving)
-    elsewhere = {
-        live.id: {n: p for n, p in live.record.places.items() if n not in epochs}
-        for live in done.ended
-    }
-    store.lists.forget(elsewhere)
+    store.lists.unlist(leaving)
+    store.lists.forget({live.id: live.record.places for live in done.ended}, epochs)
     return done
 
 
 def _fence(
     store: SessionStore, binding: Binding, keep: Live | None
 ) -> tuple[Mapping[bytes, Epoch], Live | None]:
-    """End the epoch; take `keep`, or its successor by then, along into the new one. One
-    that an earlier fence was to end is not kept."""
+    """End the epoch; take `keep`, or its successor by then, along into the new one;
+    return it. One that an earlier fence was to end is not kept. One that is not listed
+    here is another user's, and stays as it is."""
     epochs: Mapping[bytes, Epoch] = {}
     for _ in range(MAX_ATTEMPTS):
         epochs, may_stay = store.lists.fence(binding, keep, epochs)
         if keep is None or not binding.lists(keep.record):
-            return epochs, None
+            return epochs, keep
         found = store.save(keep, Changes(), epochs=epochs) if may_stay else None
         if isinstance(found, Live):
             return epochs, found
@@ -107,7 +102,7 @@ def _end(
     binding: Binding,
     session_ids: Collection[str],
     done: Revocation,
-    spared: str,
+    spared: Live | None,
     end: End,
 ) -> set[str]:
     """End these sessions, and what they have moved to, unless that is somebody else's
@@ -135,12 +130,15 @@ def _end(
     raise BackendError("revoke")
 
 
-def _stays(line: Line, newer: Collection[tuple[bytes, Epoch]], spared: str) -> bool:
+def _stays(
+    line: Line, newer: Collection[tuple[bytes, Epoch]], spared: Live | None
+) -> bool:
     """Return whether a session is spared, or is in one of these `newer` epochs of the
     list: it logged in after the fence, or was kept by it."""
     if line.live is None:
         return False
-    if spared in (line.live.id, *[each.id for each in line.was]):
+    # By its id: its epoch may be an older one again, if another end of all keeps it.
+    if spared and spared.id in (line.live.id, *[each.id for each in line.was]):
         return True
     places = line.live.record.places
     return any((name, place[0]) in newer for name, place in places.items())
@@ -156,7 +154,7 @@ def find(
     """Return the live sessions of `binding`, in the order in which they were listed: at
     most `limit` of those that follow the id `after`. Without their values, so that a
     long list takes little memory."""
-    born, start = 0, _position_of(store, binding, after) if after else None
+    born, start = 0, _entry_of(store, binding, after) if after else None
     if after and start is None:  # it has ended: of its own second, none is left out
         born = ids.born(after)
     found, moved = dict[str, Live](), dict[str, Live]()
@@ -173,15 +171,13 @@ def find(
     return [*found.values()][:limit]
 
 
-def _position_of(
-    store: SessionStore, binding: Binding, session_id: str
-) -> tuple[bytes, str] | None:
-    """Return the name and the member under which a session is listed."""
+def _entry_of(store: SessionStore, binding: Binding, session_id: str) -> Entry | None:
+    """Return the entry of a session that lives."""
     live = store.records.live(session_id)
-    if live:
-        for name in binding.names:
-            if name in live.record.places:
-                return name, Entry(live.id, *live.record.places[name]).member
+    places = live.record.places if live else {}
+    for name in binding.names:
+        if name in places:
+            return Entry(name, session_id, *places[name])
     return None
 
 
@@ -189,14 +185,14 @@ def _living(
     store: SessionStore,
     binding: Binding,
     listed: Sequence[str],
-    entries: Mapping[Entry, bytes],
+    entries: Iterable[Entry],
 ) -> list[Live]:
     """Return those that live, in this order, or what they have just moved to; unlist
     those that are gone."""
     lines = store.records.lines(listed)
     gone = {i for i, line in lines.items() if line == ([], None, None)}
     # A record that is there but cannot be read stays listed.
-    store.lists.remove({e: n for e, n in entries.items() if e.session_id in gone})
+    store.lists.unlist(entry for entry in entries if entry.session_id in gone)
     live = [
         line.live._replace(record=line.live.record._replace(values={}))
         for line in lines.values()

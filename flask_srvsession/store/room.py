@@ -17,9 +17,8 @@ fewer: a refusal, or the end of the oldest, may come while some of the dead are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from itertools import islice
 
 from .. import ids
 from ..backends.base import MOST_AT_ONCE
@@ -57,15 +56,13 @@ class Room:
         records: Records,
         lists: Lists,
         settings: Settings,
-        clock: Callable[[], float],
         tell_ended: Callable[[Live, End], None],
     ) -> None:
         self._records = records
         self._lists = lists
         self._rejects = settings.max_per_key_policy == "reject"
-        self._clock = clock
         self._tell_ended = tell_ended
-        self._looked: dict[Binding, tuple[bytes, str]] = {}
+        self._looked: dict[Binding, Entry] = {}
 
     def make(
         self, binding: Binding, own: Entry, limit: int, replaced: Live | None = None
@@ -89,55 +86,56 @@ class Room:
             if surplus <= 0:
                 return
             most = max(most, min(surplus, EXACT))
-            oldest = {e: n for e, n in listed.items() if not e.shares_seat(own)}
+            oldest = [entry for entry in listed if not entry.shares_seat(own)]
             alive, lines = self._drop_dead(binding, oldest)
             if len(alive) < len(oldest):
                 continue
-            if not looked and self._drop_others(binding, oldest):
+            if not looked and self._drop_others(binding, oldest[-1]):
                 looked = True
                 continue
             if self._rejects:
                 raise TooManySessions
-            self._end(binding, dict(islice(oldest.items(), surplus)), lines)
+            self._end(binding, oldest[:surplus], lines)
             if surplus <= len(oldest):
                 return
 
     def _make_exactly(
-        self, binding: Binding, listed: Mapping[Entry, bytes], own: Entry, limit: int
+        self, binding: Binding, listed: Sequence[Entry], own: Entry, limit: int
     ) -> None:
         lines = cache(lambda: self._lines(listed))
-        dead, surplus = leaving(
-            *(listed, own, limit),
-            lambda i, later: self._takes_seat(binding, lines()[i], later=later),
-        )
+
+        def takes_seat(session_id: str, later: bool) -> bool:
+            return self._takes_seat(binding, lines()[session_id], later=later)
+
+        dead, surplus = leaving(listed, own, limit, takes_seat)
         if surplus and self._rejects:
             raise TooManySessions
         if dead or surplus:
-            self._end(binding, {e: listed[e] for e in (*dead, *surplus)}, lines())
+            self._end(binding, [*dead, *surplus], lines())
 
-    def _drop_others(self, binding: Binding, some: Mapping[Entry, bytes]) -> bool:
-        """Unlist the dead among the entries that follow `some`, at the next time those
-        behind them, and so on; return whether there were any."""
+    def _drop_others(self, binding: Binding, last: Entry) -> bool:
+        """Unlist the dead among the entries that follow the `last` one, at the next
+        time those behind them, and so on; return whether there were any."""
         looked = self._looked
         if len(looked) >= _MOST_LISTS:
             looked.clear()
-        after = looked.pop(binding, _last(some))
-        others = next(self._lists.pages(binding, MOST_AT_ONCE, after), {})
+        after = looked.pop(binding, last)
+        others = next(self._lists.pages(binding, MOST_AT_ONCE, after), [])
         alive, _ = self._drop_dead(binding, others)
         if alive and len(others) == MOST_AT_ONCE:
-            looked[binding] = _last(alive)
+            looked[binding] = alive[-1]
         return len(alive) < len(others)
 
     def _drop_dead(
-        self, binding: Binding, some: Mapping[Entry, bytes]
-    ) -> tuple[Mapping[Entry, bytes], Lines]:
+        self, binding: Binding, some: Sequence[Entry]
+    ) -> tuple[Sequence[Entry], Lines]:
         """End and unlist those of `some` that take no seat; return the others, and
         the lines of all."""
         lines = self._lines(some)
-        alive, dead = dict[Entry, bytes](), dict[Entry, bytes]()
-        for entry, name in some.items():
+        alive, dead = list[Entry](), list[Entry]()
+        for entry in some:
             takes = self._takes_seat(binding, lines[entry.session_id], later=False)
-            (alive if takes else dead)[entry] = name
+            (alive if takes else dead).append(entry)
         if dead:
             self._end(binding, dead, lines)
         return alive, lines
@@ -148,11 +146,9 @@ class Room:
     def _takes_seat(self, binding: Binding, line: Line, *, later: bool) -> bool:
         if line.live is None or is_elsewhere(binding, line):
             return False
-        return may_be_used(line.live.record, self._clock(), later=later)
+        return may_be_used(line.live.record, line.live.read_at, later=later)
 
-    def _end(
-        self, binding: Binding, entries: Mapping[Entry, bytes], lines: Lines
-    ) -> None:
+    def _end(self, binding: Binding, entries: Sequence[Entry], lines: Lines) -> None:
         """End the sessions of these entries and unlist them; but not one that has moved
         on to be elsewhere."""
         here = {
@@ -169,7 +165,7 @@ class Room:
         for live in ended:
             self._tell_ended(live, LIMIT)
         self._lists.forget({live.id: live.record.places for live in ended})
-        self._lists.remove(entries)
+        self._lists.unlist(entries)
 
 
 def leaving(
@@ -215,9 +211,3 @@ def may_be_used(record: Record, now: float, *, later: bool) -> bool:
         return True
     counts_newcomer = later and not record.flags & INHERITED
     return not counts_newcomer and now - record.last_seen < DELIVERY
-
-
-def _last(entries: Mapping[Entry, bytes]) -> tuple[bytes, str]:
-    """Return the position in a list that the last one of these has."""
-    entry, name = [*entries.items()][-1]
-    return name, entry.member

@@ -92,7 +92,7 @@ class SessionStore:
         self.marker = Marker(self.backend, secret_keys, settings, clock)
         self.records = Records(self.backend, codec, settings, clock, self.marker)
         self.lists = Lists(self.backend, serializer, settings, names)
-        self.room = Room(self.records, self.lists, settings, clock, tell_ended)
+        self.room = Room(self.records, self.lists, settings, tell_ended)
 
     # -- loading ----------------------------------------------------------------
 
@@ -269,7 +269,7 @@ class SessionStore:
         for name, place in wanted.items():
             # Listed last, whenever it was born; but for a seat that it takes over.
             ttl = max(1, life - int(age)) if name in former else life
-            if not self.lists.add(name, Entry(session_id, *place), ttl):
+            if not self.lists.add(Entry(name, session_id, *place), ttl):
                 raise StaleLogin
         limits = self.settings.max_per_key
         if not wanted or not limits:
@@ -279,7 +279,7 @@ class SessionStore:
                 if (limit := limits.get(binding.index)) is None:
                     continue
                 for name in wanted.keys() & set(binding.names):
-                    own = Entry(session_id, *wanted[name])
+                    own = Entry(name, session_id, *wanted[name])
                     self.room.make(binding, own, limit, replaced)
         except (TooManySessions, SeatLost):
             self.lists.forget({session_id: wanted})

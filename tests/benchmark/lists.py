@@ -67,7 +67,7 @@ def rows(store: Any, number: int) -> Iterator[tuple[str, bytes, str]]:
         )
         key = store.records.key(session_id)
         sealed = store.records.codec.seal(key, record)
-        yield key, sealed, Entry(session_id, epoch, mark).member
+        yield key, sealed, Entry(name, session_id, epoch, mark).member
 
 
 def fill(store: Any, number: int) -> None:

@@ -244,7 +244,7 @@ def revoked_unlisted_first(
     store: SessionStore, binding: Binding, *, keep: Live | None = None
 ) -> Revocation:
     """All that are to be revoked are taken off the list, then ended."""
-    store.lists.remove(store.lists.oldest(binding, 100)[0])
+    store.lists.unlist(store.lists.oldest(binding, 100)[0])
     return revoke_all(store, binding, keep=keep)
 
 

@@ -484,7 +484,7 @@ def the_live_are_listed(world: World) -> None:
         assert record.places.keys() == fed, "its content feeds an index in vain"
         for name in record.places:
             listed = world.storage.index.members(LISTS.name(name), 100) or ()
-            own = Entry(session_id, *record.places[name])
+            own = Entry(name, session_id, *record.places[name])
             assert own.member in listed, "it is bound, but not listed"
 
 

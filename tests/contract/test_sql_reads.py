@@ -103,7 +103,7 @@ def end_some(site: Site) -> None:
         records.lines([entry.session_id for entry in some])
     )
     assert len(ended) == 100
-    lists.remove(some)
+    lists.unlist(some)
 
 
 def list_second_page(site: Site) -> None:

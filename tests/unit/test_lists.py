@@ -154,9 +154,9 @@ marks = st.text("abcXYZ019-_", min_size=1, max_size=7)
 def test_a_member_brings_back_its_session_and_its_mark(
     session_id: str, epoch: str, mark: str
 ) -> None:
-    member = Entry(session_id, epoch, mark).member
+    member = Entry(b"a", session_id, epoch, mark).member
 
-    assert Entry.of_member(member) == Entry(session_id, "", mark)
+    assert Entry.of_member(b"a", member) == Entry(b"a", session_id, "", mark)
     assert len(member) <= 40
     assert member.isascii()
     assert " " not in member
@@ -168,7 +168,7 @@ JUNK = ["", ".", "junk", "junk.mark", "a" * 27, "a" * 29 + ".m", "ä.m", "\x00.m
 @pytest.mark.parametrize("member", JUNK, ids=repr)
 def test_another_text_is_no_member(member: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        Entry.of_member(member)
+        Entry.of_member(b"a", member)
 
 
 def test_a_member_that_is_junk_is_ignored_with_a_warning(
@@ -178,7 +178,7 @@ def test_a_member_that_is_junk_is_ignored_with_a_warning(
     each = lists(backend=backend)
     binding = each.binding("user_id", "42")
     name, epoch = each.name(binding.names[0]), each.epoch(binding)
-    good = Entry(ids.new_id(1), epoch, "mark")
+    good = Entry(binding.names[0], ids.new_id(1), epoch, "mark")
     for member in ("junk", good.member, "more.junk"):
         backend.index.add(name, member, epoch, HOUR)
 
@@ -187,7 +187,7 @@ def test_a_member_that_is_junk_is_ignored_with_a_warning(
         [page] = each.pages(binding, 9)
 
     assert whole
-    assert [*found] == [*page] == [good._replace(epoch="")]
+    assert found == page == [good._replace(epoch="")]
     assert len(caplog.records) == 4
     assert "junk" not in caplog.text
 
@@ -203,9 +203,10 @@ def test_the_first_key_of_an_index_has_to_name_something() -> None:
 def test_entries_of_one_mark_or_one_session_share_a_place() -> None:
     one, other = ids.new_id(1), ids.new_id(1)
 
-    assert Entry(one, "", "m").shares_seat(Entry(other, "", "m"))
-    assert Entry(one, "", "m").shares_seat(Entry(one, "e", "n"))
-    assert not Entry(one, "", "m").shares_seat(Entry(other, "", "n"))
+    entry = Entry(b"a", one, "", "m")
+    assert entry.shares_seat(Entry(b"a", other, "", "m"))
+    assert entry.shares_seat(Entry(b"a", one, "e", "n"))
+    assert not entry.shares_seat(Entry(b"a", other, "", "n"))
 
 
 def test_marks_are_left_to_chance() -> None:
@@ -230,21 +231,22 @@ def test_both_names_are_read_and_fenced_and_cleared() -> None:
     added = []
     for each, name in ((now, newest), (before, oldest)):
         listed = Entry(
+            name,
             ids.new_id(1),
             each.epoch(each.binding("user_id", "42")),
             new_mark(0.5),
         )
-        assert each.add(name, listed, HOUR)
+        assert each.add(listed, HOUR)
         added.append(listed)
     present, former = [listed._replace(epoch="") for listed in added]
 
     entries, whole = now.oldest(binding, 9)
-    assert [*entries.items()] == [(former, oldest), (present, newest)]
+    assert entries == [former, present]
+    assert [entry.name for entry in entries] == [oldest, newest]
     assert whole
-    assert now.oldest(binding, 1) == ({former: oldest}, False)
-    assert [*now.pages(binding, 1)] == [{former: oldest}, {present: newest}]
-    after = oldest, former.member
-    assert [*now.pages(binding, 1, after)] == [{present: newest}]
+    assert now.oldest(binding, 1) == ([former], False)
+    assert [*now.pages(binding, 1)] == [[former], [present]]
+    assert [*now.pages(binding, 1, former)] == [[present]]
     assert now.count(binding) == 2
 
     places = {newest: (added[0].epoch, added[0].mark)}
@@ -253,10 +255,10 @@ def test_both_names_are_read_and_fenced_and_cleared() -> None:
     assert belongs
     assert now.head(newest) == Head(epochs[newest], (present.member,))
     assert now.head(oldest) == Head(epochs[oldest])
-    assert not now.add(newest, added[0], HOUR)  # its epoch has ended
+    assert not now.add(added[0], HOUR)  # its epoch has ended
 
-    now.remove(entries)
-    assert now.oldest(binding, 9) == ({}, True)
+    now.unlist(entries)
+    assert now.oldest(binding, 9) == ([], True)
 
 
 def test_of_several_names_the_newest_is_fenced_last() -> None:
@@ -423,7 +425,7 @@ def test_another_key_or_another_index_is_another_configuration() -> None:
 
 SESSION = ids.new_id(1)
 PLACES = {b"one": ["e1", "m1"], b"two": ["e2", "m2"]}
-ONE, TWO = (Entry(SESSION, *PLACES[name]) for name in PLACES)
+ONE, TWO = (Entry(name, SESSION, *PLACES[name]) for name in PLACES)
 
 
 @pytest.mark.parametrize(

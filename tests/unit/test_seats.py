@@ -18,7 +18,7 @@ NOW = 1_750_000_000
 
 def listed(name: str, mark: str = "", born: int = 1) -> Entry:
     """Return the entry of a session that is called by one digit."""
-    return Entry(f"{name * 32}_{born:x}", "", mark or name)
+    return Entry(b"", f"{name * 32}_{born:x}", "", mark or name)
 
 
 class Counting:

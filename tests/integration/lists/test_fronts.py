@@ -205,6 +205,7 @@ def test_one_that_is_just_being_listed_is_ended_and_told(
     if by_clock(store.backend.backend):
         clock.advance(2 * 24 * 3600)
     epoch = store.lists.epoch(binding)
-    store.lists.add(binding.names[0], Entry(browser.id, epoch, new_mark(0)), 3600)
+    entry = Entry(binding.names[0], browser.id, epoch, new_mark(0))
+    store.lists.add(entry, 3600)
 
     assert revoke_all(app) == 1

@@ -106,7 +106,7 @@ def refusal(app: Flask) -> BackendError | None:
 
 
 def _entry(session_id: str) -> str:
-    return Entry(session_id, "epoch", new_mark(random.random())).member
+    return Entry(b"", session_id, "epoch", new_mark(random.random())).member
 
 
 class TestCost:
