@@ -156,8 +156,8 @@ class CellIndex:
         """List `member` for `ttl` seconds, if `expect` is still the current epoch;
         return whether it is. One that is listed already keeps the later expiry."""
         for _ in _rounds():
-            seen = self._aligned(name)
-            if seen.head.epoch != expect:
+            seen = self._seen(name)
+            if isinstance(seen, _Head) or seen.head.epoch != expect:
                 return False
             now = self._clock()
             listed = _living(seen.roll.members, now)
@@ -170,7 +170,9 @@ class CellIndex:
         """Begin a new epoch; return it, and the head before it. The new head names
         those in `keep`; nobody is removed."""
         for _ in _rounds():
-            seen = self._aligned(name)
+            seen = self._seen(name)
+            if isinstance(seen, _Head):
+                continue
             until = max(seen.head.until, self._clock() + EPOCH_ALONE)
             head = _Head(new_epoch(), until, tuple(keep))
             if self._write_head(name, seen.head_cell, head):
@@ -228,15 +230,9 @@ class CellIndex:
         if roll_cell:
             self._cells.delete(_roll_key(name), roll_cell.version)
 
-    def _aligned(self, name: str) -> _Aligned:
-        """Return a head and a roll of one epoch; make them so where they are not."""
-        for _ in _rounds():
-            if isinstance(seen := self._seen(name), _Aligned):
-                return seen
-        raise _contention()
-
     def _seen(self, name: str) -> _Aligned | _Head:
-        """Return the same, or just the head if it was begun for that.
+        """Return a head and a roll of one epoch; make them so where they are not. Just
+        the head if it was begun for that.
 
         All that this writes is safe to leave at any point, and for others to finish.
         """

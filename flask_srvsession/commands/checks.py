@@ -100,7 +100,7 @@ def _strangers(config: Mapping[str, Any]) -> Iterator[Finding]:
         if name != key:
             flasks = difflib.get_close_matches(key, _KNOWN, 1, cutoff=_SIMILAR)
             meant = nearest_key(PREFIX + name, _SIMILAR) or next(iter(flasks), None)
-        elif _is_similar(re.sub(r"[^A-Z]", "", key.upper())[: len(PREFIX) - 1]):
+        elif difflib.get_close_matches(_start(key), [_start(PREFIX)], cutoff=_SIMILAR):
             meant = nearest_key(key.upper())
         else:
             continue
@@ -109,8 +109,9 @@ def _strangers(config: Mapping[str, Any]) -> Iterator[Finding]:
         yield a_warning(key, problem, remedy)
 
 
-def _is_similar(text: str) -> bool:
-    return bool(difflib.get_close_matches(text, [PREFIX[:-1]], cutoff=_SIMILAR))
+def _start(key: str) -> str:
+    """Return as many letters of `key` as our keys begin with."""
+    return re.sub(r"[^A-Z]", "", key.upper())[: len(PREFIX) - 1]
 
 
 def _secret_keys(config: Mapping[str, Any]) -> Iterator[Finding]:

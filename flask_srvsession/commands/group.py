@@ -288,9 +288,8 @@ def _encryption_findings(desk: Desk) -> Iterator[Finding]:
     if desk.settings.encryption_keys is None or not desk.app.secret_key:
         return
     store = desk.store
-    found = rewriting.session_ids(store)
-    plain = len([*rewriting.outdated(store, found)]) if found else 0
-    if found and plain:
+    found = rewriting.session_ids(store) or []
+    if plain := len([*rewriting.outdated(store, found)]):
         yield an_info(
             "SRVSESSION_ENCRYPTION_KEYS",
             f"{plain} of {len(found)} records are plain, or have an older key.",

@@ -10,15 +10,8 @@ from functools import partial
 
 import pytest
 
-from ..backends.base import (
-    Backend,
-    Epoch,
-    Erases,
-    Head,
-    Index,
-    ListsKeys,
-    ReadsHeads,
-)
+from ..backends import Backend, Epoch, Head, Index
+from ..backends.base import Erases, ListsKeys, ReadsHeads
 from .contract_base import (
     DAY,
     MINUTE,
