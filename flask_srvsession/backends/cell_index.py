@@ -241,8 +241,12 @@ class CellIndex:
             # which a fence has ended since could restamp the roll for it, and add.
             roll_cell, roll, head_cell, head = self._read_both(name)
             if head is None:
-                if begun := self._begin(name, roll_cell, roll, head_cell):
-                    return begun
+                # The roll, then the head: a head without a roll means a loss.
+                head = _Head(new_epoch(), self._clock() + EPOCH_ALONE)
+                roll = roll or _Roll(head.epoch, head.until, {})
+                begun = self._stamp(name, roll_cell, roll, head)
+                if begun and self._write_head(name, head_cell, head):
+                    return head
             elif roll is None:
                 self._end_epoch_of_lost_roll(name, head_cell, head)
             elif roll.stamp != head.epoch:
@@ -250,19 +254,6 @@ class CellIndex:
             else:
                 return _Aligned(roll_cell, roll, head_cell, head)
         raise _contention()
-
-    def _begin(
-        self,
-        name: str,
-        roll_cell: Cell | None,
-        roll: _Roll | None,
-        head_cell: Cell | None,
-    ) -> _Head | None:
-        """Write the roll, then the head: a head without a roll means a loss."""
-        head = _Head(new_epoch(), self._clock() + EPOCH_ALONE)
-        roll = roll or _Roll(head.epoch, head.until, {})
-        begun = self._stamp(name, roll_cell, roll, head)
-        return head if begun and self._write_head(name, head_cell, head) else None
 
     def _end_epoch_of_lost_roll(
         self, name: str, head_cell: Cell | None, head: _Head

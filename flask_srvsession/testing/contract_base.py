@@ -10,16 +10,14 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from ..backends.base import Backend, Cell, Epoch, Index, Version
 from ..backends.guarded import Guarded
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
 
 MINUTE = 60
 DAY = 24 * 60 * 60

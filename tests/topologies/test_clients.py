@@ -249,7 +249,7 @@ def test_many_keys_are_asked_for_in_one_trip_to_each_server(
     cells = backend.get_many([*stored])
 
     assert cells == stored
-    if isinstance(servers, Cluster):  # else there is one server, and one MGET
+    if isinstance(servers, Cluster):  # else there is one server
         assert sorted(asked) == sorted(server.port for server in servers.primaries())
 
 
