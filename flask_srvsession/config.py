@@ -161,8 +161,10 @@ class Settings:
         if given.get("key_prefix") is None:
             safe_name = re.sub(r"[^\w.-]", "_", app_name, flags=re.A)
             given["key_prefix"] = f"{safe_name[:80]}:session:"
-        if not given.keys() >= {"indexes"}:
-            given["indexes"] = {"user_id": _default_index(given)}
+        if "indexes" not in given:
+            none = given.get("not_login_keys", ())
+            keys = [k for k in given.get("login_keys", LOGIN_KEYS) if k not in none]
+            given["indexes"] = {"user_id": default_index(keys)}
         settings = cls(**given)
         _check_rotation(settings)
         _check_limits(settings)
@@ -182,12 +184,6 @@ class Settings:
         )
 
 
-def _default_index(given: Mapping[str, Any]) -> Mapping[str, Feed | None]:
-    none = given.get("not_login_keys", ())
-    keys = given.get("login_keys", LOGIN_KEYS)
-    return default_index([key for key in keys if key not in none])
-
-
 def check_flask_keys(config: Mapping[str, Any]) -> None:
     """Raise ConfigurationError for the first of Flask's own keys that cannot work."""
     for _, error in wrong_flask_keys(config):
@@ -198,7 +194,8 @@ def check_unchanged(
     settings: Settings, config: Mapping[str, Any], app_name: str
 ) -> None:
     """Raise ConfigurationError for the first key that has another value than when the
-    `settings` were made of it: that would have no effect."""
+    `settings` were made of it: that would have no effect. Raises it for Flask's own
+    keys, too, if one of them cannot work."""
     present = Settings.from_config(config, app_name)
     for key, field in _fields().items():
         if getattr(present, field.name) != getattr(settings, field.name):

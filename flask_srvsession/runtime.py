@@ -74,7 +74,6 @@ class Runtime:
 
     def _build(self) -> SessionStore:
         config = self.app.config
-        check_flask_keys(config)  # they may have changed since init_app
         check_unchanged(self.settings, config, self.app.name)
         settings = self.settings.resolved(self.app.permanent_session_lifetime)
         field, known = config.get("WTF_CSRF_FIELD_NAME"), settings.drop_at_login

@@ -36,22 +36,19 @@ def unproven(request: Request, *, forget: str) -> Response:
     this site, and with. A browser that comes without from this very site cannot prove
     itself; it is offered to forget the session, by a form that leads to `forget`.
     """
-    is_page = request.environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
     if said(request.environ, SKIPPED):
         text = "This browser could not prove itself in time. It tries again."
-        page = _page(text, refresh=RETRY_AFTER) if is_page else _json()
+        page = _page(request, text, refresh=RETRY_AFTER)
         page.status_code = 503
         page.headers["Retry-After"] = str(RETRY_AFTER)
-    elif not is_page:
-        page = _json()
     elif comes_again(request):
-        page = _page("One moment.", refresh=0)
+        page = _page(request, "One moment.", refresh=0)
     else:
         text = (
             "This session belongs to another browser, or this browser has lost the key"
             " that it had for it."
         )
-        page = _page(text, form=_FORM.format(action=escape(forget)))
+        page = _page(request, text, form=_FORM.format(action=escape(forget)))
     return without_caches(page)
 
 
@@ -60,9 +57,8 @@ def comes_again(request: Request) -> bool:
     environ = request.environ
     if said(environ, SKIPPED):
         return True
-    is_page = environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
     from_elsewhere = environ.get("HTTP_SEC_FETCH_SITE") in ("cross-site", "same-site")
-    return is_page and from_elsewhere and request.method in ("GET", "HEAD")
+    return _is_page(request) and from_elsewhere and request.method in ("GET", "HEAD")
 
 
 def without_caches(response: Response) -> Response:
@@ -72,14 +68,20 @@ def without_caches(response: Response) -> Response:
     return response
 
 
-def _page(text: str, *, refresh: int | None = None, form: str = "") -> Response:
-    again = (
-        "" if refresh is None else f'<meta http-equiv="refresh" content="{refresh}">'
-    )
-    title = "Checking this browser" if again else "Not this browser's session"
+def _is_page(request: Request) -> bool:
+    return request.environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
+
+
+def _page(
+    request: Request, text: str, *, refresh: int | None = None, form: str = ""
+) -> Response:
+    """Return a page; for a program the name of the error alone."""
+    if not _is_page(request):
+        error = f'{{"error": "{NAME}"}}\n'
+        return Response(error, 401, content_type="application/json")
+    again, title = "", "Not this browser's session"
+    if refresh is not None:
+        again = f'<meta http-equiv="refresh" content="{refresh}">'
+        title = "Checking this browser"
     page = _PAGE.format(refresh=again, title=title, text=text, form=form)
     return Response(page, 401, content_type="text/html; charset=utf-8")
-
-
-def _json() -> Response:
-    return Response(f'{{"error": "{NAME}"}}\n', 401, content_type="application/json")

@@ -181,6 +181,7 @@ class Routes:
 
 
 def _forgotten(session_id: str) -> Response:
-    """Return the answer for a session that is bound no more, or never was."""
-    text = json.dumps(wire.the_end(session_id[:100]))
+    """Return the answer for a session that is bound no more, or never was: it makes
+    the browser forget the binding, without a word."""
+    text = json.dumps({"session_identifier": session_id[:100], "continue": False})
     return Response(text, 200, content_type="application/json")

@@ -85,8 +85,3 @@ def instructions(
         ],
         "allowed_refresh_initiators": [*initiators],
     }
-
-
-def the_end(session_id: str) -> dict[str, Any]:
-    """Return the answer that makes a browser forget this binding, without a word."""
-    return {"session_identifier": session_id, "continue": False}

@@ -20,7 +20,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-from collections.abc import Mapping
 
 from .. import ids
 from ..errors import BackendError, SessionTooLarge, StaleLogin, TooManySessions
@@ -113,7 +112,14 @@ class Claims:
     def _begin(self, key: str, old_id: str, former: Former) -> Live:
         """Add the session, which is neither listed nor known to anybody."""
         store = self._store
-        values = _encoded(store, former.values)
+        try:
+            values = {
+                k: encode(store.serializer, k, v) for k, v in former.values.items()
+            }
+            [*store.lists.fed(values)]
+            store.records.check_size(values)
+        except (TypeError, SessionTooLarge) as error:
+            raise Refused("it holds what cannot be stored", str(error)) from error
         now = store.clock()
         born = now if former.born is None else min(former.born, now)
         session_id = ids.new_id(born)
@@ -193,15 +199,3 @@ class Claims:
         secret = old_id.encode("utf-8", "surrogatepass")
         sessions = b"token:%b%b:" % (key.encode(), session_id.encode())
         return mac(sessions, secret).hex()
-
-
-def _encoded(store: SessionStore, values: Mapping[str, object]) -> dict[str, bytes]:
-    """Return the values as they are stored here; Refused if one cannot be."""
-    try:
-        encoded = {key: encode(store.serializer, key, v) for key, v in values.items()}
-        [*store.lists.fed(encoded)]
-        store.records.check_size(encoded)
-    except (TypeError, SessionTooLarge) as error:
-        reason = "it holds what cannot be stored"
-        raise Refused(reason, str(error)) from error
-    return encoded
