@@ -189,11 +189,9 @@ class SQLBackend:
         """Yield the keys that begin with `prefix`."""
         ids, last = self._tables.cells.c.id, ""
         start = sa.select(ids).where(ids.startswith(prefix, autoescape=True))
-        while True:
-            rows = self._database.rows(start.where(ids > last).order_by(ids).limit(500))
+        start = start.order_by(ids).limit(500)
+        while rows := self._database.rows(start.where(ids > last)):
             yield from (row.id for row in rows)
-            if not rows:
-                return
             last = rows[-1].id
 
     def erase(self, names: Collection[str]) -> None:

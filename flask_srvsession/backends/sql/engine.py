@@ -155,16 +155,16 @@ class Database:
 
     @contextmanager
     def patient(self) -> Iterator[Connection]:
-        """Give a transaction for long work, whether the tables are there or not.
+        """Give a connection for long work, whether the tables are there or not.
 
         A server that cannot be reached is an error within the timeout all the same.
         """
         with self.engine.connect():
             engine = self.engine
         if not self._is_sqlite:
-            engine = self._create_engine(_PATIENCE, isolation_level="READ COMMITTED")
+            engine = self._create_engine(_PATIENCE)
         try:
-            with engine.begin() as connection:
+            with engine.connect() as connection:
                 yield connection
         finally:
             if engine is not self.engine:
@@ -199,7 +199,7 @@ class Database:
         self._turns = Turns(self._options["pool_size"], self._options["pool_timeout"])
         self._creators = Turns(1, _PATIENCE)
 
-    def _create_engine(self, timeout: float, **options: Any) -> Engine:
+    def _create_engine(self, timeout: float) -> Engine:
         options = {
             "isolation_level": "AUTOCOMMIT",
             "skip_autocommit_rollback": True,
@@ -211,7 +211,6 @@ class Database:
             "pool_recycle": -1 if self._is_sqlite else _RECYCLE,
             "connect_args": drivers.connect_args(self.url, timeout),
             **self._options,
-            **options,
         }
         try:
             with warnings.catch_warnings():

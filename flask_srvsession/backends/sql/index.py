@@ -18,8 +18,7 @@ from .sweep import LARGEST_BATCH
 
 log = logging.getLogger("flask_srvsession")
 
-_ATTEMPTS = 4
-_FENCES = 16
+_ATTEMPTS = 16
 
 
 class SQLIndex:
@@ -43,19 +42,19 @@ class SQLIndex:
         It lives for half of :data:`EPOCH_ALONE` at least. Reads only, unless it would
         end earlier.
         """
+        write, do = self._database.write, self._statements
         for _ in range(_ATTEMPTS):
-            until = self._in(EPOCH_ALONE)
-            row = self._row(name)
+            until, row = self._in(EPOCH_ALONE), self._row(name)
             head = head_of(row)
             if row is None:
-                new = {"name": name, "epoch": new_epoch(), "kept": "", "expires": until}
+                epoch = new_epoch()
                 with suppress(IntegrityError):  # somebody else has begun one meanwhile
-                    self._database.write(self._statements.begin, **new)
-                    return str(new["epoch"])
+                    write(do.begin, name=name, epoch=epoch, kept="", expires=until)
+                    return epoch
             elif head is None:
                 return self.fence(name)[0]
-            elif row.expires > until - EPOCH_ALONE * 500 or self._database.write(
-                self._statements.prolong, index=name, present=head.epoch, expires=until
+            elif row.expires > until - EPOCH_ALONE * 500 or write(
+                do.prolong, index=name, present=head.epoch, expires=until
             ):
                 return head.epoch
         raise OSError("the epoch is changed all the time")
@@ -77,7 +76,7 @@ class SQLIndex:
         epoch = new_epoch()
         new = {"epoch": epoch, "kept": " ".join(keep), "expires": self._in(EPOCH_ALONE)}
         write, do = self._database.write, self._statements
-        for _ in range(_FENCES):
+        for _ in range(_ATTEMPTS):
             row = self._row(name)
             former = head_of(row)
             if row is None:

@@ -110,8 +110,7 @@ class Tables:
             connection.execute(CreateTable(table, if_not_exists=True))
             for index in table.indexes:
                 index.create(connection, checkfirst=True)
-        # Comes last: where a change of tables cannot be undone, this row says that
-        # they are complete.
+        # Comes last: this row says that they are complete.
         connection.execute(self._complete)
 
     def _check_the_place(self, inspector: Any, there: list[sa.Table]) -> None:
