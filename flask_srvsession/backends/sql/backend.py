@@ -6,6 +6,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -130,18 +131,16 @@ class SQLBackend:
         None."""
         now = self._now()
         new = _content(data, now + ttl * 1000)
+        write, do = self._database.write, self._statements
         for _ in range(_ADDS):
-            try:
-                self._database.write(self._statements.insert, id=key, **new)
-            except IntegrityError:
-                # The row may be one that has expired; or was, if it is swept by now.
-                take_over = self._statements.take_over
-                if self._database.write(take_over, key=key, now=now, **new):
-                    return new["version"]
-                if self.get(key) is not None:
-                    return None
-            else:
+            with suppress(IntegrityError):
+                write(do.insert, id=key, **new)
                 return new["version"]
+            # The row may be one that has expired; or was, if it is swept by now.
+            if write(do.take_over, key=key, now=now, **new):
+                return new["version"]
+            if self.get(key) is not None:
+                break
         return None
 
     def swap(

@@ -10,7 +10,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakSet
 
 import sqlalchemy as sa
@@ -39,6 +39,7 @@ DURABLE = {"durable": True}
 """The execution options of a statement that ends something: it waits for the disk."""
 
 _T = TypeVar("_T")
+_Work: TypeAlias = Callable[[Connection], _T]
 
 
 class PoolExhausted(Busy, OSError):
@@ -122,9 +123,7 @@ class Database:
         """
         return self._execute(statement, lambda c: c.execute(statement, values).rowcount)
 
-    def _execute(
-        self, statement: sa.Executable, work: Callable[[Connection], _T]
-    ) -> _T:
+    def _execute(self, statement: sa.Executable, work: _Work[_T]) -> _T:
         if not self._is_ready:
             self.create_tables()
             self._is_ready = True
@@ -178,7 +177,7 @@ class Database:
         self._begin_queues()
         self._is_ready = False  # a database in memory is a new one
 
-    def _run(self, work: Callable[[Connection], _T], repeatable: bool) -> _T:
+    def _run(self, work: _Work[_T], repeatable: bool) -> _T:
         # After half a timeout nothing is repeated: timeouts must not add up.
         deadline, pause = time.monotonic() + self._timeout / 2, 0.001
         while True:
