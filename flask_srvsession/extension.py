@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -81,7 +81,7 @@ class ServerSession:
         app: Flask | None = None,
         backend: Backend | None = None,
         *,
-        take_over: Sequence[Source] = (),
+        take_over: Iterable[Source] = (),
     ) -> None:
         if app is not None:
             self.init_app(app, backend, take_over=take_over)
@@ -91,7 +91,7 @@ class ServerSession:
         app: Flask,
         backend: Backend | None = None,
         *,
-        take_over: Sequence[Source] = (),
+        take_over: Iterable[Source] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Give `app` server-side sessions, kept in `backend`, or where

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -39,15 +39,14 @@ class Taken(NamedTuple):
 class TakeOver:
     """The sources of an app, asked for requests without a cookie of ours."""
 
-    def __init__(self, app: Flask, sources: Sequence[Source]) -> None:
-        for source in sources:
+    def __init__(self, app: Flask, sources: Iterable[Source]) -> None:
+        self.app, self.sources = app, tuple(sources)
+        for source in self.sources:
             if not isinstance(source, Source):
                 raise ConfigurationError(
                     f"take_over has a {type(source).__name__}, but takes sources, as"
                     " FlaskSessionSource.redis(client) or CookieSource()."
                 )
-        self.app = app
-        self.sources = tuple(sources)
 
     def __call__(
         self, store: SessionStore, request: Request, cookie_name: str

@@ -73,9 +73,9 @@ class Source(ABC):
 
     `cookie_name` is the cookie that has been used so far, by default that of this app.
     `secret_keys` are those that signed it, oldest first, by default those of the app.
-    `lifetime` is how long a cookie of the source could be used, by default
-    ``PERMANENT_SESSION_LIFETIME``. From `until` on, a date (its beginning in UTC) or an
-    aware datetime, the source is not asked any more.
+    `lifetime` is how long a cookie of the source could be used, a timedelta or seconds,
+    by default ``PERMANENT_SESSION_LIFETIME``. From `until` on, a date (its beginning in
+    UTC) or an aware datetime, the source is not asked any more.
     """
 
     name: str

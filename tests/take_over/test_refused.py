@@ -18,7 +18,7 @@ import msgpack
 import pytest
 from cachelib import FileSystemCache, SimpleCache
 from cachelib.serializers import BaseSerializer
-from flask import request
+from flask import Flask, request
 from flask.sessions import SecureCookieSessionInterface
 from itsdangerous.encoding import base64_decode, base64_encode
 from pymemcache import Client
@@ -356,6 +356,15 @@ def test_a_key_that_is_taken_out_later_revives_nobody(
 
     assert Browser(app, living).values() == {"user_id": 1}
     assert Browser(app, ended).values() == {}
+
+
+@pytest.mark.parametrize("former", ["cookie"], indirect=True)
+def test_sources_may_come_from_a_generator(former: FormerApp) -> None:
+    app = Flask("shop")
+    app.config.update(SECRET_KEY=SECRET)
+    ServerSession(app, take_over=iter([former.make_source()]))
+
+    assert Browser(app, former.sign_in()).values() == {"user_id": 42}
 
 
 def test_one_text_is_no_list_of_keys() -> None:

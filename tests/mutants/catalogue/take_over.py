@@ -143,6 +143,14 @@ MUTANTS = (
         found_by=f"{_REFUSED}test_one_text_is_no_list_of_keys",
     ),
     Mutant(
+        name="take-over-uses-a-generator-up",
+        file="take_over/asking.py",
+        old="app, tuple(sources)",
+        new="app, sources",
+        breaks="sources may come one by one, and all are asked",
+        found_by=f"{_REFUSED}test_sources_may_come_from_a_generator",
+    ),
+    Mutant(
         name="take-over-begins-in-silence",
         file="take_over/asking.py",
         old="            self._tell(store, credential)\n",
