@@ -244,6 +244,7 @@ class ServerSession:
 
         Returns how many there were. `keep_current` keeps the one of this request,
         under a new id where a cookie can still be set: copies of its cookie end, too.
+        Without it, that one ends as by ``session.destroy()``: flash afterwards.
         Nobody slips through: a login whose credentials were checked before, with
         ``epoch`` and ``bind``, is refused. Raises BackendError if the storage could
         not confirm all of it; then it is to be done again. `durable`, `actor` and

@@ -122,8 +122,8 @@ class Runtime:
             self.is_alone = False
             log.warning(
                 "SRVSESSION_BACKEND keeps sessions in the memory of one process, but"
-                " this server runs several: users will seem logged out. Use Redis,"
-                " for example."
+                " this server says that it runs several: users would seem logged out."
+                " Use Redis, for example."
             )
 
 
