@@ -66,10 +66,8 @@ class _Punctual(AbstractConnection):
         return super()._connect()  # type: ignore[safe-super]  # mixed in before one
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        if self._sock and self._sock.gettimeout() != (
-            wait := _at_most(self._longest[1])
-        ):
-            self._sock.settimeout(wait)
+        if self._sock:
+            self._sock.settimeout(_at_most(self._longest[1]))
         super().send_packed_command(command, check_health)
 
 

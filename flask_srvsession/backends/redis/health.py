@@ -75,7 +75,8 @@ def of_client(client: Any) -> Iterator[Finding]:
             TOO_OLD_FOR_CLUSTER,
             'Install a newer one: pip install "redis>=7.4".',
         )
-    if (retries := _retries(client)) > 0:
+    retry = client.retry if is_cluster(client) else client.get_retry()
+    if retry and (retries := retry.get_retries()) > 0:
         yield a_warning(
             "redis client: retry",
             f"The Redis client repeats a command up to {retries} times: a"
@@ -131,12 +132,6 @@ def _address(node: Any) -> tuple[str, str]:
         host = options.get("path") or options.get("host", "localhost")
         port = options.get("port", "")
     return str(host), str(port)
-
-
-def _retries(client: Any) -> int:
-    """Return how many times the client repeats a command by itself."""
-    retry = client.retry if is_cluster(client) else client.get_retry()
-    return 0 if retry is None else int(retry.get_retries())
 
 
 def _info(node: Any, *sections: str) -> Mapping[str, Any]:

@@ -85,7 +85,7 @@ MUTANTS = (
     Mutant(
         name="a-client-that-retries-is-not-warned-about",
         file="backends/redis/health.py",
-        old="if (retries := _retries(client)) > 0:",
+        old="if retry and (retries := retry.get_retries()) > 0:",
         new="if (retries := 0):",
         breaks="a client that repeats commands by itself is warned about",
         found_by="unit/test_backend_urls.py::"
