@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from . import values
@@ -26,7 +26,6 @@ class Keyring:
         self._configured = configured
         self._asked: dict[int, Any] = {}
         self._lock = threading.Lock()
-        self._keys: EncryptionKeys | None = None
 
     def keys(self) -> EncryptionKeys | None:
         """Return the keys, None without encryption.
@@ -34,22 +33,17 @@ class Keyring:
         Raises BackendError where a callable fails: an outage, no logout; and
         ConfigurationError for keys that cannot be.
         """
-        if self._configured is None:
+        given: Any = self._configured
+        if given is None:
             return None
         with self._lock:
-            if self._keys is None:
-                self._keys = self._found()
-        return self._keys
-
-    def _found(self) -> EncryptionKeys:
-        given: Sequence[Any] = self._configured
-        if callable(self._configured):
-            given = values.encryption_keys(KEY, self._ask(-1, self._configured))
-        keys = [
-            values.encryption_key(f"{KEY}[{number}]", self._ask(number, each))
-            for number, each in enumerate(given)
-            if each is not None
-        ]
+            if callable(given):
+                given = values.encryption_keys(KEY, self._ask(-1, given))
+            keys = [
+                values.encryption_key(f"{KEY}[{number}]", self._ask(number, each))
+                for number, each in enumerate(given)
+                if each is not None
+            ]
         return EncryptionKeys(tuple(keys), given[-1] is not None)
 
     def _ask(self, number: int, each: Callable[[], Any] | bytes) -> Any:

@@ -102,8 +102,8 @@ MUTANTS = (
     Mutant(
         name="encryption-asks-the-service-again",
         file="keyring.py",
-        old="            if self._keys is None:\n",
-        new="            self._asked.clear()\n            if True:\n",
+        old="            if callable(given):\n",
+        new="            self._asked.clear()\n            if callable(given):\n",
         breaks="a service is asked once for each key",
         found_by=f"{_TESTS}test_a_service_is_asked_once_for_each_key[memory]",
     ),
