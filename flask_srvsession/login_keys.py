@@ -174,6 +174,5 @@ def name_of(value: object) -> str | None:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, Mapping):
-        named = map(name_of, names_in(value).values())
-        return next((name for name in named if name is not None), None)
+        return next(filter(None, map(name_of, names_in(value).values())), None)
     return None

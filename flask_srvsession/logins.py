@@ -91,7 +91,7 @@ def is_same_user(
 def names(draft: Draft, logins: LoginKeys) -> set[str]:
     """Return how the stored login keys name the user, each by itself."""
     named = (logins.name(k, draft.stored(k)) for k in logins.among(draft.held))
-    return {name for name in named if name is not None}
+    return {*filter(None, named)}
 
 
 def ends_login(draft: Draft, logins: LoginKeys) -> bool:

@@ -14,7 +14,7 @@ from .. import ids
 from ..backends.base import Cell, Epoch, Head
 from ..backends.guarded import Guarded
 from ..config import Settings
-from ..errors import BackendError
+from ..errors import BackendError, StaleLogin
 from ..login_keys import is_nobody, name_of
 from ..serializers import Serializer, decode
 from .record import Places, Record
@@ -200,10 +200,11 @@ class Lists:
         """Return the present of `binding`."""
         return self._epoch(binding.names[0])
 
-    def add(self, entry: Entry, ttl: int) -> bool:
-        """List the session for `ttl` seconds; return False if its epoch has ended."""
+    def add(self, entry: Entry, ttl: int) -> None:
+        """List the session for `ttl` seconds; StaleLogin if its epoch has ended."""
         add, name = self._index.add, self.name(entry.name)
-        return self._backend.twice("bind", add, name, entry.member, entry.epoch, ttl)
+        if not self._backend.twice("bind", add, name, entry.member, entry.epoch, ttl):
+            raise StaleLogin
 
     def fence(
         self,

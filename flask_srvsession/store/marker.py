@@ -56,7 +56,7 @@ class Keeper(Flag):
     BOTH = 3  # ours, and lately another one
 
 
-class Entry(NamedTuple):
+class LastLogin(NamedTuple):
     """The latest login under a secret key, as unix time, the era of its sessions, and
     the seal of that, which only the owner of the key can compute."""
 
@@ -66,8 +66,8 @@ class Entry(NamedTuple):
 
 
 class Marker:
-    """The marker of one key prefix. It has an :class:`Entry` for each secret key under
-    which somebody has logged in; its name is a digest that only the owner can
+    """The marker of one key prefix. It has a :class:`LastLogin` for each secret key
+    under which somebody has logged in; its name is a digest that only the owner can
     compute."""
 
     def __init__(
@@ -177,7 +177,7 @@ class Marker:
 
     def _write(
         self, now: int, *, used: bool = True, anew: bool = False
-    ) -> Mapping[bytes, Entry] | None:
+    ) -> Mapping[bytes, LastLogin] | None:
         """Enter the newest key for the former ones, with the present era, or that which
         begins `anew`; return the entries that were there, None if others were faster.
 
@@ -192,24 +192,19 @@ class Marker:
             at = now if used or newest not in entries else entries[newest].used
             own = {newest: at, **dict.fromkeys(former if era else (), 0)}
             others = {k: e for k, e in entries.items() if k not in self._own}
-            sealed = {k: Entry(u, era, self._seal(k, era)) for k, u in own.items()}
+            sealed = {k: LastLogin(u, era, self._seal(k, era)) for k, u in own.items()}
             data = msgpack.packb({**others, **sealed})
+            life = self._settings.absolute_lifetime
             if version is None:
-                done = (
-                    self._backend.add(self.key, data, self._settings.absolute_lifetime)
-                    is not None
-                )
+                found = self._backend.add(self.key, data, life)
             else:
-                found = self._backend.swap(
-                    self.key, data, version, self._settings.absolute_lifetime
-                )
-                done = found is not None and not isinstance(found, Cell)
-            if done:
+                found = self._backend.swap(self.key, data, version, life)
+            if found is not None and not isinstance(found, Cell):
                 self.is_over(era)
                 return entries
         return None
 
-    def _read(self) -> tuple[dict[bytes, Entry], Version]:
+    def _read(self) -> tuple[dict[bytes, LastLogin], Version]:
         """Return the entries that still count, and the version that was read."""
         cell = self._backend.get(self.key)
         if cell is None:
@@ -218,7 +213,7 @@ class Marker:
             found = dict(msgpack.unpackb(cell.data))
             since = self._clock() - self._settings.absolute_lifetime
             known = {
-                key: Entry(*entry)
+                key: LastLogin(*entry)
                 for key, entry in found.items()
                 if len(key) == 16 and [*map(type, entry)] == [int, int, bytes]
                 if max(entry[:2]) > since
@@ -227,7 +222,7 @@ class Marker:
             known = {}  # somebody else's: it is written anew
         return known, cell.version
 
-    def _heard(self, entries: Mapping[bytes, Entry]) -> int:
+    def _heard(self, entries: Mapping[bytes, LastLogin]) -> int:
         """Return the latest era that a key of ours has sealed; it is known now."""
         eras = [
             entry.era
@@ -242,7 +237,7 @@ class Marker:
     def _seal(self, key: bytes, era: int) -> bytes:
         return self._own[key](b"era:%d" % era)
 
-    def _keeper(self, known: Mapping[bytes, Entry]) -> Keeper:
+    def _keeper(self, known: Mapping[bytes, LastLogin]) -> Keeper:
         recent = self._clock() - RECENT
         used = {key: entry.used for key, entry in known.items() if entry.used}
         ours = any(key in self._own for key in used)

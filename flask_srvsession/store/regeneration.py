@@ -120,20 +120,17 @@ def relist(
         values, {**before, **carried}, {}, mark, rename=rename
     )
     added = gained(before, wanted)
-    try:
-        store.enlist(live.id, values, added)
-    except StaleLogin:
-        store.lists.forget({live.id: added})
-        raise
+    store.enlist(live.id, values, added, mark=mark)
     flags = live.record.flags | inherited(wanted, carried)
     record = live.record._replace(
         values=values, places=wanted, indexing=indexing, flags=flags
     )
     found = store.records.swap(live, record)
-    leaving = added
-    if isinstance(found, Live):
+    if not isinstance(found, Live):
+        leaving = added
+    elif found.record is record:
         leaving = gained(wanted, before)
-        if found.record is not record:  # who renames a place keeps its mark
-            leaving = {n: place for n, place in added.items() if place[1] == mark}
+    else:  # another one renames a place, maybe, which keeps its mark
+        leaving = {n: place for n, place in added.items() if place[1] == mark}
     store.lists.forget({live.id: leaving})
     return found

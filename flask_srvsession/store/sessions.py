@@ -256,33 +256,34 @@ class SessionStore:
         values: Mapping[str, bytes],
         wanted: Places,
         replaced: Live | None = None,
+        *,
+        mark: str = "",
     ) -> None:
         """List the session in the `wanted` places, and make room for the limits of the
         lists that `values` feed.
 
         Raises StaleLogin or TooManySessions if it is refused. Where `replaced` is
         listed, its seat is taken over, and no room is needed; SeatLost if that session
-        has ended, since others may have the seat.
+        has ended, since others may have the seat. Then the places with this `mark` are
+        given up. One that is renamed has an older one, and stays: another process may
+        have renamed it, too.
         """
         life, age = self.settings.absolute_lifetime, self.clock() - ids.born(session_id)
         former = replaced.record.places if replaced else ()
-        for name, place in wanted.items():
-            # Listed last, whenever it was born; but for a seat that it takes over.
-            ttl = max(1, life - int(age)) if name in former else life
-            if not self.lists.add(Entry(name, session_id, *place), ttl):
-                raise StaleLogin
-        limits = self.settings.max_per_key
-        if not wanted or not limits:
-            return
+        limits = self.settings.max_per_key or {}
         try:
-            for binding in self.lists.fed(values):
-                if (limit := limits.get(binding.index)) is None:
-                    continue
-                for name in wanted.keys() & set(binding.names):
-                    own = Entry(name, session_id, *wanted[name])
-                    self.room.make(binding, own, limit, replaced)
-        except (TooManySessions, SeatLost):
-            self.lists.forget({session_id: wanted})
+            for name, place in wanted.items():
+                # Listed last, whenever it was born; but for a seat that it takes over.
+                ttl = max(1, life - int(age)) if name in former else life
+                self.lists.add(Entry(name, session_id, *place), ttl)
+            for binding in self.lists.fed(values) if wanted and limits else ():
+                if limit := limits.get(binding.index):
+                    for name in wanted.keys() & set(binding.names):
+                        own = Entry(name, session_id, *wanted[name])
+                        self.room.make(binding, own, limit, replaced)
+        except (StaleLogin, TooManySessions, SeatLost):
+            added = {name: place for name, place in wanted.items() if place[1] == mark}
+            self.lists.forget({session_id: added})
             raise
 
     # -- saving -------------------------------------------------------------------
@@ -310,7 +311,8 @@ class SessionStore:
                 added = gained(live.record.places, record.places)
                 listed.update(added)
                 touched = self.settings.feeding.intersection(changes.keys())
-                self.enlist(live.id, record.values if touched else {}, added)
+                values, mark = record.values if touched else {}, new_mark(at, operation)
+                self.enlist(live.id, values, added, mark=mark)
             try:
                 found = self.records.swap(live, record)
             except BackendError as error:

@@ -60,9 +60,11 @@ class ListedAfterwards(SessionStore):
         values: Mapping[str, bytes],
         wanted: Places,
         replaced: Live | None = None,
+        *,
+        mark: str = "",
     ) -> None:
         if not self._saving:
-            super().enlist(session_id, values, wanted, replaced)
+            super().enlist(session_id, values, wanted, replaced, mark=mark)
 
 
 class EpochIgnored(SessionStore):
@@ -74,13 +76,15 @@ class EpochIgnored(SessionStore):
         values: Mapping[str, bytes],
         wanted: Places,
         replaced: Live | None = None,
+        *,
+        mark: str = "",
     ) -> None:
         present = {binding.names[0]: binding for binding in self.lists.fed(values)}
         now = {
-            name: (self.lists.epoch(present[name]), mark)
-            for name, (_, mark) in wanted.items()
+            name: (self.lists.epoch(present[name]), own)
+            for name, (_, own) in wanted.items()
         }
-        super().enlist(session_id, values, now, replaced)
+        super().enlist(session_id, values, now, replaced, mark=mark)
 
 
 class DeleteIgnoringTheVersion(SessionStore):

@@ -18,6 +18,7 @@ from flask_srvsession.backends.base import Head
 from flask_srvsession.backends.guarded import QUICK, Guarded
 from flask_srvsession.backends.memory import MemoryBackend
 from flask_srvsession.config import Settings
+from flask_srvsession.errors import StaleLogin
 from flask_srvsession.serializers import MsgpackSerializer
 from flask_srvsession.store.lists import (
     Binding,
@@ -236,7 +237,7 @@ def test_both_names_are_read_and_fenced_and_cleared() -> None:
             each.epoch(each.binding("user_id", "42")),
             new_mark(0.5),
         )
-        assert each.add(listed, HOUR)
+        each.add(listed, HOUR)
         added.append(listed)
     present, former = [listed._replace(epoch="") for listed in added]
 
@@ -255,7 +256,8 @@ def test_both_names_are_read_and_fenced_and_cleared() -> None:
     assert belongs
     assert now.head(newest) == Head(epochs[newest], (present.member,))
     assert now.head(oldest) == Head(epochs[oldest])
-    assert not now.add(added[0], HOUR)  # its epoch has ended
+    with pytest.raises(StaleLogin):
+        now.add(added[0], HOUR)
 
     now.unlist(entries)
     assert now.oldest(binding, 9) == ([], True)

@@ -10,6 +10,7 @@ from flask.sessions import SecureCookieSession
 
 from flask_srvsession import (
     BackendError,
+    StaleLogin,
     TooManySessions,
     moves,
     session,
@@ -22,8 +23,9 @@ from flask_srvsession.serializers import MsgpackSerializer
 from flask_srvsession.store import marker as marker_module
 from flask_srvsession.store import rewriting
 from flask_srvsession.store import room as room_module
+from flask_srvsession.store.lists import Entry
 from flask_srvsession.store.records import Live
-from flask_srvsession.store.regeneration import regenerate
+from flask_srvsession.store.regeneration import regenerate, relist
 from tests.web import Browser, View
 
 from ..apps import LosingBackend, WatchedBackend, listed
@@ -293,6 +295,31 @@ def test_a_session_that_others_change_is_not_written_anew_as_well(
         assert live
         assert set(live.record.values) == {"user_id", "cart"}
     assert outcomes == {True, False}
+
+
+def test_a_place_that_another_one_has_renamed_stays_where_a_place_is_refused(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, keys = MemoryBackend(), {"SRVSESSION_KEY_PREFIX": "app:"}
+    browser = Browser(make_app(backend, SECRET_KEY="old", **keys))
+    browser.set(user_id=42)
+    app = make_app(backend, SECRET_KEY="new", SECRET_KEY_FALLBACKS=["old"], **keys)
+    store = store_of(app)
+    add, live = store.lists.add, store.records.live(browser.id)
+    assert live
+
+    def listed_and_refused(entry: Entry, ttl: int) -> None:
+        monkeypatch.setattr(store.lists, "add", add)
+        add(entry, ttl)
+        assert relist(store, live, live.record.values, {}, rename=True)
+        raise StaleLogin  # all of another list were ended
+
+    monkeypatch.setattr(store.lists, "add", listed_and_refused)
+    with pytest.raises(StaleLogin):
+        relist(store, live, live.record.values, {}, rename=True)
+
+    with app.app_context():
+        assert sessions.revoke_all(user_id=42) == 1
 
 
 def test_an_end_of_all_that_another_overtakes_is_done_or_an_error(

@@ -238,8 +238,8 @@ MUTANTS = (
     Mutant(
         name="a-dict-names-nobody",
         file="login_keys.py",
-        old="named = map(name_of, names_in(value).values())",
-        new="named = iter(())",
+        old="filter(None, map(name_of, names_in(value).values()))",
+        new="iter(())",
         breaks="a dict names its user",
         found_by="unit/test_login_keys.py::test_a_value_names_the_user",
     ),

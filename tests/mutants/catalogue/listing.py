@@ -6,10 +6,19 @@ from ..mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        name="a-refusal-unlists-what-another-one-has-renamed",
+        file="store/sessions.py",
+        old="for name, place in wanted.items() if place[1] == mark}",
+        new="for name, place in wanted.items()}",
+        breaks="the end of all misses nobody while keys change",
+        found_by="integration/updates/test_seldom.py::"
+        "test_a_place_that_another_one_has_renamed_stays_where_a_place_is_refused",
+    ),
+    Mutant(
         name="a-new-limit-refuses-who-is-in",
         file="store/sessions.py",
-        old="record.values if touched else {}, added)",
-        new="record.values, added)",
+        old="values, mark = record.values if touched else {},",
+        new="values, mark = record.values,",
         breaks="an index with a limit that is added later refuses logins, not changes",
         found_by="integration/lists/test_limits.py::TestIntroduced::"
         "test_refuses_and_ends_nothing_at_a_change_of_who_was_in_before",
