@@ -58,7 +58,7 @@ def test_who_has_waited_too_long_leaves_the_queue() -> None:
 def test_a_turn_of_somebody_who_has_given_up_goes_to_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    turns = Turns(1, PATIENCE)
+    turns = Turns(1, 3 * PATIENCE)  # who is not called comes late
 
     class Killed(threading.Condition):
         """Its greenlet is killed just after it was called."""
@@ -76,7 +76,7 @@ def test_a_turn_of_somebody_who_has_given_up_goes_to_the_next(
             came.append("next")
 
     came = list[str]()
-    threads = [threading.Thread(target=go), threading.Thread(target=follow)]
+    threads = [threading.Thread(target=each, daemon=True) for each in (go, follow)]
     with turns:
         with monkeypatch.context() as patched:
             patched.setattr(threading, "Condition", Killed)
