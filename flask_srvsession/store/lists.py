@@ -150,14 +150,12 @@ class Lists:
         value that cannot."""
         for number, (key, feed) in enumerate(self._indexes[index].items()):
             value = held.get(key)
-            if feed and value is not None:
-                value = feed(value)
-            if is_nobody(value):
+            if value is None:
                 continue
-            name = name_of(value)
-            if name is not None:
+            value = feed(value) if feed else value
+            if (name := name_of(value)) is not None:
                 return name
-            if number == 0 or feed:
+            if (number == 0 or feed) and not is_nobody(value):
                 raise _cannot_feed(f"session[{key!r}]", value)
         return None
 
