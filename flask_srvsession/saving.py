@@ -225,6 +225,12 @@ def bind(visit: Visit, binding: Binding, value: object, epoch: Epoch | None) -> 
     keys = [*visit.store.settings.indexes[binding.index]]
     if lists.named(binding.index, draft) != binding.value:
         draft[keys[0]] = value
+        if lists.named(binding.index, draft) != binding.value:
+            raise TypeError(
+                f"session[{keys[0]!r}] = ... does not feed {binding.index!r} with the"
+                " value that bind() was given: set the session keys that do so first,"
+                " and give bind() the value that comes of them."
+            )
     for key in keys:  # a value that is there already counts as a change
         if key in draft:
             draft[key] = draft[key]

@@ -351,9 +351,10 @@ class ServerSideSession(SessionMixin):
         The session gets a new id, is listed under ``user_id=42``, and its key says
         so. With an `epoch` that ``sessions.epoch(user_id=42)`` returned *before* the
         stored password was read, a ``revoke_all`` since then refuses the login:
-        StaleLogin. Raises TooManySessions at the limit, TypeError for an unknown index,
-        RuntimeError where the response has left, else as :meth:`commit`. A refusal
-        leaves the stored session as it was and discards the changes of this request.
+        StaleLogin. Raises TooManySessions at the limit, TypeError for an index that is
+        unknown or would be fed something else, RuntimeError where the response has
+        left, else as :meth:`commit`. A refusal leaves the stored session as it was and
+        discards the changes of this request.
         """
         binding = self._visit.runtime.store.lists.parse(index)
         [value] = index.values()

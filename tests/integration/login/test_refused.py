@@ -437,6 +437,28 @@ def test_bind_needs_exactly_one_known_index(app: Flask) -> None:
     assert browser.values() == CART
 
 
+@pytest.mark.parametrize(
+    "feeding",
+    [
+        {"SRVSESSION_LOGIN_KEYS": ("profile",)},
+        {"SRVSESSION_INDEXES": {"user_id": {"user_id": str.lower}}},
+    ],
+    ids=["a text names nobody", "a function makes something else of it"],
+)
+def test_a_bind_that_would_list_the_session_elsewhere_is_refused(
+    make_app: MakeApp, feeding: dict[str, Any]
+) -> None:
+    browser = shopper(make_app(**feeding))
+
+    def log_in() -> None:
+        with pytest.raises(TypeError, match="does not feed 'user_id'"):
+            session.bind(user_id="Ann")
+
+    browser.do(log_in)
+
+    assert browser.values() == CART
+
+
 @pytest.mark.parametrize("log_in", [log_in_with_user_id, bind])
 def test_a_login_with_something_that_cannot_be_stored_leaves_the_session_as_it_was(
     app: Flask, log_in: View

@@ -15,6 +15,15 @@ MUTANTS = (
         "test_a_place_that_another_one_has_renamed_stays_where_a_place_is_refused",
     ),
     Mutant(
+        name="a-bind-lists-the-session-under-something-else",
+        file="saving.py",
+        old="draft[keys[0]] = value\n        if lists.named(binding.index, draft) !=",
+        new="draft[keys[0]] = value\n        if binding.value !=",
+        breaks="a session that was bound is found by the value that bind() was given",
+        found_by="integration/login/test_refused.py::test_a_bind_that_would_list_the_s"
+        "ession_elsewhere_is_refused",
+    ),
+    Mutant(
         name="a-new-limit-refuses-who-is-in",
         file="store/sessions.py",
         old="values, mark = record.values if touched else {},",
