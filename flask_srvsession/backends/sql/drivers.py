@@ -115,10 +115,8 @@ def prepare_connections(engine: Engine, timeout: float) -> None:
             # request.
             connection.text_factory = lambda data: data.decode("utf-8", "replace")
 
-    if name == "sqlite":
-        sa.event.listen(engine, "before_execute", _set_durable)
-        if not is_in_memory(engine.url):
-            _look_after_the_file(engine)
+    if name == "sqlite" and not is_in_memory(engine.url):
+        _look_after_the_file(engine)
     sa.event.listen(engine, "do_connect", connect)
     sa.event.listen(engine, "connect", prepare)
 
@@ -216,15 +214,14 @@ def _look_after_the_file(engine: Engine) -> None:
     sa.event.listen(engine, "handle_error", explain)
 
 
-def _set_durable(
-    connection: Connection, statement: object, _: object, __: object, options: Any
-) -> None:
+def set_durable(connection: Connection, statement: sa.Executable) -> None:
     """Choose whether SQLite waits for the disk: with the execution option ``durable``,
     for the end of a session must be there.
 
     A commit that waits brings all earlier ones to the disk with it.
     """
-    wanted = "FULL" if "durable" in options else "NORMAL"
+    durable = statement.get_execution_options().get("durable")
+    wanted = "FULL" if durable else "NORMAL"
     if connection.info.get("synchronous") != wanted:
         connection.exec_driver_sql(f"PRAGMA synchronous = {wanted}")
         connection.info["synchronous"] = wanted

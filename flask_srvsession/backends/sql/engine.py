@@ -127,14 +127,14 @@ class Database:
         if not self._is_ready:
             self.create_tables()
             self._is_ready = True
-        return self._run(work, statement.is_select)
+        return self._run(work, statement)
 
     def create_tables(self) -> bool:
         """Create the tables where they are missing; many may do so at once.
 
         Returns whether there was anything to create.
         """
-        if self._run(self._tables.are_there, repeatable=True):
+        if self._run(self._tables.are_there, sa.select()):
             return False
         for pause in _PAUSES:
             try:
@@ -177,17 +177,19 @@ class Database:
         self._begin_queues()
         self._is_ready = False  # a database in memory is a new one
 
-    def _run(self, work: _Work[_T], repeatable: bool) -> _T:
+    def _run(self, work: _Work[_T], statement: sa.Executable) -> _T:
         # After half a timeout nothing is repeated: timeouts must not add up.
         deadline, pause = time.monotonic() + self._timeout / 2, 0.001
         while True:
             try:
                 with self._turns, self.engine.connect() as connection:
+                    if self._is_sqlite:
+                        drivers.set_durable(connection, statement)
                     return work(connection)
             except DBAPIError as error:
                 if _says(error, _NO_TABLE):
                     self._is_ready = False  # the next call finds out more
-                is_over = repeatable and error.connection_invalidated
+                is_over = statement.is_select and error.connection_invalidated
                 is_late = time.monotonic() + pause >= deadline
                 if is_late or not (is_over or _says(error, _UNDONE)):
                     raise

@@ -349,7 +349,7 @@ MUTANTS = (
     Mutant(
         name="sqlite-does-not-wait-for-the-disk",
         file="backends/sql/drivers.py",
-        old='wanted = "FULL" if "durable" in options else "NORMAL"',
+        old='wanted = "FULL" if durable else "NORMAL"',
         new='wanted = "NORMAL"',
         breaks="what ends a session waits for the disk",
         found_by="unit/test_sql_schema.py::test_what_ends_a_session_waits_for_the_disk",
