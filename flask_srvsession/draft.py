@@ -40,10 +40,6 @@ class Changes:
     )
     permanent: bool | None = None
 
-    def __bool__(self) -> bool:
-        touched = self.cleared or self.assigned or self.removed or self.computed
-        return bool(touched) or self.permanent is not None
-
     @property
     def has_content(self) -> bool:
         """Whether there is something in it to begin a session with."""
@@ -162,17 +158,14 @@ class Draft(MutableMapping[str, Any]):
         if self._cleared or key in self._removed or own:
             self[key] = value = function(self.get(key))
             return value
-        before = self._base.get(key)
-        known = self._computed.get(key) or _Computation(
-            self._serializer, key, before, before or b""
-        )
-        present = known.after or None
-        stored = None if present is None else decode(self._serializer, key, present)
-        value = function(stored)
-        known.after = encode(self._serializer, key, value)
+        before, known = self._base.get(key), self._computed.get(key)
+        data = known.after if known else before
+        value = function(None if data is None else decode(self._serializer, key, data))
+        after = encode(self._serializer, key, value)
+        known = known or _Computation(self._serializer, key, before, after)
+        known.after = after
         known.functions.append(function)
-        self._computed[key] = known
-        self._values[key] = value
+        self._computed[key], self._values[key] = known, value
         return value
 
     def stored(self, key: str) -> Any:

@@ -150,7 +150,7 @@ class ServerSession:
                 print(info.id, info.last_seen_at, info.is_current)
 
         At most `limit` of them, those that follow the one called `after`: a long list
-        is read in parts. If that one has ended, those that began in the same second
+        is read in parts. If that one has ended, the list begins anew: those that live
         come again. ValueError for a `limit` below 1, and for an `after` that is no id.
 
         Raises TypeError for an unknown index, as all methods that take one.
@@ -210,7 +210,7 @@ class ServerSession:
         session_id = _id_of(session_id)
         if session_id is None and not owner and _has_session():
             current_session = _current()
-            return current_session._act(logout.revoke, durable)
+            return current_session._act(logout.revoke, durable, end)
         if not ids.is_id(session_id):
             return False
         current, live = _current_id(), store.trace(session_id)

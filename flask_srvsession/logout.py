@@ -22,7 +22,7 @@ def destroy(visit: Visit, durable: int = 0, by: End = LOGOUT) -> set[str]:
     visit.store.backend.need(durable)
     live = visit.live
     ended = end(visit, live.id, live, by) if live else set()
-    ended |= end_moved(visit, by) | end_rivals(visit)
+    ended |= end_moved(visit, by) | end_rivals(visit, by)
     visit.was_ended()
     if live:
         visit.send(signals.session_destroyed, live, by)
@@ -32,11 +32,11 @@ def destroy(visit: Visit, durable: int = 0, by: End = LOGOUT) -> set[str]:
     return ended
 
 
-def revoke(visit: Visit, durable: int) -> bool:
-    """End the successor of this request's session, if it moved, as a logout does,
-    and rivals; return whether one lived."""
+def revoke(visit: Visit, durable: int, by: End) -> bool:
+    """End the successor of this request's session, if it moved, and rivals; return
+    whether one lived."""
     came = visit.moved or visit.rivals or visit.untried
-    return bool(came and not visit.live and destroy(visit, durable))
+    return bool(came and not visit.live and destroy(visit, durable, by))
 
 
 def end_moved(visit: Visit, by: End = LOGOUT) -> set[str]:
@@ -45,17 +45,19 @@ def end_moved(visit: Visit, by: End = LOGOUT) -> set[str]:
     return end(visit, moved.id, by=by) if moved and moved.successor else set()
 
 
-def end_rivals(visit: Visit) -> set[str]:
-    """End the sessions of which none was used, since several were presented."""
-    ended = set[str]()
+def end_rivals(visit: Visit, by: End = LOGOUT) -> set[str]:
+    """End the sessions that were presented and not used: since there are several, or
+    since one cannot be read."""
+    ended, too_many = set[str](), bool(visit.untried)
     for credential in [*visit.untried][:MAX_RIVALS]:
         found = visit.store.load(credential, opened=visit.opened)
         if isinstance(found, Live):
             visit.rivals = [*visit.rivals, found.id]
-    by = SEVERAL_COOKIES if len(visit.rivals) > 1 else LOGOUT
+    if len(visit.rivals) > 1:
+        too_many, by = True, SEVERAL_COOKIES
     for rival in visit.rivals:
         ended |= end(visit, rival, by=by)
-    if visit.rivals:
+    if visit.rivals and too_many:
         visit.rivals_ended = True
         log.warning(
             "%d sessions were presented at once and are ended: several cookies have"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgpack
 from flask import Flask, Request
 
 from . import audit
@@ -113,7 +114,7 @@ class Runtime:
         """Return the facts that are kept about the client of `request`."""
         wanted = self.settings.metadata
         if callable(wanted):
-            return wanted(request)
+            return _storable(wanted(request))
         return _about(request) if wanted else None
 
     def warn_if_several(self, environ: Mapping[str, Any]) -> None:
@@ -125,6 +126,25 @@ class Runtime:
                 " this server says that it runs several: users would seem logged out."
                 " Use Redis, for example."
             )
+
+
+def _storable(found: Any) -> Mapping[str, Any] | None:
+    """Return the facts; TypeError for those that could not be read again."""
+    if found is None:
+        return None
+    try:
+        data = msgpack.packb(found, unicode_errors="surrogatepass")
+        msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogatepass")
+    except (TypeError, ValueError, OverflowError) as error:
+        reason = str(error)
+    else:
+        if isinstance(found, dict):
+            return found
+        reason = f"it is a {type(found).__name__}"
+    raise TypeError(
+        "SRVSESSION_METADATA must return None, or a dict of values for MessagePack, but"
+        f" its result cannot be kept: {reason}."
+    )
 
 
 def _about(request: Request) -> Mapping[str, Any]:

@@ -188,8 +188,8 @@ def _drop_changes(visit: Visit, live: Live | None, found: Moved | None) -> None:
     overwrite a better one. A logout by removal means the successor as well."""
     logins, draft = visit.store.settings.logins, visit.draft
     if found and found.successor:
-        was = [key for key in draft.held if not is_nobody(draft.stored(key))]
-        left = [key for key in logins.among(was) if is_nobody(draft.get(key))]
+        empty = [key for key in logins.among(draft.held) if is_nobody(draft.get(key))]
+        left = [key for key in empty if not is_nobody(draft.stored(key))]
         if left and change_of_login(draft, logins) is not Login.IN:
             end(visit, found.id, keys=left)
     visit.become_new()

@@ -18,6 +18,7 @@ from .draft import NO_CHANGES, Draft
 from .ending import LOGOUT
 from .errors import SessionRefused
 from .info import SessionInfo, utc
+from .login_keys import is_nobody
 from .logins import is_login
 from .serializers import Undecodable
 from .signals import session_refused
@@ -81,7 +82,7 @@ class ServerSideSession(SessionMixin):
             if visit.store.settings.logins[key]:
                 if is_login(draft.get(key), value):
                     visit.drop_at_login()
-                elif value is None:
+                elif is_nobody(value):
                     visit.note_logout()
             draft[key] = value
 
@@ -169,8 +170,7 @@ class ServerSideSession(SessionMixin):
         with self._lock:
             draft = self._draft()
             self._visit.note_logout()
-            if self.permanent:
-                self.permanent = False
+            self.permanent = False
             draft.clear()
 
     def compute(self, key: str, function: Callable[[Any], T]) -> T:
@@ -184,6 +184,8 @@ class ServerSideSession(SessionMixin):
         commits, `function` runs again, on theirs. It should have no side effects.
         """
         with self._opened() as visit:
+            if not isinstance(key, str):
+                raise TypeError(f"Session keys are str, but {key!r} is not.")
             if key not in LOCAL_KEYS and not visit.store.settings.logins[key]:
                 return visit.draft.compute(key, function)
             self[key] = value = function(self.get(key))

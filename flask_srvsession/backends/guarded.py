@@ -203,19 +203,40 @@ class Guarded:
             raise self._failed("save", began, error, True) from error
 
     def delete(self, key: str, version: Version | None = None) -> bool:
-        """Delete a cell; tried twice."""
-        return self.twice("destroy", self.backend.delete, key, version)
+        """Delete a cell; tried twice. One that is gone at the second try counts: the
+        first may have done it, and its answer was lost."""
+        try:
+            return self.once("destroy", self.backend.delete, key, version, last=False)
+        except BackendError as error:
+            if not error.quick:
+                raise
+        deleted = self.once("destroy", self.backend.delete, key, version)
+        return deleted or self.get(key) is None
 
     def delete_many(self, cells: Mapping[str, Version]) -> set[str]:
         """Delete the cells that still have these versions; return the keys of those
-        that were deleted. Tried twice: then some may be gone that it does not name."""
+        that were deleted. Tried twice, as :meth:`delete`."""
         if not isinstance(self.backend, DeletesMany):
             return {key for key, version in cells.items() if self.delete(key, version)}
         deleted = set[str]()
         for start in range(0, len(cells), MOST_AT_ONCE):
             part = dict(islice(cells.items(), start, start + MOST_AT_ONCE))
-            deleted |= {*self.twice("destroy", self.backend.delete_many, part)}
+            deleted |= self._delete_part(self.backend.delete_many, part)
         return deleted
+
+    def _delete_part(
+        self,
+        delete: Callable[[Mapping[str, Version]], Collection[str]],
+        part: Mapping[str, Version],
+    ) -> set[str]:
+        try:
+            return {*self.once("destroy", delete, part, last=False)}
+        except BackendError as error:
+            if not error.quick:
+                raise
+        deleted = {*self.once("destroy", delete, part)}
+        left = self.get_many([key for key in part if key not in deleted])
+        return deleted | {key for key, cell in left.items() if cell is None}
 
     def need(self, replicas: int) -> None:
         """Raise ConfigurationError where nobody can ask the replicas, and

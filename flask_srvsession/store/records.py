@@ -146,9 +146,8 @@ class Records:
             was.append(Live(session_id, content.former, version, self._clock()))
             session_id = content.successor
             content, version = self.read(session_id)
-        if content is None:
-            return was, None
-        return was, Live(session_id, content, version, self._clock())
+        live = content and Live(session_id, content, version, self._clock())
+        return was, live
 
     def lines(self, session_ids: Collection[str]) -> dict[str, Line]:
         """Return the line of each id, read in as few commands as the storage needs;
@@ -282,7 +281,8 @@ class Records:
 
     def check_size(self, values: Mapping[str, bytes]) -> None:
         """Raise SessionTooLarge if the storage or the configuration forbids this."""
-        size = sum(map(len, values)) + sum(map(len, values.values()))
+        keys = "".join(values).encode("utf-8", "surrogatepass")
+        size = len(keys) + sum(map(len, values.values()))
         if size > self._max_payload:
             raise SessionTooLarge(size, self._max_payload)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from .. import ids
 from ..backends.base import MOST_AT_ONCE, Epoch
 from ..backends.guarded import changing
 from ..draft import Changes
@@ -154,14 +153,12 @@ def find(
     """Return the live sessions of `binding`, in the order in which they were listed: at
     most `limit` of those that follow the id `after`. Without their values, so that a
     long list takes little memory."""
-    born, start = 0, _entry_of(store, binding, after) if after else None
-    if after and start is None:  # it has ended: of its own second, none is left out
-        born = ids.born(after)
+    start = _entry_of(store, binding, after) if after else None  # None: it has ended
     found, moved = dict[str, Live](), dict[str, Live]()
     size = PAGE if limit is None else min(PAGE, max(limit, MOST_AT_ONCE))
     for page in store.lists.pages(binding, size, start):
         listed = dict.fromkeys(e.session_id for e in page)
-        wanted = [i for i in listed if i not in found and ids.born(i) >= born]
+        wanted = [i for i in listed if i not in found]
         for live in _living(store, binding, wanted, page):
             (found if live.id in listed else moved)[live.id] = live
         if limit is not None and len(found) >= limit:

@@ -31,7 +31,7 @@ CALLS = {
     "change": 72,
     "login with an old session": 157,
     "login without one": 122,
-    "logout": 85,
+    "logout": 84,
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flask_srvsession.draft import Draft
+from flask_srvsession.draft import NO_CHANGES, Draft
 from flask_srvsession.serializers import MsgpackSerializer, Undecodable
 
 SERIALIZER = MsgpackSerializer()
@@ -139,7 +139,7 @@ def test_there_are_changes_only_if_something_is_different(
         operation(draft)
         operation(model)
 
-    assert bool(draft.changes()) == (stored(model) != stored(base))
+    assert (draft.changes() is NO_CHANGES) == (stored(model) == stored(base))
 
 
 @given(bases)
@@ -149,7 +149,7 @@ def test_an_identical_assignment_is_no_change(base: Values) -> None:
     for key in base:
         draft[key] = copy.deepcopy(draft[key])
 
-    assert not draft.changes()
+    assert draft.changes() is NO_CHANGES
 
 
 @given(bases)
@@ -157,7 +157,7 @@ def test_reading_is_no_change(base: Values) -> None:
     draft = begun(base)
 
     assert dict(draft) == base
-    assert not draft.changes()
+    assert draft.changes() is NO_CHANGES
 
 
 @settings(max_examples=100)
@@ -215,7 +215,7 @@ def test_after_a_rebase_it_goes_on_from_what_was_stored(
     saved = changes.apply(stored(base))
     draft.saved_as(saved, changes)
 
-    assert not draft.changes()
+    assert draft.changes() is NO_CHANGES
     for operation in after:
         operation(draft)
         operation(model)
@@ -352,3 +352,16 @@ def test_what_cannot_be_stored_is_refused_with_its_path() -> None:
         draft.changes()
 
     assert "session['cart']['items'][3]" in str(refused.value)
+
+
+def test_a_value_that_is_stored_in_no_bytes_is_computed_as_what_it_is() -> None:
+    class Terse:
+        def dumps(self, value: Any) -> bytes:
+            return b"" if value == 0 else b"%d" % value
+
+        def loads(self, data: bytes) -> Any:
+            return int(data or b"0")
+
+    draft = Draft({"n": b""}, Terse())
+
+    assert draft.compute("n", lambda n: "none" if n is None else n + 1) == 1

@@ -34,6 +34,16 @@ def meta(browser: Browser) -> Mapping[str, Any]:
     return info.meta
 
 
+@pytest.mark.parametrize("wrong", ["a phone", ["a phone"], {("a", 1): 2}, {"x": {3}}])
+def test_a_result_that_could_not_be_read_again_is_refused(
+    make_app: MakeApp, wrong: object
+) -> None:
+    app = make_app(SRVSESSION_METADATA=lambda request: wrong)
+
+    with pytest.raises(TypeError, match="SRVSESSION_METADATA must return None, or a"):
+        Browser(app).set(user_id=42)
+
+
 def test_nothing_is_kept_by_default(make_app: MakeApp) -> None:
     browser = Browser(make_app())
 

@@ -236,6 +236,10 @@ def forget_user() -> None:
     session["user_id"] = None
 
 
+def name_nobody() -> None:
+    session["user_id"] = ""
+
+
 def delete_user() -> None:
     with suppress(KeyError):
         del session["user_id"]
@@ -255,6 +259,7 @@ WAYS: dict[str, View] = {
     "pop": pop_missing,
     "del": delete_user,
     "None": forget_user,
+    "nobody": name_nobody,
     "clear": lambda: session.clear(),
     "clear and write": clear_and_write,
     "revoke": revoke_itself,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flask_srvsession import session
 from flask_srvsession.backends import Backend
 from tests.web import Browser, View
 
@@ -17,6 +18,7 @@ from ..apps import (
     sets_cookie,
     stored,
 )
+from ..devices import sessions
 from .ways import clear, destroy, ending, with_cart
 
 if TYPE_CHECKING:
@@ -80,3 +82,37 @@ def test_the_cookie_is_deleted_also_where_the_answer_to_a_destroy_is_lost(
 
     assert losing.has_failed
     assert deletes_cookie(response)
+
+
+@pytest.mark.every_storage
+@pytest.mark.parametrize("nth", [0, 1])
+@pytest.mark.parametrize("way", ["revoke", "revoke_all", "destroy"])
+def test_an_end_of_which_the_answer_is_lost_is_told_as_one(
+    make_app: MakeApp,
+    backend: Backend,
+    caplog: pytest.LogCaptureFixture,
+    way: str,
+    nth: int,
+) -> None:
+    losing = LosingBackend(backend)
+    browser = with_cart(make_app(losing))
+    caplog.set_level("INFO", logger="flask_srvsession.audit")
+
+    def end() -> str:
+        losing.lose(at_write=nth, only_answer=True)
+        match way:
+            case "revoke":
+                ended = int(sessions.revoke(session.id, user_id=42))
+            case "revoke_all":
+                ended = sessions.revoke_all(user_id=42)
+            case _:
+                session.destroy()
+                ended = 1
+        losing.recover()
+        return f"{ended} {session.get('user_id')}"
+
+    assert browser.does(end) == "1 None"
+
+    told = [r for r in caplog.records if r.name == "flask_srvsession.audit"]
+    assert len(told) == 1
+    assert browser.values() == {}

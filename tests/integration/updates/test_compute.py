@@ -130,3 +130,13 @@ def test_compute_works_on_a_new_session(make_app: MakeApp) -> None:
     browser.do(lambda: (add_one(), add_one())[1])
 
     assert browser.values() == {"n": 2}
+
+
+@pytest.mark.parametrize("key", [5, b"n", ("n", 1)])
+def test_a_key_that_is_no_text_is_refused(make_app: MakeApp, key: Any) -> None:
+    browser = shopper(make_app(), n=5)
+
+    with pytest.raises(TypeError, match="Session keys are str"):
+        browser.do(lambda: session.compute(key, lambda n: 1))
+
+    assert browser.values()["n"] == 5

@@ -24,6 +24,34 @@ MUTANTS = (
         "test_an_error_handler_sees_nobody_logged_in_and_may_flash",
     ),
     Mutant(
+        name="a-moved-user-who-is-named-nobody-stays",
+        file="session.py",
+        old="elif is_nobody(value):",
+        new="elif value is None:",
+        breaks="an empty name is a logout, of a session that moved as well",
+        found_by="integration/logout/test_moved.py::TestAnyLogout::"
+        "test_after_a_rotation_ends_the_successor",
+    ),
+    Mutant(
+        name="facts-that-cannot-be-read-again-are-stored",
+        file="runtime.py",
+        old="return _storable(wanted(request))",
+        new="return wanted(request)",
+        breaks="a wrong result of SRVSESSION_METADATA logs nobody out",
+        found_by="integration/lists/test_metadata.py::"
+        "test_a_result_that_could_not_be_read_again_is_refused",
+    ),
+    Mutant(
+        name="a-part-leaves-out-who-was-listed-late",
+        file="store/revocation.py",
+        old="wanted = [i for i in listed if i not in found]",
+        new="wanted = [\n            i for i in listed if i not in found\n"
+        "            if start or not after or ids.born(i) > ids.born(after)\n        ]",
+        breaks="a list that is read in parts leaves nobody out",
+        found_by="integration/lists/test_revocation.py::TestFind::"
+        "test_leaves_out_none_that_was_listed_late_where_the_last_has_ended",
+    ),
+    Mutant(
         name="a-refused-login-is-shown-as-one",
         file="visit.py",
         old='g.pop("_login_user", None)  # nobody whose login was refused',
@@ -44,8 +72,8 @@ MUTANTS = (
     Mutant(
         name="clear-leaves-it-permanent",
         file="session.py",
-        old="                self.permanent = False\n",
-        new="                pass\n",
+        old="            self.permanent = False\n",
+        new="            pass\n",
         breaks="the next user's cookie ends with the browser",
         found_by="integration/login/test_new_id.py::"
         "test_after_clear_a_login_is_permanent_only_if_it_says_so",

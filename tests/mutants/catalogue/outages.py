@@ -259,12 +259,11 @@ MUTANTS = (
     Mutant(
         name="a-logout-is-taken-for-granted",
         file="backends/guarded.py",
-        old='return self.twice("destroy", self.backend.delete, key, version)',
-        new="try:\n"
-        '            return self.twice("destroy", self.backend.delete, ke'
-        "y, version)\n"
-        "        except BackendError:\n"
-        "            return True",
+        old="        deleted = self.once("
+        '"destroy", self.backend.delete, key, version)\n',
+        new="        try:\n            deleted = self.once("
+        '"destroy", self.backend.delete, key, version)\n'
+        "        except BackendError:\n            return True\n",
         breaks="a logout that could not be done raises",
         found_by="integration/logout/test_outages.py::test_a_logout_that_the_stora"
         "ge_cannot_confirm_is_a_503_and_no_logout",
@@ -360,10 +359,30 @@ MUTANTS = (
         "restart_the_first_request_works",
     ),
     Mutant(
+        name="a-lost-answer-to-a-delete-is-no-end",
+        file="backends/guarded.py",
+        old="return deleted or self.get(key) is None",
+        new="return deleted",
+        breaks="an end whose answer was lost is told as one",
+        found_by="unit/test_guard.py::"
+        "test_what_is_gone_at_the_second_try_was_deleted_by_the_first",
+    ),
+    Mutant(
+        name="a-lost-answer-to-deletes-is-no-end",
+        file="backends/guarded.py",
+        old="return deleted | {key for key, cell in left.items() if cell is None}",
+        new="return deleted",
+        breaks="all ends whose answer was lost are told as such",
+        found_by="unit/test_guard.py::"
+        "test_what_is_gone_at_the_second_try_was_deleted_by_the_first",
+    ),
+    Mutant(
         name="a-logout-is-tried-once",
         file="backends/guarded.py",
-        old='return self.twice("destroy",',
-        new='return self.once("destroy",',
+        old='"destroy", self.backend.delete, key, version, last=False)\n'
+        "        except BackendError as error:\n            if not error.quick:",
+        new='"destroy", self.backend.delete, key, version)\n'
+        "        except BackendError:\n            if True:",
         breaks="a logout of which one answer is lost is done",
         found_by="integration/logout/test_outages.py::test_a_logout_of_which_one_a"
         "nswer_is_lost_is_done",
