@@ -235,8 +235,8 @@ class Guarded:
             if not error.quick:
                 raise
         deleted = {*self.once("destroy", delete, part)}
-        left = self.get_many([key for key in part if key not in deleted])
-        return deleted | {key for key, cell in left.items() if cell is None}
+        there = self.get_many([key for key in part if key not in deleted])
+        return {key for key in part if there.get(key) is None}
 
     def need(self, replicas: int) -> None:
         """Raise ConfigurationError where nobody can ask the replicas, and

@@ -81,12 +81,12 @@ class Room:
             if whole:
                 self._make_exactly(binding, listed, own, limit)
                 return
+            oldest = [entry for entry in listed if not entry.shares_seat(own)]
             # Counted after it was read: who has left since does not leave twice.
             surplus = self._lists.count(binding) - limit
-            if surplus <= 0:
+            if surplus <= 0 or not oldest:  # or all are none of ours
                 return
             most = max(most, min(surplus, EXACT))
-            oldest = [entry for entry in listed if not entry.shares_seat(own)]
             alive, lines = self._drop_dead(binding, oldest)
             if len(alive) < len(oldest):
                 continue
@@ -171,7 +171,8 @@ class Room:
 def leaving(
     listed: Iterable[Entry], own: Entry, limit: int, takes_seat: TakesSeat
 ) -> tuple[list[Entry], list[Entry]]:
-    """Return the entries of the dead, and those of the oldest that are too many.
+    """Return the entries of the dead, and those of the oldest that are too many: in a
+    list that is read as a whole. Of a longer one, :meth:`Room.make` ends the front.
 
     `listed` are all entries, in the order in which they were listed; one of `limit`
     seats is for `own`; if it is not listed any more, a later login has ended it, and

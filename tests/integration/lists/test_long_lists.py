@@ -174,6 +174,21 @@ class TestLimit:
         assert alive([*browsers, newest]) == [n != 1 for n in range(LIMIT + 1)]
         assert len(listed(app, 42)) == LIMIT
 
+    def test_leaves_entries_that_are_none_of_ours_where_they_are(
+        self, apps: Apps
+    ) -> None:
+        app = apps.limited()
+        lists = store_of(app).lists
+        name = lists.name(lists.parse({"user_id": 42}).names[0])
+        index = store_of(app).backend.backend.index
+        epoch = index.epoch(name)
+        for number in range(3 * LIMIT):
+            index.add(name, f"foreign{number}", epoch, 1000)
+
+        [browser] = signed_in(app, 42)
+
+        assert browser.values()["user_id"] == 42
+
     @pytest.mark.parametrize("policy", ["evict-oldest", "reject"])
     def test_is_kept_by_8_logins_at_once(
         self, apps: Apps, clock: FakeClock, policy: str

@@ -6,6 +6,15 @@ from ..mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        name="entries-that-are-none-of-ours-are-looked-at-for-ever",
+        file="store/room.py",
+        old="if surplus <= 0 or not oldest:",
+        new="if surplus <= 0:",
+        breaks="a list in which somebody else has written refuses no login",
+        found_by="integration/lists/test_long_lists.py::TestLimit::"
+        "test_leaves_entries_that_are_none_of_ours_where_they_are",
+    ),
+    Mutant(
         name="a-refusal-unlists-what-another-one-has-renamed",
         file="store/sessions.py",
         old="for name, place in wanted.items() if place[1] == mark}",
@@ -375,8 +384,8 @@ MUTANTS = (
     Mutant(
         name="a-long-list-ends-its-newcomer",
         file="store/room.py",
-        old="if not entry.shares_seat(own)]\n            alive",
-        new="if entry.mark]\n            alive",
+        old="if not entry.shares_seat(own)]\n            # Counted",
+        new="if entry.mark]\n            # Counted",
         breaks="who logs in is logged in",
         found_by="integration/lists/test_long_lists.py::TestLimit::"
         "test_ends_no_newcomer_that_will_live_shorter_than_the_others[memory]",

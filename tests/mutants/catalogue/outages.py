@@ -370,7 +370,7 @@ MUTANTS = (
     Mutant(
         name="a-lost-answer-to-deletes-is-no-end",
         file="backends/guarded.py",
-        old="return deleted | {key for key, cell in left.items() if cell is None}",
+        old="return {key for key in part if there.get(key) is None}",
         new="return deleted",
         breaks="all ends whose answer was lost are told as such",
         found_by="unit/test_guard.py::"
