@@ -150,6 +150,15 @@ def by_revoke_that_says_why(app: Flask, clock: FakeClock) -> Ended:
     return [browser.id], 7, "asked"
 
 
+def by_revoke_of_itself_after_it_moved(app: Flask, clock: FakeClock) -> Ended:
+    browser = logged_in(app)
+    before = browser.copy()
+    browser.do(lambda: session.rotate())
+    options: dict[str, Any] = TOLD
+    before.do(lambda: str(sessions.revoke(session.id, **options)))
+    return [browser.id], TOLD["actor"], TOLD["reason"]
+
+
 def by_revoke_all(app: Flask, clock: FakeClock) -> Ended:
     ended = [browser.id for browser in signed_in(app, 42, 3)]
     signed_in(app, 43)
@@ -240,7 +249,8 @@ WAYS: list[Way] = [
     *(by_destroy, by_destroy_that_says_why, by_clear, by_removal_of_everything),
     *(by_clear_and_a_note, by_removal_of_the_login, by_another_login),
     *(by_a_logout_after_its_session_moved, by_a_removal_after_its_session_moved),
-    *(by_revoke, by_revoke_that_says_why, by_revoke_all, by_revoke_all_but_this),
+    *(by_revoke, by_revoke_that_says_why, by_revoke_of_itself_after_it_moved),
+    *(by_revoke_all, by_revoke_all_but_this),
     *(by_the_command_revoke, by_the_command_revoke_all),
     *(by_the_limit, by_a_replay, by_a_logout_with_two_cookies),
     by_a_login_that_is_sent_twice,

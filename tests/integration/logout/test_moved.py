@@ -28,6 +28,7 @@ from ..devices import (
     user_of,
 )
 from ..marks import ON_MEMORY
+from .test_logout import Choosy
 from .ways import destroy
 
 if TYPE_CHECKING:
@@ -50,6 +51,22 @@ def test_a_logout_follows_any_number_of_rotations(make_app: MakeApp) -> None:
 
     assert before.do(destroy).status_code == 200
     assert browser.values() == {}
+
+
+@ON_MEMORY
+def test_a_value_that_nobody_can_read_any_more_stops_no_logout(
+    make_app: MakeApp,
+) -> None:
+    choosy = Choosy()
+    browser = Browser(make_app(SRVSESSION_SERIALIZER=choosy))
+    browser.set(user_id=42, old="unknown")
+    choosy.refused = "unknown"
+
+    with browser.in_flight(lambda: session.pop("user_id") and "") as late:
+        rotate(browser)
+
+    assert late.response.status_code == 200
+    assert user_of(browser) is None
 
 
 @ON_MEMORY

@@ -45,11 +45,31 @@ MUTANTS = (
         name="a-part-leaves-out-who-was-listed-late",
         file="store/revocation.py",
         old="wanted = [i for i in listed if i not in found]",
-        new="wanted = [\n            i for i in listed if i not in found\n"
-        "            if start or not after or ids.born(i) > ids.born(after)\n        ]",
+        new="wanted = [i for i in listed if i not in found]\n"
+        "        wanted = wanted[bool(after and not start) :]",
         breaks="a list that is read in parts leaves nobody out",
         found_by="integration/lists/test_revocation.py::TestFind::"
         "test_leaves_out_none_that_was_listed_late_where_the_last_has_ended",
+    ),
+    Mutant(
+        name="a-value-that-nobody-can-read-stops-a-logout",
+        file="saving.py",
+        old="empty = [key for key in logins.among(draft.held)",
+        new="was = [key for key in draft.held if not is_nobody(draft.stored(key))]\n"
+        "        empty = [key for key in logins.among(was)",
+        breaks="a logout in flight ends the successor, whatever else is stored",
+        found_by="integration/logout/test_moved.py::"
+        "test_a_value_that_nobody_can_read_any_more_stops_no_logout",
+    ),
+    Mutant(
+        name="a-moved-session-forgets-who-ended-it",
+        file="extension.py",
+        old="current_session._act(logout.revoke, durable, end)",
+        new="current_session._act(logout.revoke, durable, LOGOUT)",
+        breaks="the audit trail says who ended a session, and why",
+        found_by="integration/test_audit.py::"
+        "test_every_end_leaves_one_line_that_says_who_and_why"
+        "[by_revoke_of_itself_after_it_moved-memory]",
     ),
     Mutant(
         name="a-refused-login-is-shown-as-one",
