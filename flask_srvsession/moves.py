@@ -31,7 +31,7 @@ def end(
     store: SessionStore,
     session_id: str,
     live: Live | None = None,
-    end: End = LOGOUT,
+    by: End = LOGOUT,
     keys: Collection[str] = (),
 ) -> Live | None:
     """End the session, and its successor where that has the same user by one of these
@@ -43,7 +43,7 @@ def end(
     def ends_too(former: Record, present: Record) -> bool:
         return have_same_user(store, former.values, present.values, keys)
 
-    return store.destroy(session_id, live, end, ends_too=ends_too)
+    return store.destroy(session_id, live, by, ends_too=ends_too)
 
 
 def create(

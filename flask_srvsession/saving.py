@@ -36,7 +36,7 @@ def write(visit: Visit, changes: Changes) -> None:
     live = visit.live
     if live and changes is NO_CHANGES and not visit.intent:
         renew(visit, live)
-    elif visit.failure and (live or visit.draft or visit.logged_out):
+    elif visit.failure and (live or visit.draft or visit.logout_meant):
         raise visit.failure
     elif live is None:
         _begin(visit, changes)
@@ -55,10 +55,10 @@ def write(visit: Visit, changes: Changes) -> None:
 def _begin(visit: Visit, changes: Changes) -> None:
     """Begin a session of the changes, if there are any. A logout ends those that
     were presented, though this request did not get to see them."""
-    if changes is NO_CHANGES and not (visit.intent or visit.logged_out):
+    if changes is NO_CHANGES and not (visit.intent or visit.logout_meant):
         return
     is_login = _login(visit, changes) is Login.IN
-    if visit.logged_out and not is_login:
+    if visit.logout_meant and not is_login:
         ended = end_moved(visit) or visit.rivals or visit.untried
         visit.delete_cookie |= bool(ended)
         end_rivals(visit)

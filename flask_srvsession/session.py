@@ -110,9 +110,9 @@ class ServerSideSession(SessionMixin):
         login key is no logout here: apps prepare each session so."""
         with self._lock:
             visit = self._visit
-            meant = visit.logged_out
+            meant = visit.logout_meant
             value = super().setdefault(key, default)
-            visit.logged_out = meant
+            visit.logout_meant = meant
         return value
 
     def __contains__(self, key: object) -> bool:

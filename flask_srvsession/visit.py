@@ -71,11 +71,11 @@ class Visit:
     plant a cookie beside ours, and browsers do not tell which is whose."""
     untried: Collection[Credential] = ()
     """Valid cookies that are too many to be tried."""
-    presented = False  # any of the last four: a cookie was ours
+    presented = False  # live, moved, rivals or untried: a cookie was ours
 
     # Wanted and done by the request:
     intent = Intent.NONE
-    logged_out = False  # where nobody was logged in: it may have moved
+    logout_meant = False  # where no live session was: it may have moved
     permanent: bool | None = None
     """The value that the request has set, if any."""
     written = saved = False  # with changes, if it was saved
@@ -110,7 +110,7 @@ class Visit:
     def note_logout(self) -> None:
         """Take note that a logout was meant where there is no live session to remove
         it from: it may have moved, or it is not known which of several is meant."""
-        self.logged_out = self.live is None
+        self.logout_meant = self.live is None
 
     def note_login(self) -> None:
         """Treat this request as a login, even if it names who was logged in before."""
@@ -185,7 +185,7 @@ class Visit:
     def become_new(self) -> None:
         self.live = self.moved = None
         self.rivals = self.untried = ()
-        self.logged_out, self.intent = False, Intent.NONE
+        self.logout_meant, self.intent = False, Intent.NONE
         self.draft = Draft({}, self.store.serializer)
 
     def need_response(self) -> None:

@@ -8,7 +8,7 @@ MUTANTS = (
     Mutant(
         name="a-default-is-a-logout",
         file="session.py",
-        old="            visit.logged_out = meant\n",
+        old="            visit.logout_meant = meant\n",
         new="",
         breaks="a request in flight that prepares its session ends nobody's",
         found_by="integration/logout/test_moved.py::"
