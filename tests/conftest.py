@@ -56,6 +56,9 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+LONG_FOLDERS = tuple(
+    f"tests/{name}/" for name in ("topologies", "browser", "concurrency", "faults")
+)
 LONG = os.environ.get("SRVSESSION_TEST_LONG") == "1"
 STORAGES = ["memory", "redis", "memcached", "sqlite", "postgres", "mariadb"]
 
@@ -90,6 +93,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if _is_wanted(item)]
+    # No worker is to begin a long file when the others have nothing left to do.
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FOLDERS))
 
 
 def _is_wanted(item: Any) -> bool:

@@ -154,7 +154,8 @@ def test_the_first_two_shell_blocks_serve_the_example_and_run_the_tests() -> Non
     assert serve == "bash .ci/setup example && .venv/bin/flask --app example_app run\n"
     assert (
         test
-        == "bash .ci/setup test && .venv/bin/python -m pytest -n auto --dist loadfile\n"
+        == "bash .ci/setup test && .venv/bin/python -m pytest -n auto --dist loadfile"
+        " --no-loadscope-reorder\n"
     )
 
 

@@ -450,7 +450,7 @@ def test_an_outage_in_a_teardown_function_is_a_503_on_a_server(
 def test_a_server_that_has_the_app_from_before_gets_the_answers_of_its_handlers(
     backend: Backend,
 ) -> None:
-    """Connexion takes `wsgi_app` when it makes the app."""
+    """Some frameworks take `wsgi_app` when they make the app."""
     app = Flask("early")
     app.secret_key = "a long random text"
     client = Client(app.wsgi_app)
