@@ -265,8 +265,8 @@ MUTANTS = (
     Mutant(
         name="a-late-logout-ends-the-login-of-another",
         file="moves.py",
-        old="return store.destroy(session_id, live, end, ends_too=ends_too)",
-        new="return store.destroy(session_id, live, end)",
+        old="return store.destroy(session_id, live, by, ends_too=ends_too)",
+        new="return store.destroy(session_id, live, by)",
         breaks="a cookie that was planted before a login cannot end that login",
         found_by="integration/logout/test_moved.py::TestAnyLogout::test_with_a_cook"
         "ie_from_before_the_login_leaves_the_login",
