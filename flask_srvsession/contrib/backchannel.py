@@ -144,7 +144,6 @@ class Provider:
             iss={"essential": True, "value": self.issuer},
             aud={"essential": True, "value": self._audience},
             iat={"essential": True},
-            jti={"essential": True},
         )
 
     def _read(self, claims: Mapping[str, Any]) -> LogoutToken:

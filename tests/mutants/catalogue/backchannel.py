@@ -50,7 +50,12 @@ MUTANTS = (
                 "if False:",
                 "been issued a moment ago",
             ),
-            ("without-jti", '            jti={"essential": True},\n', "", "a jti"),
+            (
+                "without-jti",
+                'LogoutToken(_text(claims, "jti"),',
+                'LogoutToken(str(claims.get("jti")),',
+                "a jti",
+            ),
             (
                 "with-any-text",
                 "value and value.isprintable()",
