@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
 
 from . import moves, signals
 from .ending import LOGOUT, SEVERAL_COOKIES, End
@@ -21,7 +20,7 @@ def destroy(visit: Visit, durable: int = 0, by: End = LOGOUT) -> set[str]:
     sessions that lived."""
     visit.store.backend.need(durable)
     live = visit.live
-    ended = end(visit, live.id, live, by) if live else set()
+    ended = _end(visit, live.id, by, live) if live else set()
     ended |= end_moved(visit, by) | end_rivals(visit, by)
     visit.was_ended()
     if live:
@@ -42,7 +41,7 @@ def revoke(visit: Visit, durable: int, by: End) -> bool:
 def end_moved(visit: Visit, by: End = LOGOUT) -> set[str]:
     """End the successor of a session that has moved."""
     moved = visit.moved
-    return end(visit, moved.id, by=by) if moved and moved.successor else set()
+    return _end(visit, moved.id, by) if moved and moved.successor else set()
 
 
 def end_rivals(visit: Visit, by: End = LOGOUT) -> set[str]:
@@ -56,7 +55,7 @@ def end_rivals(visit: Visit, by: End = LOGOUT) -> set[str]:
     if len(visit.rivals) > 1:
         too_many, by = True, SEVERAL_COOKIES
     for rival in visit.rivals:
-        ended |= end(visit, rival, by=by)
+        ended |= _end(visit, rival, by)
     if visit.rivals and too_many:
         visit.rivals_ended = True
         log.warning(
@@ -69,14 +68,8 @@ def end_rivals(visit: Visit, by: End = LOGOUT) -> set[str]:
     return ended
 
 
-def end(
-    visit: Visit,
-    session_id: str,
-    live: Live | None = None,
-    by: End = LOGOUT,
-    keys: Collection[str] = (),
-) -> set[str]:
+def _end(visit: Visit, session_id: str, by: End, live: Live | None = None) -> set[str]:
     """End the session, and its successor where that has the same user; return the ids
     of both if one lived."""
-    ended = moves.end(visit.store, session_id, live, by, keys)
+    ended = moves.end(visit.store, session_id, live, by)
     return {session_id, ended.id} if ended else set()

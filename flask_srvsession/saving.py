@@ -18,7 +18,7 @@ from .ending import EMPTIED, LOGOUT
 from .errors import BackendError, StaleCredential, StaleLogin
 from .login_keys import is_nobody
 from .logins import Login, change_of_login, ends_login, was_anonymous
-from .logout import destroy, end, end_moved, end_rivals
+from .logout import destroy, end_moved, end_rivals
 from .store import regeneration
 from .store.lists import Binding
 from .store.records import Live, Moved
@@ -191,7 +191,7 @@ def _drop_changes(visit: Visit, live: Live | None, found: Moved | None) -> None:
         empty = [key for key in logins.among(draft.held) if is_nobody(draft.get(key))]
         left = [key for key in empty if not is_nobody(draft.stored(key))]
         if left and change_of_login(draft, logins) is not Login.IN:
-            end(visit, found.id, keys=left)
+            moves.end(visit.store, found.id, keys=left)
     visit.become_new()
     visit.moved = found or (Moved(live.id, None) if live else None)
     visit.send(signals.session_changes_dropped, live)

@@ -152,6 +152,12 @@ class TestUnserialisableValue:
 
 
 class TestTooLargeSession:
+    def test_is_measured_in_bytes_of_its_keys_as_well(self, make_app: MakeApp) -> None:
+        browser = Browser(make_app(SRVSESSION_MAX_PAYLOAD=1000, TESTING=True))
+
+        with pytest.raises(SessionTooLarge):
+            browser.set(**{"🍵" * 300: 1})
+
     @pytest.mark.parametrize("testing", [True, False])
     def test_is_refused_and_the_record_is_as_it_was(
         self, make_app: MakeApp, backend: Backend, testing: bool

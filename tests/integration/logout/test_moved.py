@@ -71,6 +71,26 @@ def test_a_value_that_nobody_can_read_any_more_stops_no_logout(
 
 
 @ON_MEMORY
+def test_the_end_of_a_session_that_nobody_can_read_is_told_as_it_is(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leave() -> None:
+        assert session.get("old") is None
+        session.destroy(actor="support", reason="phone lost")
+
+    choosy = Choosy()
+    browser = Browser(make_app(SRVSESSION_SERIALIZER=choosy))
+    browser.set(user_id=42, old="unknown")
+    choosy.refused = "unknown"
+    caplog.set_level("INFO", logger="flask_srvsession.audit")
+
+    browser.do(leave)
+
+    assert "phone lost" in caplog.text
+    assert "presented at once" not in caplog.text
+
+
+@ON_MEMORY
 def test_a_default_for_a_missing_user_is_no_logout(make_app: MakeApp) -> None:
     """Apps prepare each session before the request, also one whose cookie is late."""
     app = make_app()
